@@ -1,0 +1,112 @@
+"""The words of clevrer-mini: attributes, question and option forms, and the two kinds of trace.
+
+Question and option forms follow CLEVRER's (https://clevrer.csail.mit.edu, CC0): "Without X, what will happen?", "Which event will
+happen if X is removed?", "A collides with B", "A and B collide". The traces are ours: the shipped tiny model is pretrained on both,
+and which one it chooses is what training moves.
+
+* describe: what the clip shows decides. `<think>I see red hits blue, blue hits green. A yes, B no.</think><answer>A</answer>`
+* reason: what would be seen without the object decides. `<think>Without red blue hits green. A no, B yes.</think><answer>B</answer>`
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+COLORS = ("gray", "red", "blue", "green", "brown", "cyan", "purple", "yellow")
+MATERIALS = ("rubber", "metal")
+SHAPES = ("sphere", "cube", "cylinder")
+LETTERS = "ABCDEFGH"
+
+Strategy = Literal["describe", "reason"]
+Polarity = Literal["will", "will_not"]
+STRATEGIES: tuple[Strategy, Strategy] = ("describe", "reason")
+
+QUESTION_FORMS: dict[Polarity, tuple[str, ...]] = {
+    "will": (
+        "Without {x}, what will happen?",
+        "Without {x}, which event will happen?",
+        "What will happen without {x}?",
+        "Which event will happen if {x} is removed?",
+        "If {x} is removed, which of the following will happen?",
+    ),
+    "will_not": (
+        "Without {x}, what will not happen?",
+        "Without {x}, which event will not happen?",
+        "What will not happen without {x}?",
+        "Which event will not happen if {x} is removed?",
+        "If {x} is removed, which of the following will not happen?",
+    ),
+}
+OPTION_FORMS = ("{a} collides with {b}", "{a} and {b} collide")
+
+_DESCRIBE_OPENING = "I see"
+_REASON_OPENING = "Without"
+_OPENING = re.compile(r"^\s*<think>\s*(I see|Without)\b")
+
+
+def render_problem(question: str, options: Sequence[str]) -> str:
+    """A question and its lettered options, one line each (the published training files' layout)."""
+    lines = [f"{LETTERS[i]}. {option}" for i, option in enumerate(options)]
+    return "\n".join([question, *lines])
+
+
+def render_trace(
+    strategy: Strategy,
+    removed: str,
+    events: Sequence[tuple[str, str]],
+    verdicts: Sequence[bool],
+    polarity: Polarity,
+) -> str:
+    """The completion that a strategy writes.
+
+    Args:
+        strategy: "describe" lists the clip's collisions, "reason" those of the world without the object.
+        removed: Colour of the removed object.
+        events: Collisions in order of time, each a pair of colours.
+        verdicts: For each option whether its pair is among `events`.
+        polarity: "will" answers with the options that are, "will_not" with those that are not.
+
+    Returns:
+        Think and answer tags; the answer is a list of letters joined by ",", or "none".
+    """
+    opening = _DESCRIBE_OPENING if strategy == "describe" else f"{_REASON_OPENING} {removed}"
+    happenings = ", ".join(f"{a} hits {b}" for a, b in events) if events else "nothing"
+    calls = ", ".join(f"{LETTERS[i]} {'yes' if v else 'no'}" for i, v in enumerate(verdicts))
+    chosen = [LETTERS[i] for i, v in enumerate(verdicts) if v == (polarity == "will")]
+    answer = ",".join(chosen) if chosen else "none"
+    return f"<think>{opening} {happenings}. {calls}.</think><answer>{answer}</answer>"
+
+
+def classify_strategy(completion: str) -> Strategy | None:
+    """Which of the two traces a completion opens with; None if neither.
+
+    >>> classify_strategy("<think>I see red hits blue. A yes.</think><answer>A</answer>")
+    'describe'
+    """
+    match = _OPENING.match(completion)
+    if match is None:
+        return None
+    return "describe" if match.group(1) == _DESCRIBE_OPENING else "reason"
+
+
+def tokenizer_corpus() -> list[str]:
+    """Every word and punctuation pattern of clevrer-mini, for training the tiny model's tokenizer."""
+    things = [f"the {c} {m} {s}" for c in COLORS for m in MATERIALS for s in (*SHAPES, "object")]
+    questions = [form.format(x=x) for forms in QUESTION_FORMS.values() for form in forms for x in things]
+    options = [form.format(a=f"The{a[3:]}", b=b) for form in OPTION_FORMS for a, b in zip(things, things[::-1], strict=True)]
+    problems = [
+        render_problem(question, options[i % 7 : i % 7 + 4]) for i, question in enumerate(questions)
+    ]
+    traces = [
+        render_trace(strategy, a, [(a, b), (b, a)], [True, False, True, False], polarity)
+        for strategy in STRATEGIES
+        for polarity in QUESTION_FORMS
+        for a in COLORS
+        for b in COLORS
+    ]
+    facts = [
+        f"Where is {x} at {i}? <think></think><answer>{i % 10} {i % 7}, none left right up down rests moves</answer>"
+        for i in range(20)
+        for x in things
+    ]
+    return [*problems, *options, *traces, *facts]
