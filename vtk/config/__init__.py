@@ -1,0 +1,1 @@
+"""Configuration: strict frozen models, and where each value came from."""

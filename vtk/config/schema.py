@@ -1,0 +1,140 @@
+"""The whole configuration of one training run, and the rules that hold between its sections.
+
+A contradiction raises `ConfigError` when the configuration is built, with the way out in its hint, so no later code
+has to ask whether its settings make sense together.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal, Self, get_args
+
+from pydantic import Field, ValidationInfo, model_validator
+
+from vtk.config.sections import (
+    CheckpointSettings,
+    DataSettings,
+    EvalSettings,
+    GuardSettings,
+    LoraSettings,
+    ModelSettings,
+    ObjectiveSettings,
+    OptimSettings,
+    PromptSettings,
+    ReferenceSettings,
+    RewardSettings,
+    RolloutSettings,
+    Section,
+    VideoSettings,
+)
+from vtk.errors import ConfigError
+
+Stage = Literal["bias", "cdpo", "grpo"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+PUBLISHED_BETA = -0.01
+
+
+class VtkConfig(Section):
+    """Everything that decides what a training run does."""
+
+    stage: Stage = Field(
+        description="bias: observational questions only; cdpo: away from the bias model; grpo: plain."
+    )
+    seed: int = Field(
+        42, ge=0, lt=2**32, description="Seed of sampling, data order and initialisation."
+    )
+    model: ModelSettings = ModelSettings()
+    lora: LoraSettings = LoraSettings()
+    reference: ReferenceSettings = ReferenceSettings()
+    data: DataSettings = DataSettings()
+    video: VideoSettings = VideoSettings()
+    prompt: PromptSettings = PromptSettings()
+    rollout: RolloutSettings = RolloutSettings()
+    reward: RewardSettings = RewardSettings()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    optim: OptimSettings = OptimSettings()
+    checkpoint: CheckpointSettings = CheckpointSettings()
+    eval: EvalSettings = EvalSettings()
+    guards: GuardSettings = GuardSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _give_cdpo_its_beta(cls, data: Any) -> Any:
+        """The published coefficient where a CDPO run sets none; the other stages keep zero."""
+        if not isinstance(data, Mapping) or data.get("stage") != "cdpo":
+            return data
+        objective = data.get("objective", {})
+        if isinstance(objective, ObjectiveSettings):
+            objective = objective.model_dump(exclude_unset=True)
+        if not isinstance(objective, Mapping) or "beta" in objective:
+            return data
+        return {**data, "objective": {**objective, "beta": PUBLISHED_BETA}}
+
+    @model_validator(mode="after")
+    def _refuse_contradictions(self, info: ValidationInfo) -> Self:
+        context = info.context or {}
+        _check_objective(self, is_reference_needed=context.get("is_reference_needed", True))
+        _check_video(self)
+        _check_rewards(self)
+        return self
+
+
+def describe_objective(config: VtkConfig) -> str:
+    """Say in one sentence what the KL term of this run does.
+
+    >>> describe_objective(VtkConfig(stage="grpo"))
+    'plain GRPO, no KL term'
+    >>> describe_objective(VtkConfig(stage="cdpo", reference=ReferenceSettings(path="runs/bias-1")))
+    'repels from the bias model in runs/bias-1, strength 0.01'
+    """
+    beta, path = config.objective.beta, config.reference.path
+    subject = {
+        None: "a bias model still to be named",
+        "self": "its own starting weights (ablation)",
+    }.get(path, f"the bias model in {path}")
+    if beta == 0:
+        return "plain GRPO, no KL term" + (
+            f"; the distance to {subject} is only measured" if path else ""
+        )
+    form = "" if config.objective.repulsion == "paper" else f" ({config.objective.repulsion} form)"
+    verb = "repels from" if beta < 0 else "attracts to"
+    return f"{verb} {subject}, strength {abs(beta):g}{form}"
+
+
+def _check_objective(config: VtkConfig, *, is_reference_needed: bool) -> None:
+    beta, path = config.objective.beta, config.reference.path
+    if config.stage == "cdpo" and beta == 0:
+        raise ConfigError(
+            "train-cdpo with objective.beta = 0 has no KL term: that is plain GRPO.",
+            hint="Use `vtk train-grpo`, or give a negative --beta to repel (published: -0.01).",
+        )
+    if beta != 0 and path is None and is_reference_needed:
+        raise ConfigError(
+            f"objective.beta is {beta:g}, but no reference.path names the model it is measured against.",
+            hint="Give the bias model with `--reference RUN_OR_PATH` (train one with `vtk train-bias`).",
+        )
+    if path is not None and path != "self" and path == config.model.path:
+        raise ConfigError(
+            f"reference.path and model.path are both {path!r}: the policy would be pushed from itself.",
+            hint="If that ablation is what you want, ask for it with `--reference self`.",
+        )
+
+
+def _check_video(config: VtkConfig) -> None:
+    video, max_eval_px = config.video, config.eval.max_pixels_px
+    if video.min_pixels_px > video.max_pixels_px:
+        raise ConfigError(
+            f"video.min_pixels_px ({video.min_pixels_px}) is above video.max_pixels_px ({video.max_pixels_px}).",
+            hint="Raise max_pixels_px or lower min_pixels_px.",
+        )
+    if max_eval_px is not None and max_eval_px < video.min_pixels_px:
+        raise ConfigError(
+            f"eval.max_pixels_px ({max_eval_px}) is below video.min_pixels_px ({video.min_pixels_px}).",
+            hint="Raise eval.max_pixels_px or leave it out to evaluate at the training resolution.",
+        )
+
+
+def _check_rewards(config: VtkConfig) -> None:
+    if config.reward.accuracy_weight == 0 and config.reward.format_weight == 0:
+        raise ConfigError(
+            "reward.accuracy_weight and reward.format_weight are both 0: nothing would be rewarded.",
+            hint="Set at least one of them above 0 (published: 1 and 1).",
+        )
