@@ -1,0 +1,65 @@
+"""Decoded clips kept in memory, because training reads the same clips again every epoch.
+
+The key holds the file's identity (path, size, modification time) and every setting, so a replaced
+file or another pixel budget never answers with old frames.
+"""
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from vtk.video.frames import Clip, FrameSettings, read_clip
+
+_Key = tuple[str, int, int, FrameSettings]
+
+
+class ClipCache:
+    """Least-recently-used clips, bounded by the bytes of their frames; safe between threads.
+
+    Frames are shared between readers and must not be written to.
+
+    Args:
+        max_bytes: bound on the frames kept, in bytes; a clip above it is read but not kept.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.num_bytes = 0
+        self.num_hits = 0
+        self.num_misses = 0
+        self._clips: OrderedDict[_Key, Clip] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, path: Path, settings: FrameSettings) -> Clip:
+        """Read a clip, from memory when the same file was read with the same settings.
+
+        Args:
+            path: a local video file.
+            settings: what to take from it.
+
+        Raises:
+            DataError: as `vtk.video.frames.read_clip`.
+        """
+        if not path.is_file():
+            return read_clip(path, settings)
+        status = path.stat()
+        key = (str(path.resolve()), status.st_size, status.st_mtime_ns, settings)
+        with self._lock:
+            if key in self._clips:
+                self._clips.move_to_end(key)
+                self.num_hits += 1
+                return self._clips[key]
+            self.num_misses += 1
+        clip = read_clip(path, settings)
+        with self._lock:
+            self._keep(key, clip)
+        return clip
+
+    def _keep(self, key: _Key, clip: Clip) -> None:
+        if key in self._clips or clip.frames_FCHW.nbytes > self.max_bytes:
+            return
+        self._clips[key] = clip
+        self.num_bytes += clip.frames_FCHW.nbytes
+        while self.num_bytes > self.max_bytes:
+            _, oldest = self._clips.popitem(last=False)
+            self.num_bytes -= oldest.frames_FCHW.nbytes
