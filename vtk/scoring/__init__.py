@@ -1,0 +1,1 @@
+"""One grader for rewards and evaluation, and the statistics of its scores."""
