@@ -19,7 +19,8 @@ a reading:
 | inside_think | the only answer tags stand inside the thought |
 | unclosed | `<answer>` without `</answer>` |
 | malformed | `</answer>` without, or before, `<answer>` |
-| several | more than one opening or closing tag (nested tags too): listing answers must not pay |
+| several | more than one opening or closing tag (nested tags too): listing answers must not pay; |
+| | or more than 256 think and answer tags in all |
 | empty | nothing between the tags |
 | unparsable | something else than letters between the tags ("A or B", "not A", "the cube") |
 | not_offered | a letter beyond the options of the question |
@@ -34,6 +35,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from vtk.errors import DataError
@@ -54,6 +56,7 @@ Status = Literal[
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 MAX_ANSWER_CHARS = 512
+MAX_TAGS = 256
 _LENIENT_TAIL_CHARS = 2000
 
 _TAG = re.compile(r"<(/?)(think|answer)>")
@@ -94,8 +97,9 @@ class Tag(NamedTuple):
 
 
 def find_tags(text: str, pattern: re.Pattern[str] = _TAG) -> list[Tag]:
-    """Every think and answer tag of a text, in order."""
-    return [Tag(m[2].lower(), bool(m[1]), m.start(), m.end()) for m in pattern.finditer(text)]
+    """The first think and answer tags of a text, in order; one more than `MAX_TAGS` at most."""
+    matches = islice(pattern.finditer(text), MAX_TAGS + 1)
+    return [Tag(m[2].lower(), bool(m[1]), m.start(), m.end()) for m in matches]
 
 
 def extract_answer(
@@ -170,6 +174,8 @@ def join_letters(letters: Iterable[str] | None) -> str | None:
 def _strict_text(completion: str) -> tuple[Status, str | None]:
     """Status and text of the one answer block outside the thought."""
     tags = find_tags(completion)
+    if len(tags) > MAX_TAGS:
+        return "several", None
     answers = [tag for tag in _outside_thought(tags) if tag.name == "answer"]
     if not answers:
         is_quoted = any(tag.name == "answer" for tag in tags)
@@ -235,8 +241,10 @@ def _extract_leniently(completion: str, num_options: int) -> Extraction:
 
 
 def _lenient_places(completion: str) -> list[str]:
-    """Texts that may hold the answer: the last tagged block, best outside the thought; or free text."""
+    """Texts that may hold the answer: the last block, best outside the thought; or free text."""
     tags = find_tags(completion, _LOOSE_TAG)
+    if len(tags) > MAX_TAGS:
+        return []
     outside = _blocks(completion, [tag for tag in _outside_thought(tags) if tag.name == "answer"])
     anywhere = _blocks(completion, [tag for tag in tags if tag.name == "answer"])
     if outside or anywhere:
