@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 PROMPT_TEMPLATES = {
     "paper": (
         "{problem}\n"
-        "Work the question out step by step before answering: what happens in the video, and what "
-        "would follow from it. Write the reasoning between <think> and </think>. Then write only the "
-        "letter of the correct option between <answer> and </answer>; if several options are "
-        'correct, write all of their letters separated by ",".'
+        "Work the question out step by step before answering: what happens in the video, and "
+        "what would follow from it. Write the reasoning between <think> and </think>. Then write "
+        "only the letter of the correct option between <answer> and </answer>; if several options "
+        'are correct, write all of their letters separated by ",".'
     ),
     "mini": "{problem}",
 }

@@ -3,9 +3,9 @@
 Every decoder gets the same treatment: the file must be a local regular file in an allowed container
 (no playlist, no address), and an answer always says how many frames were really decoded.
 
-PyAV decodes the whole stream once and keeps only the wanted frames, so memory does not grow with the
-length of the clip. The wanted frames are chosen from the number of *packets*; when the number of
-decoded frames turns out to be another one, the choice is made again from what was decoded.
+PyAV decodes the whole stream once and keeps only the wanted frames, so memory does not grow with
+the length of the clip. The wanted frames are chosen from the number of *packets*; when the number
+of decoded frames turns out to be another one, the choice is made again from what was decoded.
 
 Shape letters: F frames, H height, W width, C channels (RGB).
 """
@@ -27,11 +27,11 @@ from vtk.errors import DataError, MissingEnvironmentError
 DecoderName = Literal["pyav", "decord", "torchcodec"]
 
 AUTO_ORDER: tuple[DecoderName, ...] = ("torchcodec", "pyav", "decord")
-"""The order in which ``auto`` takes the first decoder that imports: torchcodec is the quickest, PyAV
-always installs, and decord comes last because it repeats the last good frame of a damaged file."""
+"""The order in which ``auto`` takes the first decoder that imports: torchcodec is the quickest,
+PyAV always installs, decord comes last because it repeats the last good frame of a damaged file."""
 
 ALLOWED_DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
-"""Containers that hold their own frames; playlists (hls, concat, dash) and image globs are not here."""
+"""Containers that hold their own frames; playlists (hls, concat, dash) and image globs do not."""
 
 MIN_DECODED_FRAC = 0.5
 """A stream that yields less than this share of the frames its container promises is damaged."""

@@ -144,7 +144,7 @@ def sample_indices(num_source_frames: int, num_frames: int) -> list[int]:
 def target_size(
     height_px: int, width_px: int, factor_px: int, min_pixels_px: int, max_pixels_px: int
 ) -> tuple[int, int]:
-    """Height and width in whole patch groups, in the pixel budget, aspect ratio kept as far as possible.
+    """Height and width in whole patch groups and in the pixel budget, near the source's aspect ratio.
 
     Args:
         height_px: height of the source frame.
@@ -184,7 +184,8 @@ def _resized(frames_FHWC: Tensor, path: Path, settings: FrameSettings) -> Tensor
     height_px, width_px = frames_FHWC.shape[1:3]
     if max(height_px, width_px) > MAX_ASPECT_RATIO * min(height_px, width_px):
         raise DataError(
-            f"The video {path} is {width_px}x{height_px} px; sides may differ by {MAX_ASPECT_RATIO} times."
+            f"The video {path} is {width_px}x{height_px} px; "
+            f"one side is more than {MAX_ASPECT_RATIO} times the other."
         )
     size = target_size(
         height_px,
