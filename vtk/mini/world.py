@@ -1,0 +1,230 @@
+"""Write a clevrer-mini world in CLEVRER's layout: clips, annotations and questions.
+
+```
+ROOT/videos/train/video_00000-01000/video_00000.mp4
+ROOT/annotations/train/annotation_00000-01000/annotation_00000.json
+ROOT/questions/train.json            validation likewise, from scene 10000 on as in CLEVRER
+ROOT/world.json                      the settings that made it, and whether it is complete
+```
+
+Scenes are drawn in blocks with a random state of their own, so the result does not depend on the number of workers, and a scene whose
+annotation exists is not rendered again: the annotation is written after the clip and marks it complete.
+"""
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vtk.errors import DataError
+from vtk.mini.scenes import Palette
+
+WORLD_FILE = "world.json"
+FIRST_VALIDATION_SCENE = 10_000  # CLEVRER numbers its validation clips from here
+BYTES_PER_SCENE = 120_000  # a clip and its annotation, rounded up; for the check of free space
+
+_BLOCK = 25
+_FOLDER = 1000
+_VERSION = 1
+_PARTS = ("train", "validation")
+
+
+@dataclass(frozen=True, slots=True)
+class WorldSettings:
+    """What decides every byte of a world.
+
+    Attributes:
+        num_scenes: Training clips.
+        num_validation_scenes: Validation clips.
+        seed: Any integer; another one gives other clips.
+        questions_per_scene: Questions asked about each clip.
+        observational_frac: Share of observational questions among the training ones; CLEVRER's is 0.74 (13,674 of 18,473).
+        validation_observational_frac: The same for validation; one half, so that both types are measured equally well.
+        palette: "distinct" gives every object of a clip its own colour; "full" draws attributes as CLEVRER does.
+    """
+
+    num_scenes: int
+    num_validation_scenes: int
+    seed: int = 0
+    questions_per_scene: int = 4
+    observational_frac: float = 0.74
+    validation_observational_frac: float = 0.5
+    palette: Palette = "distinct"
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A run of scenes that one worker draws and writes."""
+
+    root: Path
+    part: str
+    number: int
+    first_scene: int
+    num_scenes: int
+    settings: WorldSettings
+
+
+def write_world(
+    root: Path,
+    settings: WorldSettings,
+    *,
+    workers: int = 1,
+    overwrite: bool = False,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Write a world, or what is missing of it.
+
+    Args:
+        root: Folder of the dataset.
+        settings: What to make.
+        workers: Processes that draw and encode.
+        overwrite: Replace a world that was made with other settings.
+        on_progress: Called with (scenes written, scenes in all).
+
+    Returns:
+        Counts: scenes and questions per part.
+
+    Raises:
+        DataError: Another world lies there already.
+    """
+    _claim(root, settings, overwrite)
+    blocks = list(_blocks(root, settings))
+    total = settings.num_scenes + settings.num_validation_scenes
+    scenes: dict[str, list[dict[str, Any]]] = {part: [] for part in _PARTS}
+    done = 0
+    for block, entries in _run(blocks, workers):
+        scenes[block.part] += entries
+        done += block.num_scenes
+        on_progress(done, total)
+    for part, entries in scenes.items():
+        entries.sort(key=lambda entry: entry["scene_index"])
+        _write_json(root / "questions" / f"{part}.json", entries)
+    _write_json(root / WORLD_FILE, _world_record(settings, complete=True))
+    return {
+        part: {"scenes": len(entries), "questions": sum(len(e["questions"]) for e in entries)}
+        for part, entries in scenes.items()
+    }
+
+
+def read_world(root: Path) -> dict[str, Any] | None:
+    """The settings of the world in a folder and whether it is complete; None if there is none."""
+    path = root / WORLD_FILE
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}", hint="make the world again with --force") from error
+    if not isinstance(record, dict):
+        raise DataError(f"{path} is damaged: not an object", hint="make the world again with --force")
+    return record
+
+
+def clip_path(root: Path, part: str, scene_index: int) -> Path:
+    """Where a scene's clip lies."""
+    return root / "videos" / part / f"video_{_folder_range(scene_index)}" / f"video_{scene_index:05d}.mp4"
+
+
+def annotation_path(root: Path, part: str, scene_index: int) -> Path:
+    """Where a scene's annotation lies."""
+    name = f"annotation_{scene_index:05d}.json"
+    return root / "annotations" / part / f"annotation_{_folder_range(scene_index)}" / name
+
+
+def _world_record(settings: WorldSettings, complete: bool) -> dict[str, Any]:
+    return {"version": _VERSION, **asdict(settings), "complete": complete}
+
+
+def _claim(root: Path, settings: WorldSettings, overwrite: bool) -> None:
+    """Write the settings first, so that an interrupted world is only ever continued with the same ones."""
+    present = None if overwrite else read_world(root)
+    wanted = _world_record(settings, complete=False)
+    if present is not None and {**present, "complete": False} != wanted:
+        differing = sorted(k for k in wanted if present.get(k) != wanted[k] and k != "complete")
+        raise DataError(
+            f"{root} holds another world: {', '.join(f'{k} is {present.get(k)}, not {wanted[k]}' for k in differing)}",
+            hint="choose another --data-dir, or replace it with --force",
+        )
+    if overwrite:
+        for part in _PARTS:
+            for path in (root / "annotations" / part).rglob("annotation_*.json"):
+                path.unlink()
+    root.mkdir(parents=True, exist_ok=True)
+    _write_json(root / WORLD_FILE, wanted)
+
+
+def _blocks(root: Path, settings: WorldSettings) -> Iterator[_Block]:
+    counts = {"train": (0, settings.num_scenes), "validation": (FIRST_VALIDATION_SCENE, settings.num_validation_scenes)}
+    for part, (first, count) in counts.items():
+        for number, start in enumerate(range(0, count, _BLOCK)):
+            yield _Block(root, part, number, first + start, min(_BLOCK, count - start), settings)
+
+
+def _run(blocks: list[_Block], workers: int) -> Iterator[tuple[_Block, list[dict[str, Any]]]]:
+    if workers <= 1:
+        for block in blocks:
+            yield block, _write_block(block)
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        futures = {pool.submit(_write_block, block): block for block in blocks}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _write_block(block: _Block) -> list[dict[str, Any]]:
+    """Draw and write one block; returns its entries of the question file."""
+    import numpy as np
+
+    from vtk.mini.annotations import to_annotation, video_name
+    from vtk.mini.physics import NUM_FRAMES
+    from vtk.mini.questions import ask, to_clevrer
+    from vtk.mini.render import render_frames, write_clip
+    from vtk.mini.scenes import sample_scenes
+
+    settings = block.settings
+    part_number = _PARTS.index(block.part)
+    rng = np.random.default_rng([settings.seed, part_number, block.number])
+    frac = settings.observational_frac if block.part == "train" else settings.validation_observational_frac
+    scenes = sample_scenes(rng, settings.palette)
+    entries = []
+    for index in range(block.first_scene, block.first_scene + block.num_scenes):
+        scene = next(scenes)
+        question_rng = np.random.default_rng([settings.seed, part_number, index, 1])
+        questions = ask(question_rng, scene, settings.questions_per_scene, frac)
+        annotation = annotation_path(block.root, block.part, index)
+        if not annotation.is_file():
+            clip = clip_path(block.root, block.part, index)
+            clip.parent.mkdir(parents=True, exist_ok=True)
+            temporary = clip.with_suffix(".mp4.part")
+            write_clip(temporary, render_frames(scene, range(NUM_FRAMES)))
+            os.replace(temporary, clip)
+            _write_json(annotation, to_annotation(scene, index))
+        entries.append(
+            {
+                "scene_index": index,
+                "video_filename": video_name(index),
+                "questions": [to_clevrer(question, i) for i, question in enumerate(questions)],
+            }
+        )
+    return entries
+
+
+def _folder_range(scene_index: int) -> str:
+    start = scene_index // _FOLDER * _FOLDER
+    return f"{start:05d}-{start + _FOLDER:05d}"
+
+
+def _write_json(path: Path, content: object) -> None:
+    """Replace a file as a whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(path.suffix + ".part")
+    temporary.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+    os.replace(temporary, path)
