@@ -1,9 +1,10 @@
 """The only place that prints.
 
-Results go to stdout. With `--json` stdout holds one JSON document and nothing else, and the prose goes to stderr.
-Everything else (progress, remarks, the next command) always goes to stderr. Colour and boxes only where a terminal
-shows them; elsewhere plain lines, in ASCII if the stream cannot carry more. Control characters in any text are made
-visible, so that no file and no model can drive the terminal.
+Results go to stdout. With `--json` stdout holds one JSON document and nothing else, and the prose
+goes to stderr. Everything else (progress, remarks, the next command) always goes to stderr. Colour
+and boxes only where a terminal shows them; elsewhere plain lines, in ASCII if the stream cannot
+carry more. Control characters in any text are made visible, so that no file and no model can drive
+the terminal.
 """
 
 import json
@@ -21,8 +22,9 @@ Style = Literal["", "bold", "dim", "green", "yellow", "red"]
 MAX_LINE_CHARS: Final = 20_000
 _ASCII: Final = str.maketrans(
     {
-        "–": "-", "—": "-", "−": "-", "…": "...", "→": "->", "×": "x", "±": "+-", "·": "-", "≥": ">=", "≤": "<=",
-        "✓": "+", "✗": "x", "•": "*", "“": '"', "”": '"', "’": "'", "█": "#", "░": ".", "Δ": "d",
+        "–": "-", "—": "-", "−": "-", "…": "...", "→": "->", "×": "x", "±": "+-", "·": "-",
+        "≥": ">=", "≤": "<=", "✓": "+", "✗": "x", "•": "*", "“": '"', "”": '"', "’": "'",
+        "█": "#", "░": ".", "Δ": "d",
     }
 )  # fmt: skip
 _NUMBER: Final = re.compile(r"[-+−]?[\d,.]+ ?%?|[-+]?[\d.]+e[-+]?\d+|[–-]?")
@@ -49,7 +51,7 @@ def encodable(text: str, stream: TextIO) -> str:
 
 
 def safe_lines(text: str) -> str:
-    """`text` with its line breaks kept and every other control or reordering character made visible."""
+    """`text` with its line breaks kept and every other control character made visible."""
     return "\n".join(visible_text(line, max_chars=MAX_LINE_CHARS) for line in text.split("\n"))
 
 
@@ -110,7 +112,7 @@ class Console:
     def table(
         self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = ""
     ) -> None:
-        """Print a table: boxed on a terminal, else aligned columns. Columns of numbers are right-aligned."""
+        """Print a table: boxed on a terminal, else aligned columns; numbers to the right."""
         cells = [[visible_text("" if cell is None else cell) for cell in row] for row in rows]
         is_right = [
             bool(cells) and all(_NUMBER.fullmatch(row[index]) for row in cells)

@@ -1,4 +1,4 @@
-"""Configuration files: the presets that ship with vtk, a user's TOML, and a run's own config.json."""
+"""Configuration files: the shipped presets, a user's TOML, and a run's own config.json."""
 
 import difflib
 import json
@@ -69,7 +69,7 @@ def preset_summary(name: str) -> str:
 
 
 def read_settings(path: Path, stage: Stage, label: str | None = None) -> dict[str, Given]:
-    """Settings of one file for one stage, by dotted key; a stage's own table wins over the common ones.
+    """Settings of one file for one stage, by dotted key; the stage's own table wins.
 
     Args:
         path: TOML, or the config.json of a run.

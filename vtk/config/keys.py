@@ -1,4 +1,4 @@
-"""Dotted keys such as `optim.learning_rate`: which exist, what a near miss meant, and values written as text."""
+"""Dotted keys such as `optim.learning_rate`: which exist, near misses, values written as text."""
 
 import difflib
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ OTHER_NAMES: Mapping[str, str] = MappingProxyType(
         "torch_dtype": "model.dtype",
     }
 )
-"""What other tools call our settings: only for the hint on an unknown key, never accepted as a key."""
+"""What other tools call our settings: for the hint on an unknown key, never accepted as a key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Key:
 
 @cache
 def known_keys() -> Mapping[str, Key]:
-    """Every setting of `VtkConfig` by its dotted key, `stage` left out because the command gives it."""
+    """Every setting of `VtkConfig` by its dotted key, but `stage`, which the command gives."""
     keys: dict[str, Key] = {}
     for name, field in VtkConfig.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):

@@ -1,7 +1,8 @@
 """One configuration from five layers: defaults < preset < file < environment < command line.
 
-The result is frozen and remembers where every value came from, so that `vtk config show` and a run's config.json can
-say so. Unknown keys, wrong types and contradictions raise `ConfigError` with the place and the nearest key.
+The result is frozen and remembers where every value came from, so that `vtk config show` and a
+run's config.json can say so. Unknown keys, wrong types and contradictions raise `ConfigError` with
+the place and the nearest key.
 """
 
 import difflib
@@ -52,12 +53,13 @@ def load_config(
         stage: bias, cdpo or grpo.
         preset: Name of a shipped preset, or None.
         config_file: A TOML file, or the config.json of an earlier run of the same stage, or None.
-        overrides: Dotted key to value; text is read as the setting's type, and None means not given.
+        overrides: Dotted key to value; text is read as the setting's type, None is not given.
         environ: Environment to read `VTK_SECTION__FIELD` from; the process's own when None.
         is_reference_needed: False shows a CDPO configuration before its bias model is known.
 
     Raises:
-        ConfigError: A key is unknown, a value has the wrong type or range, or two settings contradict each other.
+        ConfigError: A key is unknown, a value has the wrong type or range, or two settings
+            contradict each other.
     """
     chosen = _require_stage(stage)
     given: dict[str, Given] = {}
@@ -83,7 +85,7 @@ def _require_stage(stage: str) -> Stage:
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
-    """Settings named `VTK_SECTION__FIELD` (or `VTK_SEED`); other VTK_ variables are not settings."""
+    """Settings named `VTK_SECTION__FIELD` or `VTK_SEED`; other VTK_ variables are none."""
     given = {}
     for name, text in sorted(environ.items()):
         if not name.startswith(ENVIRONMENT_PREFIX):

@@ -1,7 +1,7 @@
 """The whole configuration of one training run, and the rules that hold between its sections.
 
-A contradiction raises `ConfigError` when the configuration is built, with the way out in its hint, so no later code
-has to ask whether its settings make sense together.
+A contradiction raises `ConfigError` when the configuration is built, with the way out in its hint,
+so no later code has to ask whether its settings make sense together.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ class VtkConfig(Section):
     """Everything that decides what a training run does."""
 
     stage: Stage = Field(
-        description="bias: observational questions only; cdpo: away from the bias model; grpo: plain."
+        description="bias: observational questions only; cdpo: away from that model; grpo: plain."
     )
     seed: int = Field(
         42, ge=0, lt=2**32, description="Seed of sampling, data order and initialisation."
@@ -108,12 +108,12 @@ def _check_objective(config: VtkConfig, *, is_reference_needed: bool) -> None:
         )
     if beta != 0 and path is None and is_reference_needed:
         raise ConfigError(
-            f"objective.beta is {beta:g}, but no reference.path names the model it is measured against.",
-            hint="Give the bias model with `--reference RUN_OR_PATH` (train one with `vtk train-bias`).",
+            f"objective.beta is {beta:g}, but no reference.path names the model it refers to.",
+            hint="Give the bias model with `--reference RUN` (`vtk train-bias` makes one).",
         )
     if path is not None and path != "self" and path == config.model.path:
         raise ConfigError(
-            f"reference.path and model.path are both {path!r}: the policy would be pushed from itself.",
+            f"reference.path and model.path are both {path!r}: the policy against itself.",
             hint="If that ablation is what you want, ask for it with `--reference self`.",
         )
 
@@ -122,19 +122,21 @@ def _check_video(config: VtkConfig) -> None:
     video, max_eval_px = config.video, config.eval.max_pixels_px
     if video.min_pixels_px > video.max_pixels_px:
         raise ConfigError(
-            f"video.min_pixels_px ({video.min_pixels_px}) is above video.max_pixels_px ({video.max_pixels_px}).",
+            f"video.min_pixels_px ({video.min_pixels_px}) is above "
+            f"video.max_pixels_px ({video.max_pixels_px}).",
             hint="Raise max_pixels_px or lower min_pixels_px.",
         )
     if max_eval_px is not None and max_eval_px < video.min_pixels_px:
         raise ConfigError(
-            f"eval.max_pixels_px ({max_eval_px}) is below video.min_pixels_px ({video.min_pixels_px}).",
-            hint="Raise eval.max_pixels_px or leave it out to evaluate at the training resolution.",
+            f"eval.max_pixels_px ({max_eval_px}) is below "
+            f"video.min_pixels_px ({video.min_pixels_px}).",
+            hint="Raise eval.max_pixels_px, or leave it out to evaluate as in training.",
         )
 
 
 def _check_rewards(config: VtkConfig) -> None:
     if config.reward.accuracy_weight == 0 and config.reward.format_weight == 0:
         raise ConfigError(
-            "reward.accuracy_weight and reward.format_weight are both 0: nothing would be rewarded.",
+            "reward.accuracy_weight and reward.format_weight are both 0: nothing is rewarded.",
             hint="Set at least one of them above 0 (published: 1 and 1).",
         )

@@ -1,7 +1,7 @@
 """The sections of a configuration: one strict, frozen model each.
 
-Every field says what it is and in which unit; its default is the published recipe's value where there is one
-(github.com/falonss703/VideoThinker, scripts/grpo.sh). Nothing here imports more than pydantic.
+Every field says what it is and in which unit; its default is the published recipe's value where
+there is one (github.com/falonss703/VideoThinker, scripts/grpo.sh). This imports only pydantic.
 """
 
 from typing import Literal
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Section(BaseModel):
-    """What all sections share: frozen, no unknown keys, no silent conversion, no NaN or infinity."""
+    """What all sections share: frozen, no unknown keys, no silent conversion, no NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -25,7 +25,7 @@ class ModelSettings(Section):
     )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="Number format of the weights; auto is bfloat16 on a GPU that has it, else float32.",
+        description="Number format of the weights; auto: bfloat16 on a GPU, else float32.",
     )
     attention: Literal["sdpa", "flash_attention_2", "eager"] = Field(
         default="sdpa",
@@ -67,7 +67,7 @@ class ReferenceSettings(Section):
     path: str | None = Field(
         default=None,
         min_length=1,
-        description='The bias model: a run, a checkpoint folder, a hub id, or "self" (the policy\'s own start).',
+        description='The bias model: run, folder, hub id, or "self" (the policy at its start).',
     )
 
 
@@ -94,7 +94,7 @@ class DataSettings(Section):
     )
     stratify: bool = Field(
         default=False,
-        description="When max_samples cuts, keep the shares of question type and number of correct options.",
+        description="When max_samples cuts, keep the shares of types and of correct options.",
     )
     max_skipped_frac: float = Field(
         default=0.01,
@@ -111,7 +111,7 @@ class VideoSettings(Section):
     fps: float | None = Field(
         default=None,
         gt=0,
-        description="Sample at this many frames a second instead, at most num_frames; none is evenly.",
+        description="Sample this many frames a second instead, at most num_frames; none is evenly.",
     )
     min_pixels_px: int = Field(
         default=3136, ge=784, description="Least width times height of a frame, in pixels."
@@ -134,12 +134,12 @@ class PromptSettings(Section):
     max_prompt_tokens: int = Field(
         default=4096,
         ge=1,
-        description="Longest prompt in tokens, video included; a longer one is an error, never cut.",
+        description="Longest prompt in tokens, video included; a longer one is an error, not cut.",
     )
 
 
 class RolloutSettings(Section):
-    """How completions are sampled. All of them are set, so that no checkpoint's own defaults apply."""
+    """How completions are sampled; all is set, so that no checkpoint's own defaults apply."""
 
     num_generations: int = Field(
         default=8, ge=2, description="Completions per prompt: the group that advantages compare."
@@ -175,7 +175,7 @@ class RewardSettings(Section):
 
     accuracy: Literal["soft", "strict"] = Field(
         default="soft",
-        description="soft gives part of the point for a correct subset; strict only for the exact set.",
+        description="soft gives part of the point for a correct subset; strict does not.",
     )
     accuracy_weight: float = Field(default=1.0, ge=0, description="Weight of the accuracy reward.")
     format_weight: float = Field(default=1.0, ge=0, description="Weight of the format reward.")
@@ -280,7 +280,7 @@ class EvalSettings(Section):
 
 
 class GuardSettings(Section):
-    """Limits that a healthy run keeps; each one crossed is an alert event with its evidence. None is off."""
+    """Limits that a healthy run keeps; crossing one is an alert with its evidence. None is off."""
 
     on_breach: Literal["alert", "stop"] = Field(
         default="stop",
