@@ -68,6 +68,18 @@ def preset_summary(name: str) -> str:
     return first.lstrip("# ").strip()
 
 
+def stages_of(path: Path) -> tuple[Stage, ...]:
+    """The stages that a file can configure: the one a run's config.json was made for, else all.
+
+    Raises:
+        ConfigError: The file cannot be read or parsed.
+    """
+    if path.suffix != ".json":
+        return STAGES
+    made_for = _json_config(path, _read_text(path)).get("stage")
+    return tuple(stage for stage in STAGES if made_for in (None, stage))
+
+
 def read_settings(path: Path, stage: Stage, label: str | None = None) -> dict[str, Given]:
     """Settings of one file for one stage, by dotted key; the stage's own table wins.
 
@@ -115,14 +127,21 @@ def _parse_toml(path: Path, text: str) -> dict[str, Any]:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from error
 
 
-def _run_config(path: Path, text: str, stage: Stage) -> dict[str, Any]:
+def _json_config(path: Path, text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path} is not valid JSON: {error}.") from error
     config = document.get("config", document) if isinstance(document, dict) else None
     if not isinstance(config, dict):
-        raise ConfigError(f"{path} holds no configuration.", hint="Give the config.json of a run.")
+        raise ConfigError(
+            f"{path} holds no configuration.", hint="Give the config.json of a run, or a TOML file."
+        )
+    return config
+
+
+def _run_config(path: Path, text: str, stage: Stage) -> dict[str, Any]:
+    config = _json_config(path, text)
     made_for = config.get("stage", stage)
     if made_for != stage:
         raise ConfigError(

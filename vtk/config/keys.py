@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 from types import MappingProxyType, NoneType
 from typing import Any, Literal, get_args, get_origin
 
@@ -104,6 +104,11 @@ def require_key(dotted: str, source: str) -> Key:
         )
         raise ConfigError(f"Unknown setting {dotted!r} ({source}).", hint=hint)
     return key
+
+
+def value_at(config: VtkConfig, dotted: str) -> Any:
+    """The value that `config` holds under a dotted key."""
+    return reduce(getattr, dotted.split("."), config)
 
 
 def value_from_text(key: Key, text: str, source: str) -> Any:

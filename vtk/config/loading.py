@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vtk.config.files import Given, list_presets, preset_path, presets_dir, read_settings
-from vtk.config.keys import known_keys, require_key, value_from_text
+from vtk.config.keys import known_keys, require_key, value_at, value_from_text
 from vtk.config.schema import STAGES, Stage, VtkConfig
 from vtk.errors import ConfigError
 
@@ -36,6 +36,10 @@ class Resolved:
 
     config: VtkConfig
     provenance: dict[str, str]
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting's value by its dotted key, in the order of the schema."""
+        return {dotted: value_at(self.config, dotted) for dotted in known_keys()}
 
 
 def load_config(
