@@ -20,8 +20,9 @@ import json
 import math
 import os
 import re
+import sys
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 EVENT_SCHEMA_VERSION: Final = 1
 
@@ -127,18 +128,22 @@ METRICS: Final[dict[str, Metric]] = {
 """Metric name to its unit and meaning, in the order in which they are shown."""
 
 _NONFINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_MAX_DEPTH: Final = 64
+_LARGEST_FLOAT: Final = sys.float_info.max
 _NONFINITE_WORD = re.compile(r"\\*(?:NaN|-?Infinity)\Z")
 
 
-def to_json_value(value: Any) -> Any:
-    """Return `value` as plain JSON data, non-finite numbers as words.
+def to_json_value(value: Any, depth: int = 0) -> Any:
+    """Return `value` as plain JSON data, non-finite numbers as words; `depth` is how deep it lies.
 
     Numpy and torch scalars become Python numbers (through `item()`), paths become text, tuples
     become lists.
 
     Raises:
         TypeError: `value` holds something that has no JSON form.
+        ValueError: `value` is nested more than 64 deep.
     """
+    _check_depth(depth)
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float):
@@ -146,9 +151,9 @@ def to_json_value(value: Any) -> Any:
     if isinstance(value, str):
         return "\\" + value if _NONFINITE_WORD.match(value) else value
     if isinstance(value, Mapping):
-        return {str(key): to_json_value(item) for key, item in value.items()}
+        return {str(key): to_json_value(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_json_value(item) for item in value]
+        return [to_json_value(item, depth + 1) for item in value]
     if isinstance(value, os.PathLike):
         return to_json_value(os.fspath(value))
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
@@ -156,16 +161,21 @@ def to_json_value(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form: {value!r:.80}")
 
 
-def from_json_value(value: Any) -> Any:
-    """Undo `to_json_value`: the words "NaN", "Infinity" and "-Infinity" become numbers again."""
+def from_json_value(value: Any, depth: int = 0) -> Any:
+    """Undo `to_json_value`: the words "NaN", "Infinity" and "-Infinity" become numbers again.
+
+    Raises:
+        ValueError: `value` is nested more than 64 deep.
+    """
+    _check_depth(depth)
     if isinstance(value, str):
         if value in _NONFINITE:
             return _NONFINITE[value]
         return value[1:] if value.startswith("\\") and _NONFINITE_WORD.match(value) else value
     if isinstance(value, dict):
-        return {key: from_json_value(item) for key, item in value.items()}
+        return {key: from_json_value(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list):
-        return [from_json_value(item) for item in value]
+        return [from_json_value(item, depth + 1) for item in value]
     return value
 
 
@@ -198,7 +208,7 @@ def decode_line(line: bytes) -> dict[str, Any]:
         value = json.loads(line.decode())
         if not isinstance(value, dict):
             raise ValueError(f"a JSON object was expected, not {type(value).__name__}")
-        return {key: from_json_value(item) for key, item in value.items()}
+        return {key: from_json_value(item, 1) for key, item in value.items()}
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -226,12 +236,17 @@ def decode_event(line: bytes) -> dict[str, Any]:
     return event
 
 
-def is_number(value: Any) -> bool:
-    """Tell whether `value` is an int or float (booleans are not)."""
+def is_number(value: Any) -> TypeGuard[float]:
+    """Tell whether `value` is an int or float (booleans are not); NaN and infinities are."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def is_count(value: Any) -> bool:
+def is_finite(value: Any) -> TypeGuard[float]:
+    """Tell whether `value` is a number that a float can hold, and no NaN or infinity."""
+    return is_number(value) and -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT
+
+
+def is_count(value: Any) -> TypeGuard[int]:
     """Tell whether `value` is an int of at least 0 (booleans are not)."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
@@ -239,10 +254,15 @@ def is_count(value: Any) -> bool:
 def _check_envelope(event: Mapping[str, Any]) -> None:
     if not is_count(event.get("v")) or not is_count(event.get("seq")):
         raise ValueError("an event needs the counts v and seq")
-    if not is_number(event.get("time")) or not is_number(event.get("mono", 0.0)):
+    if not is_finite(event.get("time")) or not is_finite(event.get("mono", 0.0)):
         raise ValueError("an event needs the numbers time and mono")
     if not isinstance(event.get("type"), str) or not event["type"]:
         raise ValueError("an event needs a type")
+
+
+def _check_depth(depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"nested more than {_MAX_DEPTH} deep")
 
 
 def _nonfinite_word(value: float) -> str:

@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from vtk.errors import DataError
 from vtk.runs.files import read_json, storage_error, write_json_atomic
 from vtk.runs.store import RunPaths
+
+HEARTBEAT_INTERVAL_S: Final = 5.0
+STALE_AFTER_S: Final = 30.0
+"""Seconds without an event after which a run no longer counts as running."""
 
 OwnerState = Literal["alive", "dead", "elsewhere", "absent"]
 _PS_TIMEOUT_S = 10

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from vtk.errors import ConfigError, DataError
 from vtk.format import visible_text
+from vtk.runs.events import is_count
 from vtk.runs.files import read_json, storage_error, sync_folder, write_json_atomic
 from vtk.runs.provenance import git_facts, machine_facts, package_versions
 
@@ -29,6 +30,7 @@ __all__ = [
     "create_run",
     "list_runs",
     "newest_run",
+    "num_steps_of",
     "read_json",
     "resolve_run",
     "write_json_atomic",
@@ -201,6 +203,14 @@ def resolve_run(runs_dir: Path, ref: str | None) -> RunPaths:
             hint="give more of the id",
         )
     raise DataError(f"there is no run {shown!r} in {runs_dir}", hint=_suggestion(ref, runs))
+
+
+def num_steps_of(config_json: Mapping[str, Any]) -> int | None:
+    """Return `optim.num_steps` of a config.json; None if it has none."""
+    config = config_json.get("config")
+    optim = config.get("optim") if isinstance(config, dict) else None
+    num_steps = optim.get("num_steps") if isinstance(optim, dict) else None
+    return num_steps if is_count(num_steps) else None
 
 
 def _claim_directory(runs_dir: Path, stage: str, name: str | None, created: float) -> RunPaths:

@@ -11,17 +11,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from vtk.errors import ConfigError, DataError, GuardStop, Interrupted, UserInterrupt, VtkError
 from vtk.runs import events
 from vtk.runs.files import read_json, storage_error, write_bytes_atomic
-from vtk.runs.owner import Owner, deciding_owner, write_owner
+from vtk.runs.owner import (
+    HEARTBEAT_INTERVAL_S,
+    STALE_AFTER_S,
+    Owner,
+    deciding_owner,
+    write_owner,
+)
 from vtk.runs.reader import EventTail
-from vtk.runs.store import RunPaths
+from vtk.runs.store import RunPaths, num_steps_of
 
-HEARTBEAT_INTERVAL_S: Final = 5.0
-STALE_AFTER_S: Final = 30.0
 _STOPPING_ERRORS = (Interrupted, UserInterrupt, GuardStop, KeyboardInterrupt)
 
 
@@ -163,7 +167,7 @@ class EventWriter:
 
     def _announce(self, attempt: int) -> None:
         run_json = read_json(self.paths.run_json)
-        num_steps = _num_steps(self.paths)
+        num_steps = num_steps_of(read_json(self.paths.config_json))
         if self._seq == 0:
             self.emit(
                 events.RUN_STARTED,
@@ -276,10 +280,3 @@ def _refuse_living_owner(paths: RunPaths, now: float) -> None:
 
 def _written_lately(paths: RunPaths, now: float) -> bool:
     return paths.events.exists() and now - paths.events.stat().st_mtime < STALE_AFTER_S
-
-
-def _num_steps(paths: RunPaths) -> int | None:
-    config = read_json(paths.config_json).get("config")
-    optim = config.get("optim") if isinstance(config, dict) else None
-    num_steps = optim.get("num_steps") if isinstance(optim, dict) else None
-    return num_steps if events.is_count(num_steps) else None
