@@ -144,7 +144,7 @@ def sample_indices(num_source_frames: int, num_frames: int) -> list[int]:
 def target_size(
     height_px: int, width_px: int, factor_px: int, min_pixels_px: int, max_pixels_px: int
 ) -> tuple[int, int]:
-    """Height and width in whole patch groups and in the pixel budget, near the source's aspect ratio.
+    """Height and width in whole patch groups, in the pixel budget, near the source's proportions.
 
     Args:
         height_px: height of the source frame.
