@@ -1,0 +1,257 @@
+"""`vtk split`: counterfactual questions become train, bias and validation files with a manifest.
+
+The same input gives the same bytes. The manifest is removed first and written last, so a folder
+that has one is whole.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import file_digest, sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from vtk.data.labelling import LabelledPart, Row, label_part, malformed_as_json
+from vtk.data.registry import PARTS, Dataset, questions_file, split_dir
+from vtk.data.rules import DEFAULT_RULE, RULES
+from vtk.data.subset import bias_rows, thin_out
+from vtk.errors import ConfigError, DataError, VtkError
+from vtk.format import format_count, format_percent
+from vtk.runs.files import storage_error, write_bytes_atomic, write_json_atomic
+
+BIAS_QUESTIONS = ("original", "modified")
+MANIFEST_FILE = "manifest.json"
+PROBLEMS_FILE = "problems.json"
+_DISTRIBUTION = "videothinker-toolkit"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitOptions:
+    """How to split.
+
+    Attributes:
+        rule: Which reading of "observational" becomes the label.
+        bias_questions: `original`, or `modified` to take the intervention out of bias.jsonl.
+        observational_frac: Thin train.jsonl out to this share of observational questions; None
+            keeps the natural one.
+        seed: Decides which questions `observational_frac` leaves out.
+        max_malformed_frac: More malformed questions than this share stop the split.
+    """
+
+    rule: str = DEFAULT_RULE
+    bias_questions: str = "original"
+    observational_frac: float | None = None
+    seed: int = 0
+    max_malformed_frac: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise ConfigError(f"there is no rule {self.rule!r}", f"Rules: {', '.join(RULES)}.")
+        if self.bias_questions not in BIAS_QUESTIONS:
+            raise ConfigError(
+                f"bias questions can be {' or '.join(BIAS_QUESTIONS)}, not {self.bias_questions!r}"
+            )
+        if self.observational_frac is not None and not 0 < self.observational_frac < 1:
+            raise ConfigError(
+                f"the observational share must lie between 0 and 1, not {self.observational_frac}"
+            )
+        if not 0 <= self.max_malformed_frac <= 1:
+            raise ConfigError(
+                f"the malformed share must be from 0 to 1, not {self.max_malformed_frac}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class SplitResult:
+    """What was found and written.
+
+    Attributes:
+        folder: Where the files lie.
+        parts: What was found in each part.
+        manifest: As written.
+        num_missing_videos: Clips of usable questions that are not on this disk yet.
+    """
+
+    folder: Path
+    parts: Mapping[str, LabelledPart]
+    manifest: Mapping[str, Any]
+    num_missing_videos: int
+
+
+def split_dataset(
+    root: Path,
+    dataset: Dataset,
+    options: SplitOptions,
+    on_scene: Callable[[str, int], None] | None = None,
+) -> SplitResult:
+    """Labels the questions below `root` and writes `root/split`.
+
+    Args:
+        root: The data set's folder, in CLEVRER's layout.
+        dataset: Its entry in the registry.
+        options: How to split.
+        on_scene: Called with the part and the number of its scenes done.
+
+    Raises:
+        DataError: Questions are missing or damaged, too many are malformed, none is usable, train
+            and validation share a clip, or a question's intervention cannot be taken out.
+        VtkError: A file cannot be written.
+    """
+    _check_inputs(root, dataset)
+    parts = {part: _label(root, part, options.rule, on_scene) for part in PARTS}
+    folder = split_dir(root)
+    _write_problems(folder, parts)
+    _check_usable(folder, parts, options.max_malformed_frac)
+    leakage = _check_leakage(parts)
+    train, held_out = (parts[part].rows for part in PARTS)
+    mixed = train
+    if options.observational_frac is not None:
+        mixed = thin_out(train, options.observational_frac, options.seed)
+    bias = bias_rows(train, options.bias_questions)
+    files = {"train": mixed, "bias": bias, "validation": held_out}
+    outputs = {name: _write_rows(folder / f"{name}.jsonl", rows) for name, rows in files.items()}
+    manifest = {
+        "dataset": dataset.name,
+        "tool": _DISTRIBUTION,
+        "tool_version": version(_DISTRIBUTION),
+        "rule": options.rule,
+        "rule_sentence": RULES[options.rule].sentence,
+        "options": asdict(options),
+        "inputs": {part: _describe_inputs(root, found) for part, found in parts.items()},
+        "counts": {part: count_part(found) for part, found in parts.items()},
+        "outputs": {f"{name}.jsonl": facts for name, facts in outputs.items()},
+        "leakage": leakage,
+    }
+    _write(folder / MANIFEST_FILE, manifest)
+    return SplitResult(folder, parts, manifest, _count_missing_videos(root, parts))
+
+
+def _check_inputs(root: Path, dataset: Dataset) -> None:
+    missing = [path for part in PARTS if not (path := questions_file(root, part)).is_file()]
+    if missing:
+        raise DataError(
+            f"{dataset.name} is not complete: there is no {missing[0]}",
+            f"Get it with: vtk download {dataset.name}",
+        )
+
+
+def _label(
+    root: Path, part: str, rule: str, on_scene: Callable[[str, int], None] | None
+) -> LabelledPart:
+    report = None if on_scene is None else lambda done: on_scene(part, done)
+    return label_part(root, part, rule, report)
+
+
+def count_part(found: LabelledPart) -> dict[str, Any]:
+    """The counts of one part, for the manifest and for `--json`."""
+    label = Counter(row["label"] for row in found.rows)
+    return {
+        "num_scenes": found.counts["scenes"],
+        "num_questions": found.counts["questions"],
+        "num_counterfactual": found.counts["counterfactual"],
+        "num_malformed": len(found.malformed),
+        "num_zero_correct": len(found.zero_correct),
+        "num_usable": len(found.rows),
+        "num_observational": label["observational"],
+        "num_inferential": label["inferential"],
+        "observational_by_rule": found.count_by_rule(),
+        "by_polarity": _tally(row["polarity"] for row in found.rows),
+        "by_num_correct": _tally(str(row["num_correct"]) for row in found.rows),
+        "by_num_options": _tally(str(len(row["options"])) for row in found.rows),
+    }
+
+
+def _tally(values: Any) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def _write_problems(folder: Path, parts: Mapping[str, LabelledPart]) -> None:
+    """The full list of what was left out; it makes an older split's manifest void."""
+    manifest = folder / MANIFEST_FILE
+    try:
+        manifest.unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(manifest, error) from error
+    problems = {
+        part: {
+            "malformed": malformed_as_json(found.malformed),
+            "zero_correct": found.zero_correct,
+        }
+        for part, found in parts.items()
+    }
+    _write(folder / PROBLEMS_FILE, problems)
+
+
+def _check_usable(folder: Path, parts: Mapping[str, LabelledPart], max_frac: float) -> None:
+    for part, found in parts.items():
+        num, among = len(found.malformed), found.num_judged
+        report = folder / PROBLEMS_FILE
+        if num > max_frac * among:
+            raise DataError(
+                f"{format_count(num)} of {format_count(among)} {part} questions are malformed, "
+                f"more than {format_percent(max_frac)}; the first: {found.malformed[0]}",
+                f"All of them are listed in {report}. "
+                "Mend the data, or accept more with --max-malformed-frac.",
+            )
+        if not found.rows:
+            raise DataError(
+                f"{part} holds no usable counterfactual question "
+                f"({format_count(among)} seen, {len(found.zero_correct)} without a correct option)",
+                f"What was left out is listed in {report}.",
+            )
+
+
+def _check_leakage(parts: Mapping[str, LabelledPart]) -> dict[str, int]:
+    """Held-out numbers mean nothing when a training clip is among them."""
+    train, held_out = (parts[part] for part in PARTS)
+    videos = {row["video"] for row in train.rows} & {row["video"] for row in held_out.rows}
+    worlds = train.fingerprints.keys() & held_out.fingerprints.keys()
+    if videos or worlds:
+        world = next(iter(sorted(worlds)), None)
+        clip = held_out.fingerprints[world] if world else min(videos)
+        raise DataError(
+            f"train and validation share {len(worlds | videos)} clips, for instance {clip}",
+            "Generate or fetch the data again; results on shared clips would not be held out.",
+        )
+    return {"num_shared_clips": len(videos), "num_shared_worlds": len(worlds)}
+
+
+def _write_rows(path: Path, rows: Sequence[Row]) -> dict[str, Any]:
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    _write(path, content)
+    label = Counter(row["label"] for row in rows)
+    return {
+        "sha256": sha256(content).hexdigest(),
+        "num_bytes": len(content),
+        "num_rows": len(rows),
+        "num_observational": label["observational"],
+    }
+
+
+def _write(path: Path, value: Any) -> None:
+    try:
+        if isinstance(value, bytes):
+            write_bytes_atomic(path, value)
+        else:
+            write_json_atomic(path, value)
+    except VtkError as error:
+        raise VtkError(error.message, "Free some space, or set another --data-dir.") from error
+
+
+def _describe_inputs(root: Path, found: LabelledPart) -> dict[str, Any]:
+    path = questions_file(root, found.part)
+    with path.open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
+    return {
+        "questions": path.relative_to(root).as_posix(),
+        "questions_sha256": digest,
+        "annotations_sha256": found.annotations_sha256,
+        "num_annotations": found.counts["annotations"],
+    }
+
+
+def _count_missing_videos(root: Path, parts: Mapping[str, LabelledPart]) -> int:
+    videos = {row["video"] for found in parts.values() for row in found.rows}
+    return sum(not (root / video).is_file() for video in videos)
