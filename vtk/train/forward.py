@@ -1,0 +1,248 @@
+"""Log-probabilities of completions under a video language model.
+
+Shape letters: B prompts, G completions per prompt, N = B·G sequences (prompt-major), P prompt
+tokens (left padded), L completion tokens (right padded), S = P + L, H hidden size, K scored
+tokens, V vocabulary.
+
+A clip goes through the vision tower once per prompt, and a prompt through the language model once,
+however many completions hang on it: the completions read the prompt's keys and values, and
+gradients flow back through them. `score_repeated` does the usual thing, everything G times over. It
+is the oracle that the tests compare with, and serves under gradient checkpointing, where
+transformers keeps no keys and values.
+"""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+from torch.utils.checkpoint import checkpoint
+
+from vtk.rollout.prompts import PromptInputs
+
+MAX_LOGITS_ELEMENTS = 1 << 27
+"""Logits of this many elements at most are alive at once: 0.5 GiB in float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringBatch:
+    """B prompts with their clips, and G completions of each.
+
+    Attributes:
+        prompts: Left padded prompts, one row and one clip each.
+        completion_ids_NL: Token ids, rows in prompt-major order.
+        completion_mask_NL: 1 up to and including the first end-of-sequence token, else 0.
+    """
+
+    prompts: PromptInputs
+    completion_ids_NL: Tensor
+    completion_mask_NL: Tensor
+
+    @property
+    def num_generations(self) -> int:
+        """Completions per prompt, G."""
+        return self.completion_ids_NL.shape[0] // self.prompts.num_prompts
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """Per completion token; 0 where the mask is 0.
+
+    Attributes:
+        logps_NL: log π(token) in nats, float32, with gradient where grad is enabled.
+        entropies_NL: Entropy of the next token's distribution in nats, float32, no gradient.
+    """
+
+    logps_NL: Tensor
+    entropies_NL: Tensor
+
+
+def pad_completions(
+    completion_ids: Sequence[Sequence[int]], eos_ids: Sequence[int], pad_id: int
+) -> tuple[Tensor, Tensor]:
+    """Right padded ids and their mask, both (N, L) int64.
+
+    Every id in `eos_ids` ends a completion: what follows the first one is padding.
+    """
+    ends = set(eos_ids)
+    rows = [list(ids[: _length_to_first(ids, ends)]) for ids in completion_ids]
+    longest = max((len(row) for row in rows), default=0)
+    ids = [row + [pad_id] * (longest - len(row)) for row in rows]
+    mask = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
+    return torch.tensor(ids, dtype=torch.long), torch.tensor(mask, dtype=torch.long)
+
+
+def score_completions(model: Any, batch: ScoringBatch, temperature: float = 1.0) -> TokenScores:
+    """Score a batch in the cheapest way that the model's state allows.
+
+    Args:
+        model: A Qwen2.5-VL model, bare or with PEFT adapters; one wrapped by DDP or FSDP is called
+            as `model(scoring=batch)` after `install_scoring`.
+        batch: What to score.
+        temperature: Logits are divided by it, as they were when sampling.
+    """
+    base = _base_model(model)
+    first_layer = base.model.language_model.layers[0]
+    keeps_no_cache = first_layer.gradient_checkpointing and base.training
+    return (score_repeated if keeps_no_cache else score_shared)(model, batch, temperature)
+
+
+def score_shared(model: Any, batch: ScoringBatch, temperature: float = 1.0) -> TokenScores:
+    """Score with vision tower and prompt computed once per prompt."""
+    base = _base_model(model)
+    language, group = base.model.language_model, batch.num_generations
+    positions_3BP, next_B = prompt_positions(base, batch.prompts)
+    prompt = language(
+        inputs_embeds=prompt_embeddings(base, batch.prompts),
+        attention_mask=batch.prompts.attention_mask_1P,
+        position_ids=positions_3BP,
+        use_cache=True,
+    )
+    cache = prompt.past_key_values
+    cache.batch_repeat_interleave(group)
+    states_NLH = language(
+        inputs_embeds=base.get_input_embeddings()(batch.completion_ids_NL),
+        attention_mask=_full_mask(batch),
+        position_ids=_completion_positions(next_B, batch),
+        past_key_values=cache,
+        use_cache=True,
+    ).last_hidden_state
+    # The state at a token predicts the next: the prompt's last predicts the first of a completion.
+    last_N1H = prompt.last_hidden_state[:, -1:].repeat_interleave(group, dim=0)
+    return _token_scores(base, torch.cat([last_N1H, states_NLH[:, :-1]], 1), batch, temperature)
+
+
+def score_repeated(model: Any, batch: ScoringBatch, temperature: float = 1.0) -> TokenScores:
+    """Score N whole sequences, each with its own copy of the prompt and its video features."""
+    base = _base_model(model)
+    group, last = batch.num_generations, batch.prompts.input_ids_1P.shape[1] - 1
+    positions_3BP, next_B = prompt_positions(base, batch.prompts)
+    positions_3NP = positions_3BP.repeat_interleave(group, dim=1)
+    prompt_NPH = prompt_embeddings(base, batch.prompts).repeat_interleave(group, dim=0)
+    completion_NLH = base.get_input_embeddings()(batch.completion_ids_NL)
+    states_NSH = base.model.language_model(
+        inputs_embeds=torch.cat([prompt_NPH, completion_NLH], dim=1),
+        attention_mask=_full_mask(batch),
+        position_ids=torch.cat([positions_3NP, _completion_positions(next_B, batch)], dim=2),
+        use_cache=False,
+    ).last_hidden_state
+    return _token_scores(base, states_NSH[:, last:-1], batch, temperature)
+
+
+def prompt_embeddings(base: Any, prompts: PromptInputs) -> Tensor:
+    """Token embeddings with the clips' features at the video placeholders, as (B, P, H).
+
+    Raises:
+        ValueError: Placeholders and features differ in number, as when a prompt was cut.
+    """
+    embeds_BPH: Tensor = base.get_input_embeddings()(prompts.input_ids_1P)
+    features = base.model.get_video_features(
+        prompts.pixel_values_videos, prompts.video_grid_thw, return_dict=True
+    )
+    features_KH = torch.cat(features.pooler_output).to(embeds_BPH.dtype)
+    is_video_BP = prompts.input_ids_1P == base.config.video_token_id
+    num_placeholders = int(is_video_BP.sum())
+    if num_placeholders != features_KH.shape[0]:
+        raise ValueError(f"{num_placeholders} placeholders, {features_KH.shape[0]} features")
+    return embeds_BPH.masked_scatter(is_video_BP.unsqueeze(-1), features_KH)
+
+
+def prompt_positions(base: Any, prompts: PromptInputs) -> tuple[Tensor, Tensor]:
+    """The model's own M-RoPE positions (3, B, P), and where each completion begins (B,).
+
+    A completion goes on one past the greatest position of its prompt in any axis, as it does in
+    the library's own generation.
+    """
+    positions_3BP, _ = base.model.get_rope_index(
+        prompts.input_ids_1P,
+        mm_token_type_ids=prompts.mm_token_type_ids,
+        video_grid_thw=prompts.video_grid_thw,
+        second_per_grid_ts=prompts.second_per_grid_ts,
+        attention_mask=prompts.attention_mask_1P,
+    )
+    is_padding_1BP = prompts.attention_mask_1P.unsqueeze(0) == 0
+    return positions_3BP, positions_3BP.masked_fill(is_padding_1BP, -1).amax(dim=(0, 2)) + 1
+
+
+def install_scoring(model: Any, temperature: float) -> None:
+    """Let `model(scoring=batch)` return `TokenScores`; every other call does what it did.
+
+    A wrapper such as DDP sets up the gradients' reduction in its own forward, so a policy that is
+    wrapped has to be scored through it.
+    """
+    original = model.forward
+
+    @functools.wraps(original)
+    def forward(*args: Any, scoring: ScoringBatch | None = None, **kwargs: Any) -> Any:
+        if scoring is None:
+            return original(*args, **kwargs)
+        return score_completions(model, scoring, temperature)
+
+    model.forward = forward
+
+
+def _base_model(model: Any) -> Any:
+    """The transformers model below PEFT's wrapper; its layers hold the adapters."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _length_to_first(ids: Sequence[int], ends: set[int]) -> int:
+    return next((i + 1 for i, token in enumerate(ids) if token in ends), len(ids))
+
+
+def _full_mask(batch: ScoringBatch) -> Tensor:
+    prompt_BP, group = batch.prompts.attention_mask_1P, batch.num_generations
+    return torch.cat([prompt_BP.repeat_interleave(group, dim=0), batch.completion_mask_NL], dim=1)
+
+
+def _completion_positions(next_B: Tensor, batch: ScoringBatch) -> Tensor:
+    """Text follows text one by one in all three axes, as (3, N, L)."""
+    steps_L = torch.arange(batch.completion_ids_NL.shape[1], device=next_B.device)
+    start_N = next_B.repeat_interleave(batch.num_generations)
+    return (start_N[:, None] + steps_L).unsqueeze(0).expand(3, -1, -1)
+
+
+def _token_scores(
+    base: Any, states_NLH: Tensor, batch: ScoringBatch, temperature: float
+) -> TokenScores:
+    """Head and log-softmax at the unmasked tokens only, in slices that bound memory."""
+    is_token_NL = batch.completion_mask_NL.bool()
+    states_KH, ids_K = states_NLH[is_token_NL], batch.completion_ids_NL[is_token_NL]
+    weight_VH = base.get_output_embeddings().weight
+    slice_tokens = max(1, MAX_LOGITS_ELEMENTS // weight_VH.shape[0])
+    is_sliced = states_KH.shape[0] > slice_tokens
+    scored = [
+        _score_slice(states_kH, weight_VH, ids_k, temperature, is_sliced)
+        for states_kH, ids_k in zip(
+            torch.split(states_KH, slice_tokens), torch.split(ids_K, slice_tokens), strict=True
+        )
+    ]
+    empty_NL = torch.zeros(is_token_NL.shape, dtype=torch.float32, device=states_NLH.device)
+    return TokenScores(
+        logps_NL=empty_NL.masked_scatter(is_token_NL, torch.cat([logps for logps, _ in scored])),
+        entropies_NL=empty_NL.masked_scatter(is_token_NL, torch.cat([entr for _, entr in scored])),
+    )
+
+
+def _score_slice(
+    states_KH: Tensor, weight_VH: Tensor, ids_K: Tensor, temperature: float, is_sliced: bool
+) -> tuple[Tensor, Tensor]:
+    """Log-probabilities and entropies; one slice of several keeps no logits for the backward."""
+    if not (is_sliced and torch.is_grad_enabled()):
+        return _score_tokens(states_KH, weight_VH, ids_K, temperature)
+    scored: tuple[Tensor, Tensor] = checkpoint(
+        _score_tokens, states_KH, weight_VH, ids_K, temperature, use_reentrant=False
+    )
+    return scored
+
+
+def _score_tokens(
+    states_KH: Tensor, weight_VH: Tensor, ids_K: Tensor, temperature: float
+) -> tuple[Tensor, Tensor]:
+    logps_KV = torch.log_softmax(linear(states_KH, weight_VH).float() / temperature, dim=-1)
+    with torch.no_grad():
+        entropies_K = -(logps_KV.exp() * logps_KV).sum(dim=-1)
+    return logps_KV.gather(1, ids_K.unsqueeze(1)).squeeze(1), entropies_K
