@@ -14,7 +14,8 @@ def to_annotation(scene: Scene, scene_index: int) -> dict[str, Any]:
         "scene_index": scene_index,
         "video_filename": video_name(scene_index),
         "object_property": [
-            {"object_id": i, "color": t.color, "material": t.material, "shape": t.shape} for i, t in enumerate(scene.things)
+            {"object_id": i, "color": t.color, "material": t.material, "shape": t.shape}
+            for i, t in enumerate(scene.things)
         ],
         "motion_trajectory": [_frame(scene, frame) for frame in range(NUM_FRAMES)],
         "collision": [

@@ -72,9 +72,13 @@ def render_trace(
     opening = _DESCRIBE_OPENING if strategy == "describe" else f"{_REASON_OPENING} {removed}"
     happenings = ", ".join(f"{a} hits {b}" for a, b in events) if events else "nothing"
     calls = ", ".join(f"{LETTERS[i]} {'yes' if v else 'no'}" for i, v in enumerate(verdicts))
-    chosen = [LETTERS[i] for i, v in enumerate(verdicts) if v == (polarity == "will")]
-    answer = ",".join(chosen) if chosen else "none"
+    answer = option_letters([v == (polarity == "will") for v in verdicts]) or "none"
     return f"<think>{opening} {happenings}. {calls}.</think><answer>{answer}</answer>"
+
+
+def option_letters(flags: Sequence[bool]) -> str:
+    """Letters of the options whose flag is set, joined by ","."""
+    return ",".join(LETTERS[i] for i, flag in enumerate(flags) if flag)
 
 
 def classify_strategy(completion: str) -> Strategy | None:
@@ -92,8 +96,14 @@ def classify_strategy(completion: str) -> Strategy | None:
 def tokenizer_corpus() -> list[str]:
     """Every word and punctuation pattern of clevrer-mini, for training the tiny model's tokenizer."""
     things = [f"the {c} {m} {s}" for c in COLORS for m in MATERIALS for s in (*SHAPES, "object")]
-    questions = [form.format(x=x) for forms in QUESTION_FORMS.values() for form in forms for x in things]
-    options = [form.format(a=f"The{a[3:]}", b=b) for form in OPTION_FORMS for a, b in zip(things, things[::-1], strict=True)]
+    questions = [
+        form.format(x=x) for forms in QUESTION_FORMS.values() for form in forms for x in things
+    ]
+    options = [
+        form.format(a=f"The{a[3:]}", b=b)
+        for form in OPTION_FORMS
+        for a, b in zip(things, things[::-1], strict=True)
+    ]
     problems = [
         render_problem(question, options[i % 7 : i % 7 + 4]) for i, question in enumerate(questions)
     ]

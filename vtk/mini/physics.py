@@ -87,21 +87,35 @@ class _Log:
         self.num_contacts = np.zeros((num_scenes, num_objects), dtype=np.int64)
 
     def record_frame(
-        self, frame: int, x: NDArray[np.float64], y: NDArray[np.float64], vx: NDArray[np.float64], vy: NDArray[np.float64]
+        self,
+        frame: int,
+        x: NDArray[np.float64],
+        y: NDArray[np.float64],
+        vx: NDArray[np.float64],
+        vy: NDArray[np.float64],
     ) -> None:
         self.positions[:, frame, :, 0], self.positions[:, frame, :, 1] = x, y
         self.velocities[:, frame, :, 0], self.velocities[:, frame, :, 1] = vx, vy
 
-    def record_contact(self, i: int, j: int, hit_S: NDArray[np.bool_], impulse_S: NDArray[np.float64], frame: int) -> None:
+    def record_contact(
+        self, i: int, j: int, hit_S: NDArray[np.bool_], impulse_S: NDArray[np.float64], frame: int
+    ) -> None:
         first = hit_S & (self.collision_frame[:, i, j] < 0)
         for a, b in ((i, j), (j, i)):
             self.collision_frame[first, a, b] = frame
-            self.impulse[:, a, b] = np.where(hit_S, np.maximum(self.impulse[:, a, b], impulse_S), self.impulse[:, a, b])
+            self.impulse[:, a, b] = np.where(
+                hit_S, np.maximum(self.impulse[:, a, b], impulse_S), self.impulse[:, a, b]
+            )
             self.num_contacts[:, a] += hit_S
 
     def result(self) -> Simulation:
         return Simulation(
-            self.positions, self.velocities, self.collision_frame, self.min_gap, self.impulse, self.num_contacts
+            self.positions,
+            self.velocities,
+            self.collision_frame,
+            self.min_gap,
+            self.impulse,
+            self.num_contacts,
         )
 
 
@@ -141,6 +155,8 @@ def _slow_down(vx: NDArray[np.float64], vy: NDArray[np.float64], dt: float) -> N
     """Sliding friction: speed falls at a constant rate and stays at zero."""
     speed = np.sqrt(vx * vx + vy * vy)
     moving = speed > 0.0
-    factor = np.where(moving, np.maximum(speed - _FRICTION * dt, 0.0) / np.where(moving, speed, 1.0), 0.0)
+    factor = np.where(
+        moving, np.maximum(speed - _FRICTION * dt, 0.0) / np.where(moving, speed, 1.0), 0.0
+    )
     vx *= factor
     vy *= factor

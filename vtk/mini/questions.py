@@ -59,7 +59,9 @@ class Question:
         )
 
 
-def ask(rng: np.random.Generator, scene: Scene, num_questions: int, observational_frac: float) -> list[Question]:
+def ask(
+    rng: np.random.Generator, scene: Scene, num_questions: int, observational_frac: float
+) -> list[Question]:
     """Different questions about one scene.
 
     Kind, polarity and the numbers of options and of correct ones are drawn in this order, so that none of them gives the answer away.
@@ -136,7 +138,9 @@ def _word(rng: np.random.Generator, scene: Scene, draft: _Draft) -> Question:
         observational=draft.observational,
         form=int(rng.integers(len(QUESTION_FORMS[draft.polarity]))),
         removed_words=describe(rng, scene.things, draft.removed),
-        pair_words=tuple((describe(rng, scene.things, a), describe(rng, scene.things, b)) for a, b in pairs),
+        pair_words=tuple(
+            (describe(rng, scene.things, a), describe(rng, scene.things, b)) for a, b in pairs
+        ),
         option_forms=tuple(int(rng.integers(len(OPTION_FORMS))) for _ in pairs),
     )
 
@@ -147,7 +151,13 @@ def describe(rng: np.random.Generator, things: Sequence[Thing], index: int) -> T
     The shape is also named in half of the cases where "object" would do, as people do.
     """
     thing = things[index]
-    for used in (("color",), ("shape",), ("color", "shape"), ("color", "material"), ("material", "shape")):
+    for used in (
+        ("color",),
+        ("shape",),
+        ("color", "shape"),
+        ("color", "material"),
+        ("material", "shape"),
+    ):
         if _num_matches(things, thing, used) == 1:
             break
     else:
@@ -162,12 +172,25 @@ def describe(rng: np.random.Generator, things: Sequence[Thing], index: int) -> T
 
 def to_clevrer(question: Question, question_id: int) -> dict[str, Any]:
     """The question as an entry of CLEVRER's question files."""
-    program = ["all_events", *_object_program(question.removed_words), "get_counterfact", "belong_to"]
+    program = [
+        "all_events",
+        *_object_program(question.removed_words),
+        "get_counterfact",
+        "belong_to",
+    ]
     if question.polarity == "will_not":
         program.append("negate")
     choices = []
-    for i, (text, (a, b), gold) in enumerate(zip(question.options, question.pair_words, question.gold, strict=True)):
-        events = ["all_events", *_object_program(a), "filter_collision", *_object_program(b), "filter_collision"]
+    for i, (text, (a, b), gold) in enumerate(
+        zip(question.options, question.pair_words, question.gold, strict=True)
+    ):
+        events = [
+            "all_events",
+            *_object_program(a),
+            "filter_collision",
+            *_object_program(b),
+            "filter_collision",
+        ]
         choices.append(
             {
                 "choice_id": i,
@@ -187,14 +210,20 @@ def to_clevrer(question: Question, question_id: int) -> dict[str, Any]:
 
 def _object_program(words: Thing) -> list[str]:
     program = ["objects"]
-    for value, attribute in ((words.color, "color"), (words.material, "material"), (words.shape, "shape")):
+    for value, attribute in (
+        (words.color, "color"),
+        (words.material, "material"),
+        (words.shape, "shape"),
+    ):
         if value:
             program += [value, f"filter_{attribute}"]
     return [*program, "unique"]
 
 
 def _noun_phrase(words: Thing) -> str:
-    return " ".join(["the", *(w for w in (words.color, words.material, words.shape or "object") if w)])
+    return " ".join(
+        ["the", *(w for w in (words.color, words.material, words.shape or "object") if w)]
+    )
 
 
 def _capitalised(text: str) -> str:

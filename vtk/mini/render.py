@@ -56,7 +56,9 @@ def write_clip(path: Path, frames_FHWC: NDArray[np.uint8]) -> None:
     """Encode frames as H.264 at 25 frames a second; the same frames give the same pixels when decoded."""
     import av
 
-    with av.open(str(path), mode="w", format="mp4", options={"movflags": "+faststart"}) as container:
+    with av.open(
+        str(path), mode="w", format="mp4", options={"movflags": "+faststart"}
+    ) as container:
         stream = container.add_stream("libx264", rate=FRAMES_PER_S)
         stream.width, stream.height = frames_FHWC.shape[2], frames_FHWC.shape[1]
         stream.pix_fmt = "yuv420p"

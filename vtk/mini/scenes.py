@@ -99,17 +99,23 @@ def _accepted(rng: np.random.Generator, num_objects: int, palette: Palette) -> I
     for row in np.flatnonzero(clear):
         scene = Scene(
             things=_draw_things(rng, num_objects, palette),
-            positions_TN2=seen.positions_STN2[seen_rows[row]],
-            velocities_TN2=seen.velocities_STN2[seen_rows[row]],
+            positions_TN2=seen.positions_STN2[
+                seen_rows[row]
+            ].copy(),  # a view would keep the whole batch alive
+            velocities_TN2=seen.velocities_STN2[seen_rows[row]].copy(),
             collisions=_collisions(seen, int(seen_rows[row])),
             without=tuple(_collisions(simulation, int(row)) for simulation in unseen),
-            positions_without_RTN2=np.stack([simulation.positions_STN2[row] for simulation in unseen]),
+            positions_without_RTN2=np.stack(
+                [simulation.positions_STN2[row] for simulation in unseen]
+            ),
         )
         if _is_worth_asking(scene):
             yield scene
 
 
-def _simulate_without(positions: NDArray[np.float64], velocities: NDArray[np.float64], removed: int) -> Simulation:
+def _simulate_without(
+    positions: NDArray[np.float64], velocities: NDArray[np.float64], removed: int
+) -> Simulation:
     present = np.ones(positions.shape[:2], dtype=bool)
     present[:, removed] = False
     return simulate(positions, velocities, present)
@@ -119,12 +125,17 @@ def _draw_starts(
     rng: np.random.Generator, num_scenes: int, num_objects: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Places anywhere in view; a little over half of the objects move, each roughly towards another one."""
-    low, high = (_VIEW_MARGIN, _VIEW_MARGIN), (TABLE_WIDTH - _VIEW_MARGIN, TABLE_DEPTH - _VIEW_MARGIN)
+    low, high = (
+        (_VIEW_MARGIN, _VIEW_MARGIN),
+        (TABLE_WIDTH - _VIEW_MARGIN, TABLE_DEPTH - _VIEW_MARGIN),
+    )
     positions = rng.uniform(low, high, (num_scenes, num_objects, 2))
     offset = rng.integers(1, num_objects, (num_scenes, num_objects))
     target = (np.arange(num_objects)[None, :] + offset) % num_objects
     towards = np.take_along_axis(positions, target[:, :, None], axis=1) - positions
-    angle = np.arctan2(towards[:, :, 1], towards[:, :, 0]) + rng.normal(0.0, 0.12, (num_scenes, num_objects))
+    angle = np.arctan2(towards[:, :, 1], towards[:, :, 0]) + rng.normal(
+        0.0, 0.12, (num_scenes, num_objects)
+    )
     speed = rng.uniform(0.35, 0.77, (num_scenes, num_objects))
     speed *= rng.random((num_scenes, num_objects)) < 0.55
     velocities = np.stack([np.cos(angle) * speed, np.sin(angle) * speed], axis=-1)
@@ -136,7 +147,8 @@ def _draw_things(rng: np.random.Generator, num_objects: int, palette: Palette) -
     if palette == "distinct":
         colors = rng.permutation(len(COLORS))[:num_objects]
         return tuple(
-            Thing(COLORS[c], MATERIALS[int(rng.integers(2))], SHAPES[int(rng.integers(3))]) for c in colors
+            Thing(COLORS[c], MATERIALS[int(rng.integers(2))], SHAPES[int(rng.integers(3))])
+            for c in colors
         )
     kinds = rng.permutation(len(COLORS) * len(MATERIALS) * len(SHAPES))[:num_objects]
     return tuple(Thing(COLORS[k % 8], MATERIALS[k // 8 % 2], SHAPES[k // 16]) for k in kinds)
@@ -164,7 +176,12 @@ def _is_unmistakable(simulation: Simulation, min_miss_gap: float) -> NDArray[np.
 
 def _stays_in_view(simulation: Simulation) -> NDArray[np.bool_]:
     x, y = simulation.positions_STN2[..., 0], simulation.positions_STN2[..., 1]
-    inside = (x > _VIEW_MARGIN) & (x < TABLE_WIDTH - _VIEW_MARGIN) & (y > _VIEW_MARGIN) & (y < TABLE_DEPTH - _VIEW_MARGIN)
+    inside = (
+        (x > _VIEW_MARGIN)
+        & (x < TABLE_WIDTH - _VIEW_MARGIN)
+        & (y > _VIEW_MARGIN)
+        & (y < TABLE_DEPTH - _VIEW_MARGIN)
+    )
     return np.asarray(inside.all(axis=(1, 2)))
 
 
@@ -175,7 +192,11 @@ def _has_contacts(simulation: Simulation) -> NDArray[np.bool_]:
 
 def _collisions(simulation: Simulation, row: int) -> tuple[Collision, ...]:
     frame = simulation.collision_frame_SNN[row]
-    found = [Collision((i, j), int(frame[i, j])) for i, j in combinations(range(len(frame)), 2) if frame[i, j] >= 0]
+    found = [
+        Collision((i, j), int(frame[i, j]))
+        for i, j in combinations(range(len(frame)), 2)
+        if frame[i, j] >= 0
+    ]
     return tuple(sorted(found, key=lambda c: (c.frame, c.pair)))
 
 

@@ -118,15 +118,25 @@ def read_world(root: Path) -> dict[str, Any] | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}", hint="make the world again with --force") from error
+        raise DataError(
+            f"{path} is damaged: {error}", hint="make the world again with --force"
+        ) from error
     if not isinstance(record, dict):
-        raise DataError(f"{path} is damaged: not an object", hint="make the world again with --force")
+        raise DataError(
+            f"{path} is damaged: not an object", hint="make the world again with --force"
+        )
     return record
 
 
 def clip_path(root: Path, part: str, scene_index: int) -> Path:
     """Where a scene's clip lies."""
-    return root / "videos" / part / f"video_{_folder_range(scene_index)}" / f"video_{scene_index:05d}.mp4"
+    return (
+        root
+        / "videos"
+        / part
+        / f"video_{_folder_range(scene_index)}"
+        / f"video_{scene_index:05d}.mp4"
+    )
 
 
 def annotation_path(root: Path, part: str, scene_index: int) -> Path:
@@ -158,7 +168,10 @@ def _claim(root: Path, settings: WorldSettings, overwrite: bool) -> None:
 
 
 def _blocks(root: Path, settings: WorldSettings) -> Iterator[_Block]:
-    counts = {"train": (0, settings.num_scenes), "validation": (FIRST_VALIDATION_SCENE, settings.num_validation_scenes)}
+    counts = {
+        "train": (0, settings.num_scenes),
+        "validation": (FIRST_VALIDATION_SCENE, settings.num_validation_scenes),
+    }
     for part, (first, count) in counts.items():
         for number, start in enumerate(range(0, count, _BLOCK)):
             yield _Block(root, part, number, first + start, min(_BLOCK, count - start), settings)
@@ -192,7 +205,11 @@ def _write_block(block: _Block) -> list[dict[str, Any]]:
     settings = block.settings
     part_number = _PARTS.index(block.part)
     rng = np.random.default_rng([settings.seed, part_number, block.number])
-    frac = settings.observational_frac if block.part == "train" else settings.validation_observational_frac
+    frac = (
+        settings.observational_frac
+        if block.part == "train"
+        else settings.validation_observational_frac
+    )
     scenes = sample_scenes(rng, settings.palette)
     entries = []
     for index in range(block.first_scene, block.first_scene + block.num_scenes):

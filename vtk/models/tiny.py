@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 from vtk.errors import DataError
 
 if TYPE_CHECKING:
-    from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+    from transformers import (
+        Qwen2_5_VLConfig,
+        Qwen2_5_VLForConditionalGeneration,
+        Qwen2_5_VLProcessor,
+    )
     from transformers.models.qwen2.tokenization_qwen2 import Qwen2Tokenizer
 
 TINY_NUM_FRAMES = 16
@@ -78,7 +82,9 @@ def build_tiny_tokenizer() -> "Qwen2Tokenizer":
     )
     bpe.train_from_iterator(tokenizer_corpus(), trainer)
     state = _bpe_state(bpe)
-    tokenizer = Qwen2Tokenizer(vocab=state[0], merges=state[1], eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    tokenizer = Qwen2Tokenizer(
+        vocab=state[0], merges=state[1], eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
     tokenizer.add_special_tokens({"additional_special_tokens": list(_SPECIAL_TOKENS)})
     tokenizer.add_tokens(list(_TAGS))
     tokenizer.chat_template = _CHAT_TEMPLATE
@@ -123,7 +129,11 @@ def build_tiny_config(tokenizer: "Qwen2Tokenizer") -> "Qwen2_5_VLConfig":
             "num_key_value_heads": 2,
             "max_position_embeddings": 2048,
             "initializer_range": 0.07,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]},
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10000.0,
+                "mrope_section": [4, 6, 6],
+            },
             "tie_word_embeddings": True,
             "bos_token_id": None,
             "eos_token_id": token_id("<|im_end|>"),
@@ -151,7 +161,9 @@ def build_tiny_config(tokenizer: "Qwen2Tokenizer") -> "Qwen2_5_VLConfig":
     )
 
 
-def build_tiny_model(seed: int = 0) -> "tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]":
+def build_tiny_model(
+    seed: int = 0,
+) -> "tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]":
     """The tiny architecture with random weights, and its processor.
 
     The global random state is left as it was.

@@ -50,7 +50,9 @@ def draw_scenes(seed: int, count: int) -> Iterator[PretrainScene]:
         small = torch.nn.functional.interpolate(
             frames, (TINY_FRAME_HEIGHT_PX, TINY_FRAME_WIDTH_PX), mode="bicubic", antialias=True
         )
-        yield PretrainScene(scene, small, tuple(ask(question_rng, scene, _QUESTIONS_PER_SCENE, 0.5)))
+        yield PretrainScene(
+            scene, small, tuple(ask(question_rng, scene, _QUESTIONS_PER_SCENE, 0.5))
+        )
 
 
 def centers_px(scene: Scene) -> NDArray[np.float32]:
@@ -98,7 +100,9 @@ def track_example(rng: np.random.Generator, scene: Scene, counterfactual: bool) 
     cells = np.clip((path * _TRACK_BINS).astype(int), 0, _TRACK_BINS - 1)
     answer = " ".join(f"{x}{y}" for x, y in cells)
     condition = f" without the {missing} object" if counterfactual else ""
-    return Example(f"Where is the {name} object{condition}?", f"<think></think><answer>{answer}</answer>")
+    return Example(
+        f"Where is the {name} object{condition}?", f"<think></think><answer>{answer}</answer>"
+    )
 
 
 def _sorted(pair: Pair) -> Pair:

@@ -59,8 +59,12 @@ def patchify(frames_BFCHW: torch.Tensor, patch_px: int = 14, merge: int = 2) -> 
     pixels = (frames_BFCHW.float() / 255.0 - _MEAN[:, None, None]) / _STD[:, None, None]
     batch, num_frames, channels, height, width = pixels.shape
     rows, columns = height // (patch_px * merge), width // (patch_px * merge)
-    blocks = pixels.view(batch, num_frames // 2, 2, channels, rows, merge, patch_px, columns, merge, patch_px)
-    return blocks.permute(0, 1, 4, 7, 5, 8, 3, 2, 6, 9).reshape(-1, channels * 2 * patch_px * patch_px)
+    blocks = pixels.view(
+        batch, num_frames // 2, 2, channels, rows, merge, patch_px, columns, merge, patch_px
+    )
+    return blocks.permute(0, 1, 4, 7, 5, 8, 3, 2, 6, 9).reshape(
+        -1, channels * 2 * patch_px * patch_px
+    )
 
 
 def encode(model: "Qwen2_5_VLForConditionalGeneration", frames_BFCHW: torch.Tensor) -> torch.Tensor:
@@ -84,17 +88,25 @@ def make_targets(scene: PretrainScene, pair: int) -> Targets:
         cell = row * columns + column
         origin = np.array([column * CELL_PX, row * CELL_PX]) + CELL_PX / 2
         present[0, cell, color] = 1.0
-        places[0, cell, color] = torch.from_numpy(((centers[:, i] - origin) / (CELL_PX / 2)).reshape(4))
+        places[0, cell, color] = torch.from_numpy(
+            ((centers[:, i] - origin) / (CELL_PX / 2)).reshape(4)
+        )
         kinds[0, cell, color], materials[0, cell, color] = kind, material
     return Targets(present, places, kinds, materials)
 
 
-def head_loss(outputs_BMKO: torch.Tensor, targets: Targets) -> tuple[torch.Tensor, dict[str, float]]:
+def head_loss(
+    outputs_BMKO: torch.Tensor, targets: Targets
+) -> tuple[torch.Tensor, dict[str, float]]:
     """Sum of the head's losses, and what it gets right: presence, pixel error, shape and material."""
     present = targets.present_BMK
     inside = present.bool()
-    presence = functional.binary_cross_entropy_with_logits(outputs_BMKO[..., 0], present, pos_weight=torch.tensor(4.0))
-    places = functional.smooth_l1_loss(outputs_BMKO[..., 1:5][inside], targets.places_BMK4[inside], beta=0.1)
+    presence = functional.binary_cross_entropy_with_logits(
+        outputs_BMKO[..., 0], present, pos_weight=torch.tensor(4.0)
+    )
+    places = functional.smooth_l1_loss(
+        outputs_BMKO[..., 1:5][inside], targets.places_BMK4[inside], beta=0.1
+    )
     shape_logits = outputs_BMKO[..., 5 : 5 + len(SHAPES)][inside]
     material_logits = outputs_BMKO[..., 5 + len(SHAPES) :][inside]
     shapes = functional.cross_entropy(shape_logits, targets.shape_BMK[inside])
@@ -102,12 +114,20 @@ def head_loss(outputs_BMKO: torch.Tensor, targets: Targets) -> tuple[torch.Tenso
     loss = 4.0 * presence + 2.0 * places + 0.1 * shapes + 0.1 * materials
     with torch.no_grad():
         calls = (outputs_BMKO[..., 0] > 0) == inside
-        error_px = (outputs_BMKO[..., 1:5][inside] - targets.places_BMK4[inside]).abs().mean() * CELL_PX / 2
+        error_px = (
+            (outputs_BMKO[..., 1:5][inside] - targets.places_BMK4[inside]).abs().mean()
+            * CELL_PX
+            / 2
+        )
         report = {
             "presence_accuracy": float(calls.float().mean()),
             "place_error_px": float(error_px),
-            "shape_accuracy": float((shape_logits.argmax(-1) == targets.shape_BMK[inside]).float().mean()),
-            "material_accuracy": float((material_logits.argmax(-1) == targets.material_BMK[inside]).float().mean()),
+            "shape_accuracy": float(
+                (shape_logits.argmax(-1) == targets.shape_BMK[inside]).float().mean()
+            ),
+            "material_accuracy": float(
+                (material_logits.argmax(-1) == targets.material_BMK[inside]).float().mean()
+            ),
         }
     return loss, report
 
@@ -126,11 +146,18 @@ def train_vision(
     rng = np.random.default_rng([0x5EE, seed])
     head = SceneHead(model.config.text_config.hidden_size)
     parameters = [*model.model.visual.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=0.01, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=num_steps, pct_start=0.06)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=learning_rate, weight_decay=0.01, betas=(0.9, 0.98)
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, learning_rate, total_steps=num_steps, pct_start=0.06
+    )
     num_pairs = scenes[0].frames_FCHW.shape[0] // 2
     for step in range(num_steps):
-        picks = [(int(rng.integers(len(scenes))), int(rng.integers(num_pairs))) for _ in range(pairs_per_step)]
+        picks = [
+            (int(rng.integers(len(scenes))), int(rng.integers(num_pairs)))
+            for _ in range(pairs_per_step)
+        ]
         frames = torch.stack([scenes[s].frames_FCHW[2 * p : 2 * p + 2] for s, p in picks])
         frames = _with_noise(frames, rng)
         targets = _stack([make_targets(scenes[s], p) for s, p in picks])
