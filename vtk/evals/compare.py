@@ -1,0 +1,243 @@
+"""Runs side by side on the same questions: paired differences, and what their settings differ in.
+
+Two models that answer the same questions share the questions' difficulty, so the difference is taken
+question by question and its interval clustered by clip. The first run is the baseline.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from vtk.errors import ConfigError, DataError
+from vtk.evals.folder import RESULTS_FILE, SETTINGS_FILE, differing_keys
+from vtk.evals.record import SAMPLES_FILE, EvalRow, read_rows
+from vtk.evals.results import (
+    PROTOCOLS,
+    QUESTION_TYPES,
+    estimate_accuracy,
+    group_by_question,
+    question_score,
+)
+from vtk.runs.files import read_json
+from vtk.runs.store import RunPaths
+from vtk.scoring.stats import Difference, paired_difference, questions_to_resolve
+
+Questions = dict[str, list[EvalRow]]
+_COMMON_HINT: Final = "Compare the questions that all runs answered with --common."
+
+
+@dataclass(frozen=True)
+class GradedRun:
+    """One run's answers to one suite.
+
+    Attributes:
+        name: The run's id.
+        questions: Question id -> its graded completions.
+        is_complete: Whether every planned question was answered.
+        settings: How it was asked, as in settings.json.
+        config: The run's resolved configuration; empty for runs that have none.
+    """
+
+    name: str
+    questions: Questions
+    is_complete: bool
+    settings: Mapping[str, Any]
+    config: Mapping[str, Any]
+
+
+def load_graded_run(run: RunPaths, suite: str) -> GradedRun:
+    """Read what a run answered.
+
+    Raises:
+        DataError: The run has no results of this suite, or they are damaged.
+    """
+    folder = run.eval_dir(suite)
+    found = read_rows(folder / SAMPLES_FILE)
+    if not found.rows:
+        raise DataError(
+            f"run {run.run_id} has no results of {suite}",
+            f"Make them with: vtk eval {suite} --model {run.run_id}",
+        )
+    if found.num_unreadable:
+        raise DataError(f"{folder / SAMPLES_FILE} has {found.num_unreadable} unreadable lines")
+    results = _read_json_or_empty(folder / RESULTS_FILE)
+    return GradedRun(
+        name=run.run_id,
+        questions={draws[0].sample_id: draws for draws in group_by_question(found.rows.values())},
+        is_complete=bool(results.get("complete")),
+        settings=_read_json_or_empty(folder / SETTINGS_FILE).get("settings", {}),
+        config=_read_json_or_empty(run.config_json).get("config", {}),
+    )
+
+
+def choose_suite(runs: Sequence[RunPaths], wanted: str | None) -> str:
+    """The suite to compare: the one asked for, or the only one that all runs answered.
+
+    Raises:
+        ConfigError: Several suites are shared and none was asked for.
+        DataError: No suite is shared.
+    """
+    if wanted is not None:
+        return wanted
+    shared = set.intersection(*(_answered_suites(run) for run in runs))
+    if len(shared) == 1:
+        return shared.pop()
+    if shared:
+        raise ConfigError(
+            f"these runs share several suites: {', '.join(sorted(shared))}",
+            "Choose one with --suite NAME.",
+        )
+    names = ", ".join(run.run_id for run in runs)
+    raise DataError(f"no suite was answered by all of {names}", "Make results with: vtk eval")
+
+
+def compare_runs(
+    suite: str, runs: Sequence[GradedRun], only_common: bool = False
+) -> dict[str, Any]:
+    """Compare every run with the first.
+
+    Args:
+        suite: The suite's name, copied into the document.
+        runs: At least two.
+        only_common: Compare the questions that all runs answered, where they differ.
+
+    Returns:
+        A document: per run its accuracy by protocol and type, per pair the paired difference with
+        interval, p-value and the number of questions that would resolve it, and the settings and
+        configuration keys on which the runs differ.
+
+    Raises:
+        ConfigError: Fewer than two runs, or the runs answered different questions.
+        DataError: A question's words or solution differ between runs.
+    """
+    if len(runs) < 2:
+        raise ConfigError("a comparison needs two runs", "vtk compare RUN RUN")
+    ids = _shared_questions(runs, only_common)
+    first = [runs[0].questions[sample_id] for sample_id in ids]
+    others = [(run, [run.questions[sample_id] for sample_id in ids]) for run in runs[1:]]
+    return {
+        "suite": suite,
+        "baseline": runs[0].name,
+        "num_questions": len(ids),
+        "num_clips": len({draws[0].clip_id for draws in first}),
+        "only_common": only_common,
+        "runs": [
+            {"run": run.name, "complete": run.is_complete, "protocols": _accuracies(run, ids)}
+            for run in runs
+        ],
+        "differences": [
+            {"run": run.name, "minus": runs[0].name, "protocols": difference_by_type(first, second)}
+            for run, second in others
+        ],
+        "settings_differ": _differing(runs, [run.settings for run in runs]),
+        "config_differs": _differing(runs, [run.config for run in runs]),
+    }
+
+
+def difference_by_type(
+    first: Sequence[list[EvalRow]], second: Sequence[list[EvalRow]]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Paired difference, second minus first, by protocol and question type.
+
+    Args:
+        first: The graded completions of each question.
+        second: Another model's, of the same questions in the same order.
+
+    Returns:
+        protocol -> type -> {n, difference, ci95, p_value, num_better, num_worse,
+        questions_to_resolve}; types without questions are left out.
+    """
+    pairs = list(zip(first, second, strict=True))
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for protocol in PROTOCOLS:
+        found[protocol] = {}
+        for name, belongs in QUESTION_TYPES.items():
+            chosen = [(a, b) for a, b in pairs if belongs(a[0])]
+            if chosen:
+                found[protocol][name] = _difference(chosen, protocol)
+    return found
+
+
+def _difference(
+    pairs: Sequence[tuple[list[EvalRow], list[EvalRow]]], protocol: str
+) -> dict[str, Any]:
+    measured: Difference = paired_difference(
+        [question_score(a, protocol) for a, _ in pairs],
+        [question_score(b, protocol) for _, b in pairs],
+        [a[0].clip_id for a, _ in pairs],
+    )
+    return {
+        "n": measured.estimate.num,
+        "difference": measured.estimate.mean,
+        "ci95": [measured.estimate.low, measured.estimate.high],
+        "p_value": measured.p_value,
+        "num_better": measured.num_better,
+        "num_worse": measured.num_worse,
+        "questions_to_resolve": questions_to_resolve(measured),
+    }
+
+
+def _shared_questions(runs: Sequence[GradedRun], only_common: bool) -> list[str]:
+    """Ids of the questions to compare, in the first run's order."""
+    common = set.intersection(*(set(run.questions) for run in runs))
+    ids = [sample_id for sample_id in runs[0].questions if sample_id in common]
+    if not only_common and any(len(run.questions) != len(common) for run in runs):
+        counts = ", ".join(f"{run.name} {len(run.questions)}" for run in runs)
+        raise ConfigError(
+            f"the runs answered different questions ({counts}; {len(common)} in common)",
+            _COMMON_HINT if common else "They share no question.",
+        )
+    if not ids:
+        raise ConfigError("the runs share no question", "Evaluate them on the same suite and part.")
+    for sample_id in ids:
+        asked = {_words(run.questions[sample_id][0]) for run in runs}
+        if len(asked) > 1:
+            raise DataError(
+                f"question {sample_id} was not the same in all runs",
+                "The data were made again in between; evaluate the runs again.",
+            )
+    return ids
+
+
+def _words(row: EvalRow) -> tuple[str, str, str]:
+    return row.problem, row.solution, row.clip_id
+
+
+def _accuracies(run: GradedRun, ids: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for protocol in PROTOCOLS:
+        found[protocol] = {}
+        for name, belongs in QUESTION_TYPES.items():
+            chosen = [run.questions[i] for i in ids if belongs(run.questions[i][0])]
+            estimate = estimate_accuracy(chosen, protocol)
+            if estimate is not None:
+                interval = [estimate.low, estimate.high]
+                found[protocol][name] = {
+                    "n": len(chosen),
+                    "accuracy": estimate.mean,
+                    "ci95": interval,
+                    "num_errors": sum(any(row.error for row in draws) for draws in chosen),
+                }
+    return found
+
+
+def _differing(
+    runs: Sequence[GradedRun], trees: Sequence[Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Dotted key -> run -> value, for the keys that are not the same in all runs."""
+    names = [run.name for run in runs]
+    return {
+        key: dict(zip(names, values, strict=True)) for key, values in differing_keys(trees).items()
+    }
+
+
+def _answered_suites(run: RunPaths) -> set[str]:
+    folder = run.eval_dir("any").parent
+    if not folder.is_dir():
+        return set()
+    return {entry.name for entry in folder.iterdir() if (entry / SAMPLES_FILE).is_file()}
+
+
+def _read_json_or_empty(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}

@@ -1,0 +1,208 @@
+"""Graded questions as lines of eval/<suite>/samples.jsonl.
+
+The file is append-only, one `EvalRow` a line; the last line of a question and draw counts.
+"""
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from vtk.errors import ConfigError, DataError
+from vtk.runs.events import decode_line, encode_line
+from vtk.runs.files import storage_error
+
+SAMPLES_FILE: Final = "samples.jsonl"
+_SYNC_INTERVAL_S: Final = 1.0
+
+RowKey = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class EvalRow:
+    """One completion of one question, graded; or what went wrong instead.
+
+    Attributes:
+        sample_id: The question's id.
+        draw: Which of the question's completions, from 0.
+        clip_id: The clip; intervals are clustered by it.
+        label: observational, inferential or None.
+        polarity: will, will_not or None.
+        num_correct: How many options are correct.
+        num_options: How many options there are.
+        problem: The question with its lettered options.
+        solution: The correct letters, "A,C".
+        completion: What the model wrote; None after an error.
+        num_tokens: Its length in tokens, end token included.
+        is_truncated: Whether it was cut at the length bound.
+        parsed: The letters read strictly, "A,C"; "" for "none"; None if none could be read.
+        status: Status of the strict reading (`vtk.scoring.answers`), or "error".
+        lenient_parsed: The letters read leniently.
+        strict: 1 if the set of letters is right, else 0.
+        partial: Subset credit.
+        per_option: Share of options called rightly.
+        lenient: As strict, of the lenient reading.
+        format: 1 if the layout is right.
+        strategy: describe, reason or None (clevrer-mini only).
+        video_sha256: Digest of the clip's file; None if it could not be read.
+        decoder: The library that decoded it.
+        timestamps_s: Time of each frame shown to the model, in seconds.
+        error: kind (decode, prompt, generate, memory), type and message; None if all went well.
+    """
+
+    sample_id: str
+    draw: int
+    clip_id: str
+    label: str | None
+    polarity: str | None
+    num_correct: int
+    num_options: int
+    problem: str
+    solution: str
+    completion: str | None
+    num_tokens: int | None
+    is_truncated: bool
+    parsed: str | None
+    status: str
+    lenient_parsed: str | None
+    strict: float
+    partial: float
+    per_option: float
+    lenient: float
+    format: float
+    strategy: str | None
+    video_sha256: str | None
+    decoder: str | None
+    timestamps_s: list[float] | None
+    error: dict[str, str] | None
+
+    @property
+    def key(self) -> RowKey:
+        """What tells this row from every other row that counts."""
+        return self.sample_id, self.draw
+
+
+_FIELDS: Final = {field.name for field in fields(EvalRow)}
+
+
+def row_from_json(value: Mapping[str, Any]) -> EvalRow:
+    """The row of one line of samples.jsonl.
+
+    Raises:
+        ValueError: A field is missing or unknown.
+    """
+    if set(value) != _FIELDS:
+        odd = sorted(set(value) ^ _FIELDS)
+        raise ValueError(f"not a graded question of this version: {', '.join(odd[:5])}")
+    return EvalRow(**value)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRows:
+    """The rows of a samples.jsonl.
+
+    Attributes:
+        rows: The last row of each question and draw, in order of first appearance.
+        num_unreadable: Complete lines that are no rows. A last line without its end is not one: it
+            is being written, or was cut short by a crash.
+    """
+
+    rows: dict[RowKey, EvalRow]
+    num_unreadable: int
+
+
+def read_rows(path: Path) -> ReadRows:
+    """Read graded questions; a missing file holds none.
+
+    Raises:
+        DataError: The file is there but cannot be read.
+    """
+    try:
+        content = path.read_bytes() if path.exists() else b""
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    rows: dict[RowKey, EvalRow] = {}
+    num_unreadable = 0
+    for line in content.split(b"\n")[:-1]:
+        if not line.strip():
+            continue
+        try:
+            row = row_from_json(decode_line(line))
+        except ValueError:
+            num_unreadable += 1
+        else:
+            rows[row.key] = row
+    return ReadRows(rows, num_unreadable)
+
+
+class SampleLog:
+    """Appends graded questions to samples.jsonl; a context manager, one process at a time.
+
+    Each row is one write, so a crash costs at most the row being written; the torn tail that it
+    leaves is cut off before the next row.
+
+    Args:
+        folder: eval/<suite> of a run; made if missing.
+
+    Raises:
+        ConfigError: Another process is writing there.
+        VtkError: The file cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / SAMPLES_FILE
+        self._descriptor = -1
+        self._synced_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+            self._descriptor = os.open(self.path, flags, 0o666)
+            self._lock()
+            content = self.path.read_bytes()
+            os.ftruncate(self._descriptor, content.rfind(b"\n") + 1)
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            os.fsync(self._descriptor)
+        finally:
+            os.close(self._descriptor)
+
+    def append(self, row: EvalRow) -> None:
+        """Write one row.
+
+        Raises:
+            VtkError: The disk is full or failing.
+        """
+        line = encode_line(asdict(row))
+        try:
+            if os.write(self._descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if time.monotonic() - self._synced_at > _SYNC_INTERVAL_S:
+                os.fsync(self._descriptor)
+                self._synced_at = time.monotonic()
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise ConfigError(
+                f"another process is writing {self.path}", "Wait for it, or stop it."
+            ) from None

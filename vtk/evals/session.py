@@ -1,0 +1,146 @@
+"""One suite asked of one model, kept on disk: start, resume, retry, finish."""
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vtk.data.sample import VideoSample
+from vtk.evals.folder import RESULTS_FILE, claim_settings, set_aside, settings_hash
+from vtk.evals.record import SAMPLES_FILE, EvalRow, ReadRows, RowKey, SampleLog, read_rows
+from vtk.evals.results import build_results
+from vtk.evals.runner import iter_rows
+from vtk.evals.settings import EvaluationSettings, plan_rows
+from vtk.evals.suites import Suite
+from vtk.runs.files import write_json_atomic
+
+if TYPE_CHECKING:
+    from transformers import Qwen2_5_VLProcessor
+
+_RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "av", "numpy")
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """What is asked of which model, and where the answers go.
+
+    Attributes:
+        suite: The suite.
+        samples: Its questions, in order; the denominator.
+        settings: How they are asked.
+        model_identity: What names the weights and how they are computed with: the hash of the
+            weights, number format, attention kernel.
+        folder: eval/<suite> of a run.
+    """
+
+    suite: Suite
+    samples: Sequence[VideoSample]
+    settings: EvaluationSettings
+    model_identity: Mapping[str, Any]
+    folder: Path
+
+    @property
+    def plan(self) -> list[RowKey]:
+        """Every question and draw, in order."""
+        return plan_rows(self.samples, self.settings)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything that decides a completion, as plain data."""
+        return {
+            "suite": self.suite.name,
+            "model": dict(self.model_identity),
+            "ask": self.settings.as_json(),
+            "questions": {"num": len(self.samples), "sha256": questions_hash(self.samples)},
+        }
+
+
+def questions_hash(samples: Sequence[VideoSample]) -> str:
+    """sha256 over what is asked: ids, clips, words and solutions, in order."""
+    digest = sha256()
+    for sample in samples:
+        for part in (sample.sample_id, sample.clip_id, sample.problem, sample.solution):
+            digest.update(f"{len(part)}:{part}".encode())
+    return digest.hexdigest()
+
+
+def run_inquiry(
+    inquiry: Inquiry,
+    model: Any,
+    processor: "Qwen2_5_VLProcessor",
+    *,
+    on_start: Callable[[ReadRows, int], None] | None = None,
+    on_row: Callable[[EvalRow], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    is_retry: bool = False,
+    is_restart: bool = False,
+) -> dict[str, Any]:
+    """Ask what has not been answered yet and write results.json.
+
+    Args:
+        inquiry: What is asked of which model, and where the answers go.
+        model: On its device.
+        processor: The model's own.
+        on_start: Called with the rows kept from earlier attempts and the number of rows in all.
+        on_row: Called with each new row.
+        should_stop: Asked often.
+        is_retry: Ask the questions that ended in an error again.
+        is_restart: Set earlier results aside and start anew.
+
+    Returns:
+        The results document.
+
+    Raises:
+        ConfigError: Rows of other settings are there, or another process is writing.
+        Interrupted: `should_stop` said yes; what was answered is kept.
+        VtkError: Nothing works, or the disk is full; what was answered is kept.
+    """
+    if is_restart:
+        set_aside(inquiry.folder)
+    claim_settings(inquiry.folder, inquiry.as_json(), describe_environment(model))
+    with SampleLog(inquiry.folder) as log:
+        kept = read_rows(log.path)
+        done = {key for key, row in kept.rows.items() if not (is_retry and row.error)}
+        if on_start is not None:
+            on_start(kept, len(inquiry.plan))
+        try:
+            for row in iter_rows(
+                model,
+                processor,
+                inquiry.samples,
+                inquiry.settings,
+                done=done,
+                should_stop=should_stop,
+            ):
+                log.append(row)
+                if on_row is not None:
+                    on_row(row)
+        finally:
+            results = write_results(inquiry)
+    return results
+
+
+def write_results(inquiry: Inquiry) -> dict[str, Any]:
+    """Recompute results.json from samples.jsonl and return it."""
+    found = read_rows(inquiry.folder / SAMPLES_FILE)
+    settings = inquiry.as_json()
+    context = {
+        "num_unreadable_lines": found.num_unreadable,
+        "settings_hash": settings_hash(settings),
+        "settings": settings,
+    }
+    results = build_results(inquiry.suite.name, found.rows, inquiry.plan, context)
+    write_json_atomic(inquiry.folder / RESULTS_FILE, results)
+    return results
+
+
+def describe_environment(model: Any) -> dict[str, Any]:
+    """Versions and device: recorded beside the settings, because they can change a completion."""
+    device = next(model.parameters()).device
+    return {
+        "python": platform.python_version(),
+        "device": str(device),
+        "packages": {name: version(name) for name in _RECORDED_PACKAGES},
+    }
