@@ -107,9 +107,21 @@ def format_duration_s(seconds: float | None) -> str:
         return "-" + format_duration_s(-seconds)
     if 0 < seconds < 1:
         return f"{seconds * 1000:.1f} ms"
-    if seconds < 59.95:
+    if seconds < 9.95:
         return f"{seconds:.1f} s"
     return _two_largest_units(round(seconds))
+
+
+def format_age_s(seconds: float | None) -> str:
+    """Return how long ago something was, in whole units; what lies in the future was now.
+
+    Example:
+        >>> format_age_s(0.73), format_age_s(64.2)
+        ('0 s', '1 min 4 s')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return format_duration_s(seconds)
+    return _two_largest_units(max(0, math.floor(seconds)))
 
 
 def format_value(value: float | None, unit: str) -> str:
@@ -163,6 +175,8 @@ def visible_text(text: object, max_chars: int = 200) -> str:
 
 def _two_largest_units(seconds: int) -> str:
     minutes, rest_s = divmod(seconds, 60)
+    if minutes == 0:
+        return f"{rest_s} s"
     if minutes < 60:
         return f"{minutes} min {rest_s} s"
     hours, minutes = divmod(minutes, 60)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vtk.errors import DataError
-from vtk.format import format_duration_s, visible_text
+from vtk.format import format_age_s, visible_text
 from vtk.runs.control import read_mailbox
 from vtk.runs.events import EVENT_SCHEMA_VERSION, FINAL_STATUSES, is_finite
 from vtk.runs.files import read_json
@@ -152,9 +152,9 @@ def _judged(state: RunState, liveness: Liveness) -> RunState:
 
 
 def _status(state: RunState, liveness: Liveness) -> tuple[Status, str]:
+    age_s, age = liveness.heartbeat_age_s, format_age_s(liveness.heartbeat_age_s)
     if state.status in FINAL_STATUSES:
-        return state.status, _ending(state)
-    age_s, age = liveness.heartbeat_age_s, format_duration_s(liveness.heartbeat_age_s)
+        return state.status, _ending(state, age)
     if liveness.owner_state == "dead" and liveness.owner is not None:
         return "lost", f"its process {liveness.owner.pid} is gone; last event {age} ago"
     if age_s is None and liveness.owner_state == "absent":
@@ -169,9 +169,9 @@ def _status(state: RunState, liveness: Liveness) -> tuple[Status, str]:
     return "running", f"last event {age} ago"
 
 
-def _ending(state: RunState) -> str:
+def _ending(state: RunState, age: str) -> str:
     said = ": ".join(part for part in (state.error_kind, state.error_message) if part)
-    return said or f"the run is {state.status}"
+    return f"{said}; {age} ago" if said else f"{age} ago"
 
 
 def _version_notice(state: RunState) -> tuple[str, ...]:
