@@ -70,7 +70,8 @@ def render_trace(
         Think and answer tags; the answer is a list of letters joined by ",", or "none".
     """
     opening = _DESCRIBE_OPENING if strategy == "describe" else f"{_REASON_OPENING} {removed}"
-    happenings = ", ".join(f"{a} hits {b}" for a, b in events) if events else "nothing"
+    named = [sorted(pair, key=COLORS.index) for pair in events]  # one order, so one right wording
+    happenings = ", ".join(f"{a} hits {b}" for a, b in named) if named else "nothing"
     calls = ", ".join(f"{LETTERS[i]} {'yes' if v else 'no'}" for i, v in enumerate(verdicts))
     answer = option_letters([v == (polarity == "will") for v in verdicts]) or "none"
     return f"<think>{opening} {happenings}. {calls}.</think><answer>{answer}</answer>"
