@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtk.config.keys import require_key
+from vtk.config.keys import known_keys, require_key
 from vtk.config.schema import STAGES, Stage
 from vtk.errors import ConfigError
 
 PACKAGED_PRESETS = Path(__file__).resolve().parent.parent / "presets"
 CHECKOUT_PRESETS = Path(__file__).resolve().parents[2] / "presets"
+_TABLES = frozenset(STAGES) | {dotted.split(".")[0] for dotted in known_keys()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,7 @@ def _run_config(path: Path, text: str, stage: Stage) -> dict[str, Any]:
 
 def _flatten(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in tables.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and (value or name in _TABLES):
             yield from _flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
@@ -165,6 +166,8 @@ def _place(path: Path, text: str, dotted: str) -> str:
     for number, line in enumerate(text.splitlines(), start=1):
         if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", line):
             table = f"{header[1]}."
+            if header[1] == dotted:
+                return f"{path}:{number}"
         elif (entry := re.match(r"\s*([\w.-]+)\s*=", line)) and table + entry[1] == dotted:
             return f"{path}:{number}"
     return str(path)

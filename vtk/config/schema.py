@@ -39,7 +39,7 @@ class VtkConfig(Section):
         description="bias: observational questions only; cdpo: away from that model; grpo: plain."
     )
     seed: int = Field(
-        42, ge=0, lt=2**32, description="Seed of sampling, data order and initialisation."
+        default=42, ge=0, lt=2**32, description="Seed of sampling, data order and initialisation."
     )
     model: ModelSettings = ModelSettings()
     lora: LoraSettings = LoraSettings()
