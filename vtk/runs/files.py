@@ -41,6 +41,9 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(path, error) from error
+    try:
         with temporary.open("xb") as stream:
             stream.write(content)
             stream.flush()

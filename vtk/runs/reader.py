@@ -1,6 +1,7 @@
 """Reading an event log while it grows. A reader never writes and never blocks the writer."""
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -47,9 +48,13 @@ class EventTail:
         """Return the events completed since the last call.
 
         Raises:
-            DataError: The file is there but cannot be read.
+            DataError: The file is there but cannot be read, or is a device or a pipe.
         """
         try:
+            if not stat.S_ISREG(self.path.stat().st_mode):
+                raise DataError(
+                    f"{self.path} is not a file"
+                )  # a pipe would block, a device never end
             with self.path.open("rb") as stream:
                 return self._read(stream)
         except FileNotFoundError:

@@ -214,7 +214,8 @@ def num_steps_of(config_json: Mapping[str, Any]) -> int | None:
 
 
 def _claim_directory(runs_dir: Path, stage: str, name: str | None, created: float) -> RunPaths:
-    wanted = name or f"{stage}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(created))}"
+    made_up = f"{stage}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(created))}"
+    wanted = made_up if name is None else name
     if not _RUN_ID.fullmatch(wanted):
         raise ConfigError(
             f"{visible_text(wanted)!r} cannot name a run",
