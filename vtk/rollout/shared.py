@@ -1,0 +1,204 @@
+"""Sample G completions for each prompt, computing each prompt once: the shared engine.
+
+The reference engine runs all B·G copies of a prompt through the language model; a video prompt is
+thousands of tokens, so that is most of its work. Here the B prompts are computed once, their
+key-value cache is repeated G times, and the completions go on from it. Rows that have ended leave
+the batch. Token by token the result is that of `vtk.rollout.generate.generate`.
+
+Shape letters: B prompts, G completions per prompt, N = B·G rows in prompt-major order, M rows that
+still go on, P prompt tokens, T tokens so far, V vocabulary.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+from transformers import (
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from vtk.rollout.generate import (
+    Rollout,
+    SamplingSettings,
+    ShouldStop,
+    base_model,
+    build_rollout,
+    end_token_ids,
+    raise_if_asked,
+    sampling_mode,
+    seeded,
+)
+from vtk.rollout.prompts import PromptInputs
+
+if TYPE_CHECKING:
+    from transformers import Qwen2_5_VLProcessor
+
+MIN_LIVE_FRAC = 0.75
+"""Ended rows are taken out of the cache, which copies it, once fewer than this share goes on."""
+
+
+def generate_shared(
+    model: Any,
+    processor: "Qwen2_5_VLProcessor",
+    prompts: PromptInputs,
+    sampling: SamplingSettings,
+    num_generations: int,
+    generator_seed: int | None,
+    should_stop: ShouldStop = lambda: False,
+) -> Rollout:
+    """Sample completions; arguments, result and errors are those of the reference engine.
+
+    Args:
+        model: a Qwen2.5-VL model, bare or with adapters; the active adapter is sampled from.
+        processor: gives the tokenizer.
+        prompts: B prompts, padded on the left.
+        sampling: how tokens are drawn.
+        num_generations: G, completions per prompt.
+        generator_seed: decides the draw; None draws from the caller's random state.
+        should_stop: asked after every token.
+
+    Raises:
+        Interrupted: ``should_stop`` said yes.
+    """
+    base = base_model(model)
+    end_ids = end_token_ids(base, processor)
+    num_branches = 1 if sampling.is_greedy else num_generations
+    inputs = prompts.to(base.device)
+    with torch.no_grad(), sampling_mode(base), seeded(generator_seed, base.device):
+        batch = _prefill(base, inputs, num_branches)
+        rows = _decode(base, batch, sampling, end_ids, should_stop)
+    if sampling.is_greedy:
+        rows = [row for row in rows for _ in range(num_generations)]
+    return build_rollout(rows, end_ids, processor)
+
+
+@dataclass
+class _Branches:
+    """The rows that still go on.
+
+    Attributes:
+        row_M: which of the N rows each one is.
+        ids_MT: prompt and completion so far; the repetition penalty looks at them.
+        mask_MT: 0 for padding.
+        position_M: M-RoPE position of the next token, the same in all three axes.
+        logits_MV: of the next token.
+        cache: keys and values of all tokens so far.
+    """
+
+    row_M: Tensor
+    ids_MT: Tensor
+    mask_MT: Tensor
+    position_M: Tensor
+    logits_MV: Tensor
+    cache: Any
+
+    def keep(self, index: Tensor) -> None:
+        """Drop every row that is not in ``index``."""
+        for name in ("row_M", "ids_MT", "mask_MT", "position_M", "logits_MV"):
+            setattr(self, name, getattr(self, name)[index])
+        self.cache.batch_select_indices(index)
+
+
+def _prefill(model: Any, prompts: PromptInputs, num_branches: int) -> _Branches:
+    """Compute each prompt once and branch it."""
+    inputs = prompts.model_inputs()
+    output = model(**inputs, use_cache=True, logits_to_keep=1)
+    del inputs["pixel_values_videos"]
+    positions_3BP, _ = model.model.get_rope_index(**inputs)
+    output.past_key_values.batch_repeat_interleave(num_branches)
+
+    def branch(tensor: Tensor) -> Tensor:
+        return tensor.repeat_interleave(num_branches, dim=0)
+
+    return _Branches(
+        row_M=torch.arange(prompts.num_prompts * num_branches, device=model.device),
+        ids_MT=branch(prompts.input_ids_1P),
+        mask_MT=branch(prompts.attention_mask_1P),
+        position_M=branch(positions_3BP[0, :, -1] + 1),
+        logits_MV=branch(output.logits[:, -1]),
+        cache=output.past_key_values,
+    )
+
+
+def _decode(
+    model: Any,
+    batch: _Branches,
+    sampling: SamplingSettings,
+    end_ids: frozenset[int],
+    should_stop: ShouldStop,
+) -> list[list[int]]:
+    """Draw until every row has ended or is at the length bound; N rows of token ids."""
+    processors = _logits_processors(sampling)
+    ends = torch.tensor(sorted(end_ids), device=model.device)
+    num_rows = batch.row_M.shape[0]
+    ids_NL = ends[:1].repeat(num_rows, sampling.max_completion_tokens)
+    ended_N = torch.zeros(num_rows, dtype=torch.bool, device=model.device)
+    for step in range(sampling.max_completion_tokens):
+        token_M = _draw(batch, processors, sampling.is_greedy, num_rows)
+        ids_NL[batch.row_M, step] = token_M
+        ended_N[batch.row_M] |= torch.isin(token_M, ends)
+        raise_if_asked(should_stop)
+        live_M = ~ended_N[batch.row_M]
+        num_live = int(live_M.sum())
+        if num_live == 0 or step + 1 == sampling.max_completion_tokens:
+            break
+        if num_live < MIN_LIVE_FRAC * live_M.shape[0]:
+            index = live_M.nonzero().flatten()
+            batch.keep(index)
+            token_M = token_M[index]
+        _forward(model, batch, token_M)
+    return ids_NL[:, : step + 1].tolist()
+
+
+def _draw(
+    batch: _Branches, processors: LogitsProcessorList, is_greedy: bool, num_rows: int
+) -> Tensor:
+    """The next token of each row.
+
+    The noise is drawn for all N rows, so that a row's tokens do not depend on which others ended.
+    """
+    ids_MT = cast(torch.LongTensor, batch.ids_MT)
+    scores_MV = processors(ids_MT, batch.logits_MV.float())
+    if is_greedy:
+        return scores_MV.argmax(dim=-1)
+    noise_NV = torch.empty(num_rows, scores_MV.shape[1], device=scores_MV.device).exponential_()
+    return (scores_MV.softmax(dim=-1) / noise_NV[batch.row_M]).argmax(dim=-1)
+
+
+def _forward(model: Any, batch: _Branches, token_M: Tensor) -> None:
+    """One step of the model; ``batch`` then holds the logits of the token after."""
+    batch.ids_MT = torch.cat([batch.ids_MT, token_M[:, None]], dim=1)
+    batch.mask_MT = torch.nn.functional.pad(batch.mask_MT, (0, 1), value=1)
+    output = model(
+        input_ids=token_M[:, None],
+        attention_mask=batch.mask_MT,
+        position_ids=batch.position_M[None, :, None].expand(3, -1, -1),
+        past_key_values=batch.cache,
+        use_cache=True,
+    )
+    batch.position_M = batch.position_M + 1
+    batch.logits_MV = output.logits[:, -1]
+
+
+def _logits_processors(sampling: SamplingSettings) -> LogitsProcessorList:
+    """The library's own processors in its own order; a setting that is off adds none."""
+    processors = LogitsProcessorList()
+    if sampling.repetition_penalty != 1:
+        processors.append(RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
+    if sampling.is_greedy:
+        return processors
+    if sampling.temperature != 1:
+        processors.append(TemperatureLogitsWarper(sampling.temperature))
+    if sampling.top_k > 0:
+        processors.append(TopKLogitsWarper(sampling.top_k))
+    if sampling.top_p < 1:
+        processors.append(TopPLogitsWarper(sampling.top_p))
+    if sampling.min_p > 0:
+        processors.append(MinPLogitsWarper(sampling.min_p))
+    return processors
