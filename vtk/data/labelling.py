@@ -79,7 +79,7 @@ class LabelledPart:
 
 
 def label_part(
-    root: Path, part: str, rule: str, on_scene: Callable[[int], None] | None = None
+    root: Path, part: str, rule: str, on_scene: Callable[[str], None] | None = None
 ) -> LabelledPart:
     """Labels every counterfactual question of one part; one annotation is in memory at a time.
 
@@ -87,7 +87,7 @@ def label_part(
         root: The data set's folder.
         part: `train` or `validation`.
         rule: The rule whose label becomes the row's `label`; the others' stay in `rule_labels`.
-        on_scene: Called with the number of scenes done.
+        on_scene: Called with the part after each scene.
 
     Raises:
         DataError: The question file is missing, cut short or not a JSON array.
@@ -106,14 +106,14 @@ class _Labeller:
         self._annotations = sha256()
         self._seen_scenes: set[int] = set()
 
-    def run(self, on_scene: Callable[[int], None] | None) -> LabelledPart:
+    def run(self, on_scene: Callable[[str], None] | None) -> LabelledPart:
         for position, scene in iter_scenes(self._file):
             if isinstance(scene, MalformedRowError):
                 self._reject(None, None, f"element {position + 1}: {scene}", "unrecognisable")
             else:
                 self._label_scene(scene)
             if on_scene is not None:
-                on_scene(position + 1)
+                on_scene(self._found.part)
         self._found.annotations_sha256 = self._annotations.hexdigest()
         return self._found
 

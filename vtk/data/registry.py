@@ -1,6 +1,7 @@
 """The data sets that vtk knows by name, and where their files lie."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,7 @@ class Dataset:
         title: One sentence for `vtk download --list`.
         licence: Under which terms its files may be used.
         source: Where it comes from.
+        num_scenes: Clips with questions and annotations of each part; empty if the user decides.
         published: Counts to print beside ours; only for the data that the paper counted.
     """
 
@@ -38,6 +40,7 @@ class Dataset:
     title: str
     licence: str
     source: str
+    num_scenes: Mapping[str, int] = field(default_factory=dict)
     published: PublishedCounts | None = None
 
 
@@ -45,16 +48,17 @@ DATASETS: dict[str, Dataset] = {
     "clevrer-mini": Dataset(
         name="clevrer-mini",
         kind="generated",
-        title="Discs that slide and collide, rendered here in CLEVRER's own formats.",
+        title="Objects that slide and collide, rendered on this machine.",
         licence="CC0-1.0",
         source="vtk.mini",
     ),
     "clevrer": Dataset(
         name="clevrer",
         kind="dataset",
-        title="20,000 clips of colliding objects with causal questions.",
+        title="Colliding objects, with causal questions; 15,000 clips are annotated.",
         licence="CC0-1.0",
         source="http://clevrer.csail.mit.edu",
+        num_scenes={"train": 10_000, "validation": 5_000},
         published=PublishedCounts(num_observational=13_674, num_usable=18_473),
     ),
 }

@@ -84,7 +84,7 @@ def split_dataset(
     root: Path,
     dataset: Dataset,
     options: SplitOptions,
-    on_scene: Callable[[str, int], None] | None = None,
+    on_scene: Callable[[str], None] | None = None,
 ) -> SplitResult:
     """Labels the questions below `root` and writes `root/split`.
 
@@ -92,7 +92,7 @@ def split_dataset(
         root: The data set's folder, in CLEVRER's layout.
         dataset: Its entry in the registry.
         options: How to split.
-        on_scene: Called with the part and the number of its scenes done.
+        on_scene: Called with the part after each of its scenes.
 
     Raises:
         DataError: Questions are missing or damaged, too many are malformed, none is usable, train
@@ -100,7 +100,7 @@ def split_dataset(
         VtkError: A file cannot be written.
     """
     _check_inputs(root, dataset)
-    parts = {part: _label(root, part, options.rule, on_scene) for part in PARTS}
+    parts = {part: label_part(root, part, options.rule, on_scene) for part in PARTS}
     folder = split_dir(root)
     _write_problems(folder, parts)
     _check_usable(folder, parts, options.max_malformed_frac)
@@ -131,17 +131,10 @@ def split_dataset(
 def _check_inputs(root: Path, dataset: Dataset) -> None:
     missing = [path for part in PARTS if not (path := questions_file(root, part)).is_file()]
     if missing:
-        raise DataError(
-            f"{dataset.name} is not complete: there is no {missing[0]}",
-            f"Get it with: vtk download {dataset.name}",
-        )
-
-
-def _label(
-    root: Path, part: str, rule: str, on_scene: Callable[[str, int], None] | None
-) -> LabelledPart:
-    report = None if on_scene is None else lambda done: on_scene(part, done)
-    return label_part(root, part, rule, report)
+        hint = f"Get it with: vtk download {dataset.name}"
+        if dataset.kind != "generated":
+            hint = f"Lay your copy of {dataset.name} out as data/README.md says."
+        raise DataError(f"{dataset.name} is not complete: there is no {missing[0]}", hint)
 
 
 def count_part(found: LabelledPart) -> dict[str, Any]:
@@ -237,7 +230,8 @@ def _write(path: Path, value: Any) -> None:
         else:
             write_json_atomic(path, value)
     except VtkError as error:
-        raise VtkError(error.message, "Free some space, or set another --data-dir.") from error
+        hint = "Free some space, or set another --data-dir." if error.hint else None
+        raise VtkError(error.message, hint) from error
 
 
 def _describe_inputs(root: Path, found: LabelledPart) -> dict[str, Any]:

@@ -129,9 +129,9 @@ def test_one_annotation_is_in_memory_at_a_time(clevrer_folder: "ClevrerFolder") 
 
 
 def test_progress_names_every_scene(clevrer_folder: "ClevrerFolder") -> None:
-    seen: list[int] = []
+    seen: list[str] = []
     label_part(clevrer_folder.root, "train", "D1", on_scene=seen.append)
-    assert seen == [1]
+    assert seen == ["train"]
 
 
 def test_an_annotation_is_read_once_however_many_questions_its_scene_has(

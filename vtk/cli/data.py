@@ -1,0 +1,200 @@
+"""`vtk download` and `vtk split`: from nothing to files that training and evaluation read."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vtk.cli.console import Console
+from vtk.cli.options import DEFAULT_DATA_DIR, DataDir, Json
+from vtk.cli.progress import show_progress
+from vtk.format import format_bytes, format_count, format_percent
+
+if TYPE_CHECKING:
+    from vtk.data.registry import Dataset
+    from vtk.data.split import SplitResult
+
+NUM_SHOWN_PROBLEMS = 10
+
+
+def download(
+    names: Annotated[list[str] | None, typer.Argument(help="Data sets of --list.")] = None,
+    scenes: Annotated[int, typer.Option("--scenes", help="clevrer-mini: training clips.")] = 500,
+    validation_scenes: Annotated[
+        int, typer.Option("--validation-scenes", help="clevrer-mini: held-out clips.")
+    ] = 200,
+    seed: Annotated[int, typer.Option("--seed", help="clevrer-mini: decides every clip.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option("--workers", help="Processes; default one per core.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a clevrer-mini made with other settings.")
+    ] = False,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="List what there is and what of it is here.")
+    ] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: Json = False,
+) -> None:
+    """Get data sets; clevrer-mini is rendered on this machine. Continues what was interrupted."""
+    from vtk.data.download import check_names, find_mini, find_presence, make_mini
+    from vtk.data.registry import DATASETS
+    from vtk.mini.world import WorldSettings
+
+    console = Console(as_json)
+    if list_only:
+        found = [find_presence(data_dir, dataset) for dataset in DATASETS.values()]
+        _show_list(console, [asdict(presence) for presence in found])
+        return
+    check_names(names or [])
+    settings = WorldSettings(scenes, validation_scenes, seed)
+    made = None if force else find_mini(data_dir, settings)
+    if made is None:
+        with show_progress(console, "Rendering clips", scenes + validation_scenes) as progress:
+            made = make_mini(
+                data_dir,
+                settings,
+                workers=_num_cores() if workers is None else workers,
+                on_progress=lambda done, total: progress.update(done=done, total=total),
+                overwrite=force,
+            )
+    clips = format_count(scenes + validation_scenes)
+    state = "Wrote" if made.is_new else "Already complete:"
+    console.say(f"{state} {made.path}: {clips} clips, {format_bytes(made.bytes)}")
+    console.document([asdict(made)])
+    console.next_command(f"vtk split {made.name}")
+
+
+def split(
+    name: Annotated[str, typer.Argument(help="A data set in CLEVRER's layout.")],
+    rule: Annotated[
+        str, typer.Option("--rule", help="What counts as observational: D1, D2, D3 or D4.")
+    ] = "D1",
+    bias_questions: Annotated[
+        str,
+        typer.Option(
+            "--bias-questions",
+            help="original, or modified: bias.jsonl asks without the intervention "
+            '("What will happen?"), as the paper\'s figure shows.',
+        ),
+    ] = "original",
+    observational_frac: Annotated[
+        float | None,
+        typer.Option(
+            "--observational-frac",
+            help="Thin train.jsonl out to this observational share (published: 0.74).",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="For --observational-frac.")] = 0,
+    max_malformed_frac: Annotated[
+        float, typer.Option("--max-malformed-frac", help="Stop when more rows are malformed.")
+    ] = 0.01,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: Json = False,
+) -> None:
+    """Label counterfactual questions and write train, bias and validation files."""
+    from vtk.data.registry import dataset_dir, get_dataset
+    from vtk.data.split import SplitOptions, split_dataset
+
+    console = Console(as_json)
+    dataset = get_dataset(name)
+    options = SplitOptions(rule, bias_questions, observational_frac, seed, max_malformed_frac)
+    with show_progress(console, f"Labelling {name}", unit="scenes") as progress:
+        result = split_dataset(
+            dataset_dir(data_dir, name),
+            dataset,
+            options,
+            on_scene=lambda _part: progress.advance(),
+        )
+    _show_counts(console, dataset, result)
+    _show_problems(console, result)
+    found_here = {"path": str(result.folder), "num_missing_videos": result.num_missing_videos}
+    console.document({**result.manifest, **found_here, "published": _published(dataset)})
+    preset = "tiny" if dataset.kind == "generated" else "3b-24gb"
+    console.next_command(f"vtk train-bias --preset {preset}")
+
+
+def _show_list(console: Console, found: list[dict[str, Any]]) -> None:
+    rows = [
+        (
+            presence["name"],
+            presence["kind"],
+            "yes" if presence["present"] else "no",
+            format_percent(presence["complete_frac"], decimals=0),
+            format_bytes(presence["bytes"]),
+            presence["licence"],
+            presence["title"],
+        )
+        for presence in found
+    ]
+    columns = ("name", "kind", "here", "complete", "size", "licence", "what")
+    console.table(columns, rows)
+    console.document(found)
+
+
+def _show_counts(console: Console, dataset: "Dataset", result: "SplitResult") -> None:
+    """One table with the counts of every rule; the chosen one is marked."""
+    from vtk.data.rules import RULES
+
+    manifest = result.manifest
+    columns = ["rule", "observational when", "train", "share", "validation", "share"]
+    if dataset.published is not None:
+        columns.append("published (train)")
+    rows = []
+    for name, rule in RULES.items():
+        row = [f"{name} *" if name == manifest["rule"] else name, rule.sentence]
+        for counts in manifest["counts"].values():
+            row += _count_of(counts["observational_by_rule"][name], counts["num_usable"])
+        if dataset.published is not None:
+            published = dataset.published
+            row.append(
+                f"{format_count(published.num_observational)} of "
+                f"{format_count(published.num_usable)}"
+            )
+        rows.append(row)
+    console.table(columns, rows, title=f"Observational questions of {dataset.name}")
+    for name, facts in manifest["outputs"].items():
+        num_inferential = facts["num_rows"] - facts["num_observational"]
+        console.say(
+            f"{result.folder / name}: {format_count(facts['num_rows'])} questions, "
+            f"{format_count(facts['num_observational'])} observational, "
+            f"{format_count(num_inferential)} inferential"
+        )
+
+
+def _published(dataset: "Dataset") -> dict[str, int] | None:
+    return None if dataset.published is None else asdict(dataset.published)
+
+
+def _count_of(count: int, among: int) -> list[str]:
+    return [f"{format_count(count)} of {format_count(among)}", format_percent(count / among)]
+
+
+def _show_problems(console: Console, result: "SplitResult") -> None:
+    """What was left out, a few by name; the full list is in a file."""
+    problems: Mapping[str, Any] = result.parts
+    for part, found in problems.items():
+        if found.zero_correct:
+            console.note(
+                f"{part}: without a correct option and left out, as in the published data: "
+                f"{format_count(len(found.zero_correct))}"
+            )
+        if found.malformed:
+            num = format_count(len(found.malformed))
+            console.warn(f"{part}: malformed and left out: {num}")
+        for entry in found.malformed[:NUM_SHOWN_PROBLEMS]:
+            console.note(f"  {entry}")
+    if any(found.malformed or found.zero_correct for found in problems.values()):
+        console.note(f"The full list: {result.folder / 'problems.json'}")
+    if result.num_missing_videos:
+        num = format_count(result.num_missing_videos)
+        console.warn(f"clips of these questions that are not on this disk yet: {num}")
+
+
+def _num_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
