@@ -1,7 +1,7 @@
 """Runs side by side on the same questions: paired differences, and what their settings differ in.
 
-Two models that answer the same questions share the questions' difficulty, so the difference is taken
-question by question and its interval clustered by clip. The first run is the baseline.
+Two models that answer the same questions share the questions' difficulty, so the difference is
+taken question by question and its interval clustered by clip. The first run is the baseline.
 """
 
 from collections.abc import Mapping, Sequence
@@ -92,6 +92,17 @@ def choose_suite(runs: Sequence[RunPaths], wanted: str | None) -> str:
     raise DataError(f"no suite was answered by all of {names}", "Make results with: vtk eval")
 
 
+def require_protocol(name: str) -> str:
+    """A protocol's name.
+
+    Raises:
+        ConfigError: There is no such protocol.
+    """
+    if name not in PROTOCOLS:
+        raise ConfigError(f"there is no protocol {name!r}", f"Protocols: {', '.join(PROTOCOLS)}.")
+    return name
+
+
 def compare_runs(
     suite: str, runs: Sequence[GradedRun], only_common: bool = False
 ) -> dict[str, Any]:
@@ -123,11 +134,10 @@ def compare_runs(
         "num_clips": len({draws[0].clip_id for draws in first}),
         "only_common": only_common,
         "runs": [
-            {"run": run.name, "complete": run.is_complete, "protocols": _accuracies(run, ids)}
-            for run in runs
+            {"run": run.name, "complete": run.is_complete, **_accuracies(run, ids)} for run in runs
         ],
         "differences": [
-            {"run": run.name, "minus": runs[0].name, "protocols": difference_by_type(first, second)}
+            {"run": run.name, "minus": runs[0].name, **difference_by_type(first, second)}
             for run, second in others
         ],
         "settings_differ": _differing(runs, [run.settings for run in runs]),

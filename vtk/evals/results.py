@@ -61,8 +61,8 @@ def build_results(
         context: Settings and their hash, copied into the document.
 
     Returns:
-        The document of results.json. It holds no time and no order of arrival, so the same rows
-        give the same bytes.
+        The document of results.json, with one key per protocol. It holds no time and no order of
+        arrival, so the same rows give the same bytes.
     """
     graded = [rows[key] for key in plan if key in rows]
     return {
@@ -71,7 +71,7 @@ def build_results(
         "num_questions": len({sample_id for sample_id, _ in plan}),
         "num_completions": len(plan),
         "num_missing": len(plan) - len(graded),
-        "protocols": summarise(graded),
+        **summarise(graded),
         "outcomes": _count_outcomes(graded),
         "statuses": _tally(row.status for row in graded),
         "errors": _tally(row.error["kind"] for row in graded if row.error),
@@ -104,11 +104,11 @@ def estimate_accuracy(questions: Sequence[Sequence[EvalRow]], protocol: str) -> 
     return clustered_mean(scores, [draws[0].clip_id for draws in questions])
 
 
-def event_per_type(protocols: Mapping[str, TypeResults], protocol: str = "strict") -> TypeResults:
+def event_per_type(results: Mapping[str, Any], protocol: str = "strict") -> TypeResults:
     """The payload of an `eval_result` event: the types that have questions."""
     return {
         name: {key: found[key] for key in ("n", "accuracy", "ci95")}
-        for name, found in protocols[protocol].items()
+        for name, found in results[protocol].items()
         if found["n"]
     }
 

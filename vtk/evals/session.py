@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -34,6 +34,7 @@ class Inquiry:
         model_identity: What names the weights and how they are computed with: the hash of the
             weights, number format, attention kernel.
         folder: eval/<suite> of a run.
+        origin: Where the model came from, for people.
     """
 
     suite: Suite
@@ -41,6 +42,7 @@ class Inquiry:
     settings: EvaluationSettings
     model_identity: Mapping[str, Any]
     folder: Path
+    origin: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def plan(self) -> list[RowKey]:
@@ -99,7 +101,8 @@ def run_inquiry(
     """
     if is_restart:
         set_aside(inquiry.folder)
-    claim_settings(inquiry.folder, inquiry.as_json(), describe_environment(model))
+    environment = describe_environment(model) | {"model": dict(inquiry.origin)}
+    claim_settings(inquiry.folder, inquiry.as_json(), environment)
     with SampleLog(inquiry.folder) as log:
         kept = read_rows(log.path)
         done = {key for key, row in kept.rows.items() if not (is_retry and row.error)}
@@ -127,6 +130,7 @@ def write_results(inquiry: Inquiry) -> dict[str, Any]:
     found = read_rows(inquiry.folder / SAMPLES_FILE)
     settings = inquiry.as_json()
     context = {
+        "model": dict(inquiry.origin),
         "num_unreadable_lines": found.num_unreadable,
         "settings_hash": settings_hash(settings),
         "settings": settings,

@@ -1,0 +1,136 @@
+"""Accuracies and differences as tables, and the running accuracy of an evaluation."""
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from vtk.cli.console import Console
+from vtk.cli.progress import Progress
+from vtk.format import MISSING, format_count, format_interval, format_number, format_percent
+
+if TYPE_CHECKING:
+    from vtk.evals.record import EvalRow, ReadRows
+
+_NOTE_EVERY_S: Final = 1.0
+_OTHER_PROTOCOLS: Final = ("partial", "per_option", "lenient")
+_COMPARISON_COLUMNS: Final = (
+    *("type", "n", "baseline", "run", "difference", "95 % by clip", "p", "better/worse"),
+)
+_WEIGHTS_KEY: Final = "model.weights_sha256"  # two models differ in it, always; the JSON has it
+
+
+class Tracker:
+    """Running accuracy, speed and errors of one suite."""
+
+    def __init__(self, console: Console, progress: Progress) -> None:
+        self.console = console
+        self.progress = progress
+        self.rows: list[EvalRow] = []
+        self.num_new = 0
+        self.started_s = self.noted_s = time.monotonic()
+
+    def start(self, kept: "ReadRows", num_rows: int) -> None:
+        """Take in what earlier attempts left."""
+        self.rows = list(kept.rows.values())
+        self.progress.update(total=max(0, num_rows - len(self.rows)))
+        if self.rows:
+            self.console.note(f"Kept {len(self.rows)} of {num_rows} answers of earlier attempts")
+        if kept.num_unreadable:
+            self.console.warn(f"{kept.num_unreadable} unreadable lines; their questions are asked")
+        self.started_s = time.monotonic()
+
+    def add(self, row: "EvalRow") -> None:
+        """Take in one answer."""
+        self.rows.append(row)
+        self.num_new += 1
+        now_s = time.monotonic()
+        is_due = now_s - self.noted_s >= _NOTE_EVERY_S or self.num_new == 1
+        self.progress.update(done=self.num_new, note=self._note(now_s) if is_due else None)
+        if is_due:
+            self.noted_s = now_s
+
+    def _note(self, now_s: float) -> str:
+        from vtk.evals.results import estimate_accuracy, group_by_question
+
+        estimate = estimate_accuracy(group_by_question(self.rows), "strict")
+        assert estimate is not None
+        num_errors = sum(row.error is not None for row in self.rows)
+        rate = self.num_new / max(now_s - self.started_s, 1e-9)
+        interval = format_interval(estimate.low, estimate.high)
+        accuracy = f"strict {format_percent(estimate.mean)} {interval}"
+        return f"{accuracy}, {num_errors} errors, {format_number(rate, 2)} answers/s"
+
+
+def show_results(console: Console, results: dict[str, Any]) -> None:
+    """Print the results of one suite for people."""
+    title = f"{results['suite']}: {format_count(results['num_questions'])} questions"
+    rows = []
+    for name, found in results["strict"].items():
+        if found["n"]:
+            others = [
+                results[key][name]["accuracy"] for key in ("partial", "per_option", "lenient")
+            ]
+            scores = [format_percent(value) for value in (found["accuracy"], *others)]
+            interval = format_interval(*found["ci95"])
+            rows.append([name, found["n"], scores[0], interval, *scores[1:], found["num_errors"]])
+    columns = ["type", "n", "strict", "95 % by clip", "partial", "per option", "lenient", "errors"]
+    console.table(columns, rows, title)
+    outcomes = ", ".join(f"{count} {name}" for name, count in results["outcomes"].items())
+    console.say(f"Answers: {outcomes}; format right in {format_percent(results['format'])}")
+    for kind, count in results["errors"].items():
+        console.warn(f"{count} answers failed ({kind}) and count as wrong; see samples.jsonl")
+    _show_strategies(console, results["strategies"])
+
+
+def _show_strategies(console: Console, strategies: dict[str, Any]) -> None:
+    rows = [
+        [name, strategy, found["n"], format_percent(found["share"]), _accuracy(found["accuracy"])]
+        for name in ("observational", "inferential")
+        for strategy, found in strategies.get(name, {}).items()
+    ]
+    if rows:
+        console.table(["type", "strategy", "n", "share", "strict"], rows)
+
+
+def _accuracy(value: float | None) -> str:
+    return MISSING if value is None else format_percent(value)
+
+
+def show_comparison(console: Console, document: dict[str, Any], protocol: str) -> None:
+    """Print every run's difference from the baseline, and what the runs differ in."""
+    accuracies = {run["run"]: run[protocol] for run in document["runs"]}
+    baseline = document["baseline"]
+    for entry in document["differences"]:
+        name = entry["run"]
+        rows = [
+            [
+                question_type,
+                found["n"],
+                format_percent(accuracies[baseline][question_type]["accuracy"]),
+                format_percent(accuracies[name][question_type]["accuracy"]),
+                f"{100 * found['difference']:+.1f} points",
+                format_interval(*found["ci95"]),
+                format_number(found["p_value"], 2),
+                f"{found['num_better']}/{found['num_worse']}",
+            ]
+            for question_type, found in entry[protocol].items()
+        ]
+        columns = [
+            "type",
+            "n",
+            "baseline",
+            "run",
+            "difference",
+            "95 % by clip",
+            "p",
+            "better/worse",
+        ]
+        console.table(columns, rows, f"{name} against {baseline}, {document['suite']}, {protocol}")
+    for run in document["runs"]:
+        if not run["complete"]:
+            console.warn(f"{run['run']} did not answer all of its questions")
+    for title, key in (("asked with", "settings_differ"), ("configured with", "config_differs")):
+        for dotted, values in document[key].items():
+            if dotted == _WEIGHTS_KEY:
+                continue
+            said = ", ".join(f"{run} {value!r}" for run, value in values.items())
+            console.note(f"{title} {dotted}: {said}")

@@ -1,0 +1,217 @@
+"""Which model is judged, with which settings, and in which run its results go."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from vtk.config.files import stages_of
+from vtk.config.loading import Resolved, load_config
+from vtk.config.schema import VtkConfig
+from vtk.errors import DataError
+from vtk.evals.folder import SETTINGS_FILE, settings_hash
+from vtk.evals.session import Inquiry
+from vtk.evals.settings import EvaluationSettings
+from vtk.evals.suites import Suite
+from vtk.models.loader import attention_kernel, load_policy, resolve_model_path, weights_hash
+from vtk.rollout.generate import SamplingSettings
+from vtk.runs.files import read_json
+from vtk.runs.store import RunPaths, create_run, list_runs
+from vtk.video.frames import FrameSettings
+
+if TYPE_CHECKING:
+    from transformers import Qwen2_5_VLProcessor
+
+EVAL_STAGE: Final = "eval"
+_TINY: Final = "tiny"
+_PRESET_STAGE: Final = "grpo"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A model to judge.
+
+    Attributes:
+        ref: As the user named it.
+        path: Its folder or hub id.
+        run: The training run that made it; None for any other model.
+        resolved: The settings it is judged with.
+    """
+
+    ref: str
+    path: Path | str
+    run: RunPaths | None
+    resolved: Resolved
+
+    @property
+    def config(self) -> VtkConfig:
+        """The settings it is judged with."""
+        return self.resolved.config
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Where the model came from, for people; the weights' hash is what identifies it."""
+        return {"ref": self.ref, "path": str(self.path)}
+
+
+def find_target(
+    ref: str,
+    runs_dir: Path,
+    preset: str | None = None,
+    config_file: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Target:
+    """Find a model and the settings to judge it with.
+
+    A run's model is judged with the run's own settings, the shipped model with the preset tiny,
+    any other with the defaults; a preset or a file given here comes first.
+
+    Args:
+        ref: "tiny", a run, a checkpoint or model folder, or a hub id.
+        runs_dir: The folder of all runs.
+        preset: A preset's name.
+        config_file: A TOML file or a run's config.json.
+        overrides: Dotted key to value; None means not given.
+
+    Raises:
+        ConfigError: A setting is unknown or invalid.
+        DataError: There is no such model.
+    """
+    path = resolve_model_path(ref, runs_dir)
+    run = _owning_run(path)
+    stage: str = _PRESET_STAGE
+    if preset is None and config_file is None:
+        if run is not None and run.config_json.is_file():
+            config_file = run.config_json
+        elif ref == _TINY:
+            preset = _TINY
+    if config_file is not None:
+        stage = stages_of(config_file)[-1]
+    resolved = load_config(stage, preset, config_file, overrides, is_reference_needed=False)
+    return Target(ref, path, run, resolved)
+
+
+def evaluation_settings(
+    config: VtkConfig, suite: Suite, num_draws: int = 1, seed: int | None = None
+) -> EvaluationSettings:
+    """How a configuration asks the questions of a suite.
+
+    Args:
+        config: The settings; `eval` comes before what training used.
+        suite: Its template, if it has one, comes first.
+        num_draws: Completions per question.
+        seed: Decides the draws; the configuration's when None.
+    """
+    video, eval_, rollout = config.video, config.eval, config.rollout
+    return EvaluationSettings(
+        template=suite.template or config.prompt.template,
+        frames=FrameSettings(
+            num_frames=eval_.num_frames or video.num_frames,
+            fps=video.fps,
+            min_pixels_px=video.min_pixels_px,
+            max_pixels_px=eval_.max_pixels_px or video.max_pixels_px,
+            decoder=video.decoder,
+        ),
+        sampling=SamplingSettings(
+            max_completion_tokens=eval_.max_completion_tokens,
+            temperature=eval_.temperature,
+            top_p=rollout.top_p,
+            top_k=rollout.top_k,
+            min_p=rollout.min_p,
+            repetition_penalty=rollout.repetition_penalty,
+        ),
+        batch_size=eval_.batch_size,
+        num_draws=num_draws,
+        seed=config.seed if seed is None else seed,
+        max_prompt_tokens=config.prompt.max_prompt_tokens,
+        has_strategies=suite.has_strategies,
+    )
+
+
+def load_target(target: Target) -> "tuple[Any, Qwen2_5_VLProcessor, dict[str, Any]]":
+    """Load a target onto the GPU if there is one.
+
+    Returns:
+        Model, processor, and what identifies the computation: the weights' sha256, their number
+        format and the attention kernel in use.
+    """
+    import torch
+
+    model, processor = load_policy(target.path, target.config.model)
+    identity = {
+        "weights_sha256": weights_hash(model),
+        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "attention": attention_kernel(model),
+    }
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return model, processor, identity
+
+
+def place_inquiries(
+    target: Target,
+    inquiries: Sequence[Inquiry],
+    runs_dir: Path,
+    argv: Sequence[str] = (),
+    is_new: bool = False,
+) -> tuple[RunPaths, list[Inquiry]]:
+    """Decide in which run the results go.
+
+    A run's model keeps its results in its own run. Any other model gets a run of stage "eval": the
+    newest one that was asked the same by the same weights, so that repeating a command goes on
+    where it stopped, else a new one.
+
+    Args:
+        target: The model.
+        inquiries: What is asked of it; their folders are replaced.
+        runs_dir: The folder of all runs.
+        argv: The command line, for a new run's record.
+        is_new: Make a new run of stage "eval" in any case.
+    """
+    run = target.run or (None if is_new else _same_inquiry_before(inquiries, runs_dir))
+    if run is None:
+        run = create_run(
+            runs_dir,
+            EVAL_STAGE,
+            argv=argv,
+            config=target.config.model_dump(mode="json"),
+            provenance=target.resolved.provenance,
+            extra={"model": target.origin},
+        )
+    placed = [replace(one, folder=run.eval_dir(one.suite.name)) for one in inquiries]
+    return run, placed
+
+
+def is_eval_run(run: RunPaths) -> bool:
+    """Whether a run was made by `vtk eval` and does nothing else."""
+    try:
+        return read_json(run.run_json).get("stage") == EVAL_STAGE
+    except DataError:
+        return False
+
+
+def _same_inquiry_before(inquiries: Sequence[Inquiry], runs_dir: Path) -> RunPaths | None:
+    wanted = {one.suite.name: settings_hash(one.as_json()) for one in inquiries}
+    for run in list_runs(runs_dir):
+        if is_eval_run(run) and any(
+            _stored_hash(run.eval_dir(suite)) == digest for suite, digest in wanted.items()
+        ):
+            return run
+    return None
+
+
+def _stored_hash(folder: Path) -> str | None:
+    path = folder / SETTINGS_FILE
+    try:
+        found = read_json(path).get("hash") if path.is_file() else None
+    except DataError:
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _owning_run(path: Path | str) -> RunPaths | None:
+    """The run whose checkpoint a path is."""
+    if isinstance(path, str):
+        return None
+    run = RunPaths(path.absolute().parent.parent)
+    is_checkpoint = path.absolute().parent == run.checkpoints_dir
+    return run if is_checkpoint and run.exists() else None
