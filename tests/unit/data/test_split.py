@@ -1,7 +1,6 @@
 """`vtk split`: labels worked out by hand, files, manifest, and what happens to damaged data."""
 
 import json
-from collections import Counter
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,6 @@ import pytest
 from vtk.data.registry import DATASETS
 from vtk.data.sample import load_samples
 from vtk.data.split import SplitOptions, SplitResult, split_dataset
-from vtk.data.subset import thin_out
 from vtk.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -366,39 +364,6 @@ def test_a_clip_that_is_in_both_parts_is_refused_whatever_its_number(
     clevrer_folder.edit_annotation("validation", 10000, lambda value: value.update(same_world))
     with pytest.raises(DataError, match=r"share 1 clips, for instance validation/video_10000"):
         split(clevrer_folder)
-
-
-def rows_of(num_observational: int, num_inferential: int) -> list[dict[str, Any]]:
-    labels = ["observational"] * num_observational + ["inferential"] * num_inferential
-    return [{"sample_id": f"s{i}", "label": label} for i, label in enumerate(labels)]
-
-
-@pytest.mark.parametrize(
-    ("before", "frac", "after"),
-    [
-        ((500, 500), 0.74, (500, 176)),
-        ((900, 100), 0.74, (285, 100)),
-        ((74, 26), 0.74, (74, 26)),
-        ((10, 1000), 0.9, (10, 1)),
-        ((1, 1), 0.99, (1, 1)),
-    ],
-)
-def test_thinning_keeps_as_many_as_it_can(
-    before: tuple[int, int], frac: float, after: tuple[int, int]
-) -> None:
-    rows = rows_of(*before)
-    kept = thin_out(rows, frac, seed=0)
-    count = Counter(row["label"] for row in kept)
-    assert (count["observational"], count["inferential"]) == after
-    assert kept == [row for row in rows if row in kept]
-
-
-def test_thinning_depends_on_the_seed_only() -> None:
-    rows = rows_of(50, 50)
-    assert thin_out(rows, 0.74, seed=1) == thin_out(rows, 0.74, seed=1)
-    assert thin_out(rows, 0.74, seed=1) != thin_out(rows, 0.74, seed=2)
-    with pytest.raises(DataError, match=r"cannot reach 74\.0% observational"):
-        thin_out(rows_of(5, 0), 0.74, seed=0)
 
 
 def test_a_thinned_training_file_is_reported_in_the_manifest(
