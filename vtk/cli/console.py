@@ -118,10 +118,9 @@ class Console:
             bool(cells) and all(_NUMBER.fullmatch(row[index]) for row in cells)
             for index in range(len(columns))
         ]
-        if is_terminal(self.prose):
-            self._rich_table(columns, cells, is_right, title)
-        else:
-            self._plain_table(columns, cells, is_right, title)
+        names = [visible_text(name) for name in columns]
+        draw = self._rich_table if is_terminal(self.prose) else self._plain_table
+        draw(names, cells, is_right, visible_text(title))
 
     def next_command(self, command: str, why: str = "") -> None:
         """Print the command that is most useful after this one."""
@@ -178,12 +177,14 @@ class Console:
 
         is_unicode = encodable("─", self.prose) == "─"
         table = Table(
-            title=Text(encodable(visible_text(title), self.prose)) if title else None,
+            title=Text(encodable(title, self.prose)) if title else None,
             title_justify="left",
             box=SIMPLE_HEAD if is_unicode else ASCII,
         )
         for name, right in zip(columns, is_right, strict=True):
-            table.add_column(Text(name), justify="right" if right else "left")
+            table.add_column(
+                Text(encodable(name, self.prose)), justify="right" if right else "left"
+            )
         for row in cells:
             table.add_row(*(Text(encodable(cell, self.prose)) for cell in row))
         RichConsole(file=self.prose, highlight=False).print(table)
