@@ -1,6 +1,7 @@
-"""Counterfactual questions about a scene, in CLEVRER's form: surface text, programs, choices, gold from the world without the object.
+"""Counterfactual questions about a scene, in CLEVRER's form: text, programs, choices.
 
-CLEVRER's programs are flat postfix token lists; a question's is run after a choice's (github.com/chuangg/CLEVRER, executor).
+The correct options come from the world simulated without the object. CLEVRER's programs are flat
+postfix token lists; a question's is run after a choice's (github.com/chuangg/CLEVRER, executor).
 """
 
 from collections.abc import Sequence
@@ -14,9 +15,17 @@ from vtk.mini.language import OPTION_FORMS, QUESTION_FORMS, Polarity
 from vtk.mini.scenes import Pair, Scene, Thing
 
 _POLARITIES: tuple[Polarity, Polarity] = ("will", "will_not")
-# (options, correct ones) -> chance. All-correct questions are the easiest to guess and so the rarest.
+# (options, correct ones) -> chance. Where all are correct guessing is easiest: those are rarest.
 _SHAPE_WEIGHTS = {(2, 1): 0.5, (3, 1): 0.22, (3, 2): 0.22, (2, 2): 0.06}
-_NUM_SHAPE_DRAWS = 6
+_NUM_SHAPE_DRAWS = 12
+# Tried in this order to name an object; all three attributes always single it out.
+_NAMINGS: tuple[tuple[str, ...], ...] = (
+    ("color",),
+    ("shape",),
+    ("color", "shape"),
+    ("color", "material"),
+    ("material", "shape"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +73,14 @@ def ask(
 ) -> list[Question]:
     """Different questions about one scene.
 
-    Kind, polarity and the numbers of options and of correct ones are drawn in this order, so that none of them gives the answer away.
+    Kind, polarity and the numbers of options and of correct ones are drawn in this order, so that
+    none of them gives the answer away.
 
     Args:
         rng: Decides everything.
         scene: The world.
-        num_questions: How many to ask; fewer come back if the scene does not hold as many different ones.
+        num_questions: How many to ask; fewer come back where a scene does not hold a question of
+            the kind drawn.
         observational_frac: Chance that a question is drawn from the observational ones.
     """
     drafts = _all_drafts(scene)
@@ -85,7 +96,7 @@ def ask(
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A question before it has words: what is removed, which pairs are offered, and which of them are correct."""
+    """A question before it has words: what is removed, which pairs are offered, which are right."""
 
     removed: int
     polarity: Polarity
@@ -115,19 +126,18 @@ def _all_drafts(scene: Scene) -> list[_Draft]:
 
 
 def _pick(rng: np.random.Generator, drafts: Sequence[_Draft]) -> _Draft | None:
-    polarity = _POLARITIES[int(rng.integers(2))]
-    wanted = [d for d in drafts if d.polarity == polarity]
     shapes, weights = list(_SHAPE_WEIGHTS), list(_SHAPE_WEIGHTS.values())
     for _ in range(_NUM_SHAPE_DRAWS):
+        polarity = _POLARITIES[int(rng.integers(2))]
         shape = shapes[int(rng.choice(len(shapes), p=weights))]
-        fitting = [d for d in wanted if d.shape == shape]
+        fitting = [d for d in drafts if d.polarity == polarity and d.shape == shape]
         if fitting:
             return fitting[int(rng.integers(len(fitting)))]
     return None
 
 
 def _word(rng: np.random.Generator, scene: Scene, draft: _Draft) -> Question:
-    """Put a draft into words: the order of the options, who is named first, and the surface forms."""
+    """Put a draft into words: the options' order, who is named first, the surface forms."""
     order = rng.permutation(len(draft.pairs))
     pairs = [draft.pairs[k] if rng.random() < 0.5 else draft.pairs[k][::-1] for k in order]
     return Question(
@@ -146,22 +156,16 @@ def _word(rng: np.random.Generator, scene: Scene, draft: _Draft) -> Question:
 
 
 def describe(rng: np.random.Generator, things: Sequence[Thing], index: int) -> Thing:
-    """A shortest set of attributes that singles one object out, the colour preferred; unused ones are empty.
+    """A shortest set of attributes that singles one object out, the colour preferred.
 
     The shape is also named in half of the cases where "object" would do, as people do.
+
+    Returns:
+        The attributes that are said; the others are empty.
     """
     thing = things[index]
-    for used in (
-        ("color",),
-        ("shape",),
-        ("color", "shape"),
-        ("color", "material"),
-        ("material", "shape"),
-    ):
-        if _num_matches(things, thing, used) == 1:
-            break
-    else:
-        used = ("color", "material", "shape")
+    unique = (used for used in _NAMINGS if _num_matches(things, thing, used) == 1)
+    used = next(unique, ("color", "material", "shape"))
     with_shape = "shape" in used or rng.random() < 0.5
     return Thing(
         thing.color if "color" in used else "",
