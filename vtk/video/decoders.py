@@ -1,28 +1,34 @@
 """Decode a clip: which decoder, which frames, and what counts as a damaged file.
 
-Every decoder gets the same treatment: the file must be a local regular file in an allowed container
-(no playlist, no address), and an answer always says how many frames were really decoded.
+Every decoder gets the same treatment: the file passes `vtk.video.containers` first, and an answer
+that holds no frame, or far fewer than the container promises, is an error.
 
-PyAV decodes the whole stream once and keeps only the wanted frames, so memory does not grow with
-the length of the clip. The wanted frames are chosen from the number of *packets*; when the number
-of decoded frames turns out to be another one, the choice is made again from what was decoded.
+PyAV chooses the wanted frames by the number of *packets*; when a whole stream turns out to decode
+to another number of frames, the choice is made again from what was decoded.
 
 Shape letters: F frames, H height, W width, C channels (RGB).
 """
 
 import importlib
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
 import av
-import numpy as np
 import torch
 from torch import Tensor
 
-from vtk.errors import DataError, MissingEnvironmentError
+from vtk.errors import MissingEnvironmentError
+from vtk.video.containers import (
+    StreamIndex,
+    damaged,
+    index_stream,
+    num_promised_frames,
+    open_video,
+    require_regular_file,
+)
 
 DecoderName = Literal["pyav", "decord", "torchcodec"]
 
@@ -30,11 +36,12 @@ AUTO_ORDER: tuple[DecoderName, ...] = ("torchcodec", "pyav", "decord")
 """The order in which ``auto`` takes the first decoder that imports: torchcodec is the quickest,
 PyAV always installs, decord comes last because it repeats the last good frame of a damaged file."""
 
-ALLOWED_DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
-"""Containers that hold their own frames; playlists (hls, concat, dash) and image globs do not."""
-
 MIN_DECODED_FRAC = 0.5
 """A stream that yields less than this share of the frames its container promises is damaged."""
+
+MAX_FULL_DECODE_FRAMES = 1500
+"""Up to this many frames PyAV decodes the whole stream, and knows how many frames there really are;
+a longer stream is decoded from the keyframes before the wanted frames."""
 
 PickFrames = Callable[[int, float], Sequence[int]]
 """(number of frames, frames per second) -> indices of the wanted frames, ascending."""
@@ -49,7 +56,7 @@ class Decoded:
         indices: position of each frame in the stream.
         timestamps_s: presentation time of each frame, in seconds.
         source_fps: average frame rate of the stream.
-        num_source_frames: frames that the stream really decodes to.
+        num_source_frames: frames of the stream; where all were decoded, what it decodes to.
     """
 
     frames_FHWC: Tensor
@@ -106,98 +113,99 @@ def decode(path: Path, decoder: DecoderName, pick: PickFrames) -> Decoded:
         DataError: missing, empty, not a regular file, no video stream, not an allowed container,
             no frame, or damaged; the message holds the path.
     """
-    _require_regular_file(path)
+    require_regular_file(path)
     run = {"pyav": _decode_pyav, "decord": _decode_decord, "torchcodec": _decode_torchcodec}[
         decoder
     ]
     try:
-        promised = _num_promised_frames(path)
+        promised = num_promised_frames(path)
         decoded = run(path, pick)
     except (av.FFmpegError, EOFError) as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
+    if decoded.num_source_frames == 0:
+        raise damaged(path, "no frame can be decoded")
     if decoded.num_source_frames < MIN_DECODED_FRAC * promised:
         detail = f"only {decoded.num_source_frames} of {promised} frames can be decoded"
-        raise _damaged(path, detail)
+        raise damaged(path, detail)
     return decoded
-
-
-def _damaged(path: Path, detail: str) -> DataError:
-    return DataError(
-        f"Cannot decode the video {path}: {detail}",
-        "Fetch the file again, or remove its questions from the data.",
-    )
-
-
-def _require_regular_file(path: Path) -> None:
-    if not path.exists():
-        raise DataError(f"The video {path} does not exist.", "Check the data folder.")
-    if not path.is_file():
-        raise DataError(f"The video {path} is not a regular file.")
-    if path.stat().st_size == 0:
-        raise DataError(f"The video {path} is empty (0 bytes).", "Fetch the file again.")
-
-
-def _open(path: Path) -> Any:
-    """Open with the container and protocol allow-lists; av raises on anything else."""
-    options = {"format_whitelist": ALLOWED_DEMUXERS, "protocol_whitelist": "file"}
-    container = av.open(f"file:{path.resolve()}", options=options)
-    if not container.streams.video:
-        container.close()
-        raise DataError(f"The file {path} has no video stream.")
-    return container
-
-
-def _num_promised_frames(path: Path) -> int:
-    """Frames that the container's header promises; 0 where the header does not say."""
-    with _open(path) as container:
-        return int(container.streams.video[0].frames)
 
 
 def _decode_pyav(path: Path, pick: PickFrames) -> Decoded:
-    num_expected, fps = _count_packets(path)
-    decoded, num_frames = _pyav_pass(path, list(pick(num_expected, fps)), fps)
-    if num_frames != num_expected:
-        if num_frames == 0:
-            raise _damaged(path, "no frame can be decoded")
-        decoded, num_frames = _pyav_pass(path, list(pick(num_frames, fps)), fps)
+    index = index_stream(path)
+    wanted = list(pick(index.num_packets, index.fps))
+    if index.num_packets > MAX_FULL_DECODE_FRAMES and (found := _seek_frames(path, wanted, index)):
+        return _from_frames(path, found, index.fps, index.num_packets)
+    decoded = _decode_all(path, wanted, index.fps)
+    if decoded.num_source_frames not in (0, index.num_packets):
+        decoded = _decode_all(path, pick(decoded.num_source_frames, index.fps), index.fps)
     return decoded
 
 
-def _count_packets(path: Path) -> tuple[int, float]:
-    """Count the stream's packets without decoding; also the average frame rate in 1/s."""
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        times = [packet.pts for packet in container.demux(stream) if packet.size > 0]
-        if not times:
-            raise _damaged(path, "the stream has no packets")
-        rate = stream.average_rate or stream.guessed_rate or Fraction(0)
-        if rate == 0:
-            raise _damaged(path, "the stream states no frame rate")
-        return len(times), float(rate)
-
-
-def _pyav_pass(path: Path, indices: list[int], fps: float) -> tuple[Decoded, int]:
-    """Decode the whole stream, keep the frames at ``indices``; also the number decoded."""
-    wanted = set(indices)
-    kept: dict[int, tuple[np.ndarray[Any, Any], float]] = {}
+def _decode_all(path: Path, wanted: Sequence[int], fps: float) -> Decoded:
+    """Decode the whole stream, keep the wanted frames."""
+    kept: dict[int, av.VideoFrame] = {}
     num_frames = 0
-    with _open(path) as container:
+    with open_video(path) as container:
         container.streams.video[0].codec_context.thread_count = 1
         for number, frame in enumerate(container.decode(video=0)):
             num_frames += 1
             if number in wanted:
-                time_s = float(frame.time) if frame.time is not None else number / fps
-                kept[number] = (frame.to_ndarray(format="rgb24"), time_s)
-    found = [index for index in indices if index in kept]
-    frames = [torch.from_numpy(kept[index][0]) for index in found]
-    decoded = Decoded(
-        frames_FHWC=torch.stack(frames) if frames else torch.empty(0, 0, 0, 3, dtype=torch.uint8),
-        indices=tuple(found),
-        timestamps_s=tuple(kept[index][1] for index in found),
+                kept[number] = frame
+    return _from_frames(path, kept, fps, num_frames)
+
+
+def _seek_frames(
+    path: Path, wanted: Sequence[int], index: StreamIndex
+) -> dict[int, av.VideoFrame] | None:
+    """Decode from the keyframe before each wanted frame, passing over what lies between.
+
+    Returns:
+        The wanted frames, or None where time stamps or keyframes do not lead to them: the whole
+        stream has to be decoded then.
+    """
+    if index.pts is None or not index.keyframe_pts or index.keyframe_pts[0] > index.pts[0]:
+        return None
+    kept: dict[int, av.VideoFrame] = {}
+    with open_video(path) as container:
+        stream = container.streams.video[0]
+        frames: Iterator[av.VideoFrame] = iter(())
+        reached = index.pts[0] - 1
+        for number in wanted:
+            pts = index.pts[number]
+            start = index.keyframe_pts[bisect_right(index.keyframe_pts, pts) - 1]
+            if reached < start:
+                container.seek(start, stream=stream, backward=True)
+                frames = container.decode(stream)
+            frame = next((frame for frame in frames if (frame.pts or 0) >= pts), None)
+            if frame is None or frame.pts != pts:
+                return None
+            kept[number] = frame
+            reached = pts
+    return kept
+
+
+def _from_frames(
+    path: Path, frames: Mapping[int, av.VideoFrame], fps: float, num_frames: int
+) -> Decoded:
+    if len({(frame.width, frame.height) for frame in frames.values()}) > 1:
+        raise damaged(path, "its frames change their size")
+    images = [_upright(frames[number]) for number in sorted(frames)]
+    return Decoded(
+        frames_FHWC=torch.stack(images) if images else torch.empty(0, 0, 0, 3, dtype=torch.uint8),
+        indices=tuple(sorted(frames)),
+        timestamps_s=tuple(
+            number / fps if frames[number].time is None else float(frames[number].time or 0)
+            for number in sorted(frames)
+        ),
         source_fps=fps,
         num_source_frames=num_frames,
     )
-    return decoded, num_frames
+
+
+def _upright(frame: av.VideoFrame) -> Tensor:
+    """The image as a player shows it: phones store portrait clips lying down, with a note."""
+    image_HWC = torch.from_numpy(frame.to_ndarray(format="rgb24"))
+    return torch.rot90(image_HWC, round(frame.rotation / 90), dims=(0, 1))
 
 
 def _decode_decord(path: Path, pick: PickFrames) -> Decoded:
@@ -205,14 +213,12 @@ def _decode_decord(path: Path, pick: PickFrames) -> Decoded:
     try:
         reader = decord.VideoReader(str(path.resolve()), num_threads=1)
         num_frames, fps = len(reader), float(reader.get_avg_fps())
-        if num_frames == 0:
-            raise _damaged(path, "no frame can be decoded")
         indices = list(pick(num_frames, fps))
         frames = torch.from_numpy(reader.get_batch(indices).asnumpy())
         times = [float(time) for time in reader.get_frame_timestamp(indices)[:, 0]]
         reader.seek(0)  # decord keeps every decoded frame alive without it (dmlc/decord issue 197)
     except decord.DECORDError as error:
-        raise _damaged(path, str(error).strip().splitlines()[0]) from error
+        raise damaged(path, str(error).strip().splitlines()[0]) from error
     return Decoded(frames, tuple(indices), tuple(times), fps, num_frames)
 
 
@@ -223,11 +229,9 @@ def _decode_torchcodec(path: Path, pick: PickFrames) -> Decoded:
             str(path.resolve()), dimension_order="NHWC", num_ffmpeg_threads=1, seek_mode="exact"
         )
         num_frames, fps = len(decoder), float(decoder.metadata.average_fps)
-        if num_frames == 0:
-            raise _damaged(path, "no frame can be decoded")
         indices = list(pick(num_frames, fps))
         batch = decoder.get_frames_at(indices)
     except (RuntimeError, ValueError) as error:
-        raise _damaged(path, str(error).strip().splitlines()[0]) from error
+        raise damaged(path, str(error).strip().splitlines()[0]) from error
     times = tuple(float(time) for time in batch.pts_seconds)
     return Decoded(batch.data, tuple(indices), times, fps, num_frames)

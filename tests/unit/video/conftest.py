@@ -22,9 +22,12 @@ def write_clip() -> WriteClip:
         height_px: int = 160,
         fps: int = 25,
         square: bool = False,
+        options: dict[str, str] | None = None,
     ) -> Path:
         with av.open(str(path), "w") as container:
-            stream = container.add_stream("libx264", rate=Fraction(fps), options={"qp": "0"})
+            stream = container.add_stream(
+                "libx264", rate=Fraction(fps), options=options or {"qp": "0"}
+            )
             stream.width, stream.height, stream.pix_fmt = width_px, height_px, "yuv444p"
             for number in range(num_frames):
                 image = np.full((height_px, width_px, 3), min(2 * number, 255), dtype=np.uint8)

@@ -1,8 +1,10 @@
 """Sampling, resizing and the faults of `vtk.video.frames`."""
 
 import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ MINI = FrameSettings(num_frames=8, fps=None, min_pixels_px=784, max_pixels_px=47
 
 @pytest.fixture
 def clip_path(tmp_path: Path, write_clip: WriteClip) -> Path:
-    return write_clip(tmp_path / "clip.mp4")
+    return write_clip(tmp_path / "clip.mp4", square=True)
 
 
 def test_clip_has_the_mini_size_and_evenly_spread_frames(clip_path: Path) -> None:
@@ -43,7 +45,7 @@ def test_clip_has_the_mini_size_and_evenly_spread_frames(clip_path: Path) -> Non
 
 def test_frames_are_the_sampled_ones(clip_path: Path) -> None:
     clip = read_clip(clip_path, MINI)
-    levels = clip.frames_FCHW.float().mean(dim=(1, 2, 3))
+    levels = clip.frames_FCHW[:, :, 28:].float().mean(dim=(1, 2, 3))  # below the white square
     expected = torch.tensor([2.0 * index for index in clip.source_indices])
     assert torch.allclose(levels, expected, atol=2.0)
 
@@ -179,13 +181,13 @@ def test_missing_empty_and_special_files(tmp_path: Path) -> None:
 def test_text_and_playlists_are_refused(tmp_path: Path, clip_path: Path) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("no video in here")
-    assert_data_error_names(text, "Cannot decode")
+    assert_data_error_names(text, "cannot decode")
     playlist = tmp_path / "list.m3u8"
     playlist.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.28,\n{clip_path.name}\n")
-    assert_data_error_names(playlist, "Cannot decode")
+    assert_data_error_names(playlist, "cannot decode")
     concat = tmp_path / "concat.ffconcat"
     concat.write_text(f"ffconcat version 1.0\nfile {clip_path.name}\n")
-    assert_data_error_names(concat, "Cannot decode")
+    assert_data_error_names(concat, "cannot decode")
 
 
 def test_one_frame_is_too_short(tmp_path: Path, write_clip: WriteClip) -> None:
@@ -202,6 +204,49 @@ def test_truncated_file_is_damaged(tmp_path: Path, clip_path: Path, decoder: str
             read_clip(cut, FrameSettings(8, None, 784, 4704, decoder))
 
 
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi"])
+def test_long_stream_gives_the_same_frames_by_seeking(
+    tmp_path: Path, write_clip: WriteClip, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    options = {"g": "12", "bf": "3", "crf": "20", "x264-params": "open-gop=1"}
+    path = write_clip(tmp_path / f"long.{suffix}", num_frames=120, square=True, options=options)
+    settings = FrameSettings(6, None, 784, 10**6, "pyav")
+    whole = read_clip(path, settings)
+    num_decoded = 0
+    original = decoders._decode_all
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal num_decoded
+        num_decoded += 1
+        return original(*arguments)
+
+    monkeypatch.setattr(decoders, "_decode_all", counted)
+    monkeypatch.setattr(decoders, "MAX_FULL_DECODE_FRAMES", 100)
+    sought = read_clip(path, settings)
+    assert torch.equal(sought.frames_FCHW, whole.frames_FCHW)
+    assert sought.source_indices == whole.source_indices == (0, 24, 48, 71, 95, 119)
+    assert sought.timestamps_s == whole.timestamps_s
+    assert num_decoded == (1 if suffix == "avi" else 0)  # avi keeps no presentation times
+
+
+def test_lying_clip_is_shown_upright(tmp_path: Path, clip_path: Path) -> None:
+    """A phone's portrait clip: the track header turns the image by a quarter, clockwise."""
+    raw = clip_path.read_bytes()
+    upright = read_clip(clip_path, FrameSettings(2, None, 784, 10**6, "pyav", size_factor_px=4))
+    identity = struct.pack(">9i", 65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
+    quarter = struct.pack(">9i", 0, 65536, 0, -65536, 0, 0, 160 * 65536, 0, 1 << 30)
+    header = raw.index(b"tkhd")
+    matrix = raw.index(identity, header)
+    turned = tmp_path / "turned.mp4"
+    turned.write_bytes(raw[:matrix] + quarter + raw[matrix + len(quarter) :])
+    for decoder in ("pyav", "decord"):
+        settings = FrameSettings(2, None, 784, 10**6, decoder, size_factor_px=4)
+        clip = read_clip(turned, settings)
+        clockwise = upright.frames_FCHW.rot90(-1, dims=(2, 3))
+        assert clip.frames_FCHW.shape == clockwise.shape
+        assert (clip.frames_FCHW.int() - clockwise.int()).abs().max() <= 3
+
+
 def test_zeroed_payload_is_never_a_clip_of_fewer_frames(tmp_path: Path, clip_path: Path) -> None:
     damaged = bytearray(clip_path.read_bytes())
     start = damaged.index(b"mdat") + 4
@@ -209,7 +254,7 @@ def test_zeroed_payload_is_never_a_clip_of_fewer_frames(tmp_path: Path, clip_pat
     damaged[start:end] = bytes(end - start)
     path = tmp_path / "zeros.mp4"
     path.write_bytes(damaged)
-    assert_data_error_names(path, "Cannot decode")
+    assert_data_error_names(path, "cannot decode")
 
 
 def test_cache_answers_from_memory_and_notices_a_new_file(
