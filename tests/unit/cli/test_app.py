@@ -134,7 +134,8 @@ def test_lack_of_memory_is_told_as_such(fault: Exception) -> None:
 
 
 def test_lack_of_gpu_memory_is_told_as_such() -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     assert isinstance(explain(torch.OutOfMemoryError("CUDA out of memory.")), MemoryExhausted)
 
 
