@@ -57,7 +57,7 @@ class SamplingSettings:
         }
         for name, is_valid in bounds.items():
             if not is_valid:
-                raise ConfigError(f"rollout.{name} is {getattr(self, name)}, out of its range.")
+                raise ConfigError(f"rollout.{name} is {getattr(self, name)}, out of its range")
 
     @property
     def is_greedy(self) -> bool:
@@ -208,7 +208,7 @@ class _StopWhenAsked(StoppingCriteria):
 def raise_if_asked(should_stop: ShouldStop) -> None:
     """Raise Interrupted when a stop was asked for."""
     if should_stop():
-        raise Interrupted("Stopped while generating.", "Resume the run to continue.")
+        raise Interrupted("stopped while generating", hint="resume the run to continue")
 
 
 @contextmanager

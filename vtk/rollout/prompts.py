@@ -98,7 +98,7 @@ def build_prompt_text(problem: str, template: str) -> str:
         DataError: the question holds a control token of the chat format.
     """
     if found := _CONTROL_TOKEN.search(problem):
-        raise DataError(f"The question holds the control token {found[0]!r}: {problem[:80]!r}")
+        raise DataError(f"the question holds the control token {found[0]!r}: {problem[:80]!r}")
     return _template(template).replace("{problem}", problem)
 
 
@@ -114,7 +114,7 @@ def prompt_hash(template: str) -> str:
 def _template(name: str) -> str:
     if name not in PROMPT_TEMPLATES:
         raise ConfigError(
-            f"Unknown prompt template {name!r}.", f"Use one of: {', '.join(PROMPT_TEMPLATES)}."
+            f"unknown prompt template {name!r}", hint=f"one of: {', '.join(PROMPT_TEMPLATES)}"
         )
     return PROMPT_TEMPLATES[name]
 
@@ -183,9 +183,9 @@ def _require_length(prompt: PromptInputs, max_prompt_tokens: int | None) -> None
         return
     num_video_tokens = int((prompt.mm_token_type_ids != 0).sum())
     raise DataError(
-        f"The prompt has {num_tokens} tokens ({num_video_tokens} of video, "
-        f"{num_tokens - num_video_tokens} of text); at most {max_prompt_tokens} are accepted.",
-        "Lower video.num_frames or video.max_pixels_px, or raise prompt.max_prompt_tokens.",
+        f"the prompt has {num_tokens} tokens ({num_video_tokens} of video, "
+        f"{num_tokens - num_video_tokens} of text); at most {max_prompt_tokens} are accepted",
+        hint="lower video.num_frames or video.max_pixels_px, or raise prompt.max_prompt_tokens",
     )
 
 

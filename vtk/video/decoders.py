@@ -33,7 +33,7 @@ from vtk.video.containers import (
 DecoderName = Literal["pyav", "decord", "torchcodec"]
 
 AUTO_ORDER: tuple[DecoderName, ...] = ("torchcodec", "pyav", "decord")
-"""The order in which ``auto`` takes the first decoder that imports: torchcodec is the quickest,
+"""The order in which ``auto`` takes the first decoder that works here: torchcodec is the quickest,
 PyAV always installs, decord comes last because it repeats the last good frame of a damaged file."""
 
 MIN_DECODED_FRAC = 0.5
@@ -73,31 +73,34 @@ def choose_decoder(requested: str) -> DecoderName:
         requested: ``auto``, ``pyav``, ``decord`` or ``torchcodec``.
 
     Raises:
-        MissingEnvironmentError: the decoder does not import on this machine.
+        MissingEnvironmentError: the decoder does not work on this machine.
     """
     if requested == "auto":
         return next(name for name in AUTO_ORDER if _import_fault(name) is None)
     if requested not in AUTO_ORDER:
         raise MissingEnvironmentError(
-            f"Unknown video decoder {requested!r}.", f"Use one of: auto, {', '.join(AUTO_ORDER)}."
+            f"unknown video decoder {requested!r}", hint=f"one of: auto, {', '.join(AUTO_ORDER)}"
         )
     if fault := _import_fault(requested):
         raise MissingEnvironmentError(
-            f"The video decoder {requested} does not import here: {fault}",
-            "Use video.decoder=auto.",
+            f"the video decoder {requested} does not work here: {fault}",
+            hint="use video.decoder=auto",
         )
     return requested
 
 
 def _import_fault(name: DecoderName) -> str | None:
-    """Say why a decoder cannot be imported, or None if it can.
+    """Say why a decoder cannot be used here, or None if it can.
 
-    torchcodec raises RuntimeError or OSError when FFmpeg's shared libraries do not fit.
+    Without FFmpeg's shared libraries torchcodec raises RuntimeError or OSError; from 0.17 on it
+    imports all the same, for its image decoders, and states no FFmpeg version.
     """
     try:
-        importlib.import_module({"pyav": "av"}.get(name, name))
+        module = importlib.import_module({"pyav": "av"}.get(name, name))
     except (ImportError, RuntimeError, OSError) as error:
         return str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+    if name == "torchcodec" and getattr(module, "ffmpeg_major_version", 0) is None:
+        return "FFmpeg's shared libraries (libavcodec and its siblings) are not found"
     return None
 
 

@@ -46,14 +46,14 @@ class FrameSettings:
 
     def __post_init__(self) -> None:
         if self.num_frames < TEMPORAL_PATCH_FRAMES:
-            raise ConfigError(f"video.num_frames is {self.num_frames}; at least 2 are needed.")
+            raise ConfigError(f"video.num_frames is {self.num_frames}; at least 2 are needed")
         if self.fps is not None and not self.fps > 0:
-            raise ConfigError(f"video.fps is {self.fps}; it must be positive.")
+            raise ConfigError(f"video.fps is {self.fps}; it must be positive")
         smallest_px = self.size_factor_px**2
         if not max(self.min_pixels_px, smallest_px) <= self.max_pixels_px:
             raise ConfigError(
                 f"video.max_pixels_px is {self.max_pixels_px}; it must be at least {smallest_px} "
-                f"(one patch group) and video.min_pixels_px ({self.min_pixels_px})."
+                f"(one patch group) and video.min_pixels_px ({self.min_pixels_px})"
             )
 
 
@@ -91,7 +91,7 @@ def read_clip(path: Path, settings: FrameSettings) -> Clip:
     Raises:
         DataError: the file is missing, empty, damaged, of a refused container, or has fewer than
             two frames; the message holds the path.
-        MissingEnvironmentError: the named decoder does not import.
+        MissingEnvironmentError: the named decoder does not work here.
     """
     decoder = choose_decoder(settings.decoder)
 
@@ -102,8 +102,8 @@ def read_clip(path: Path, settings: FrameSettings) -> Clip:
     decoded = decode(path, decoder, pick)
     if decoded.num_source_frames < TEMPORAL_PATCH_FRAMES:
         raise DataError(
-            f"The video {path} has {decoded.num_source_frames} frame; at least 2 are needed.",
-            "Remove its questions from the data.",
+            f"the video {path} has {decoded.num_source_frames} frame; at least 2 are needed",
+            hint="remove its questions from the data",
         )
     return Clip(
         frames_FCHW=_resized(decoded.frames_FHWC, path, settings),
@@ -184,8 +184,8 @@ def _resized(frames_FHWC: Tensor, path: Path, settings: FrameSettings) -> Tensor
     height_px, width_px = frames_FHWC.shape[1:3]
     if max(height_px, width_px) > MAX_ASPECT_RATIO * min(height_px, width_px):
         raise DataError(
-            f"The video {path} is {width_px}x{height_px} px; "
-            f"one side is more than {MAX_ASPECT_RATIO} times the other."
+            f"the video {path} is {width_px}x{height_px} px; "
+            f"one side is more than {MAX_ASPECT_RATIO} times the other"
         )
     size = target_size(
         height_px,
