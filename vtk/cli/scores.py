@@ -13,7 +13,14 @@ if TYPE_CHECKING:
 _NOTE_EVERY_S: Final = 1.0
 _OTHER_PROTOCOLS: Final = ("partial", "per_option", "lenient")
 _COMPARISON_COLUMNS: Final = (
-    *("type", "n", "baseline", "run", "difference", "95 % by clip", "p", "better/worse"),
+    "type",
+    "n",
+    "baseline",
+    "run",
+    "difference",
+    "95 % by clip",
+    "p",
+    "better/worse",
 )
 _WEIGHTS_KEY: Final = "model.weights_sha256"  # two models differ in it, always; the JSON has it
 

@@ -119,11 +119,13 @@ def compare_runs(
         configuration keys on which the runs differ.
 
     Raises:
-        ConfigError: Fewer than two runs, or the runs answered different questions.
+        ConfigError: Fewer than two runs, one named twice, or different questions answered.
         DataError: A question's words or solution differ between runs.
     """
     if len(runs) < 2:
         raise ConfigError("a comparison needs two runs", "vtk compare RUN RUN")
+    if len({run.name for run in runs}) < len(runs):
+        raise ConfigError("a run was named twice", "Name each run once.")
     ids = _shared_questions(runs, only_common)
     first = [runs[0].questions[sample_id] for sample_id in ids]
     others = [(run, [run.questions[sample_id] for sample_id in ids]) for run in runs[1:]]

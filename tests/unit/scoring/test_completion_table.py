@@ -1,4 +1,4 @@
-# ruff: noqa: E501, RUF001 - one row a line; look-alike letters are there on purpose
+# ruff: noqa: E501 - one row a line
 """Adversarial completions: what each must score, beside what the published rules made of it.
 
 The two published rules are restated here in our own words from

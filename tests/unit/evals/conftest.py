@@ -1,0 +1,178 @@
+"""Questions, rows and a scripted model for the evaluation's tests."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from vtk.data.sample import VideoSample
+from vtk.errors import DataError
+from vtk.evals import asker
+from vtk.evals.record import EvalRow
+from vtk.evals.settings import EvaluationSettings
+from vtk.rollout.generate import Rollout, SamplingSettings
+from vtk.video.cache import ClipCache
+from vtk.video.frames import Clip, FrameSettings
+
+FRAMES = FrameSettings(num_frames=2, fps=None, min_pixels_px=784, max_pixels_px=784)
+GREEDY = SamplingSettings(max_completion_tokens=8, temperature=0.0)
+SAMPLED = SamplingSettings(max_completion_tokens=8, temperature=1.0)
+
+
+def make_row(sample_id: str = "q0", **changes: Any) -> EvalRow:
+    """A correct answer to a single-letter observational question, changed as asked."""
+    fields: dict[str, Any] = {
+        "sample_id": sample_id,
+        "draw": 0,
+        "clip_id": "clip0",
+        "label": "observational",
+        "polarity": "will",
+        "num_correct": 1,
+        "num_options": 2,
+        "problem": "What will happen?\nA. x\nB. y",
+        "solution": "A",
+        "completion": "<think>x</think><answer>A</answer>",
+        "num_tokens": 9,
+        "is_truncated": False,
+        "parsed": "A",
+        "status": "ok",
+        "lenient_parsed": "A",
+        "strict": 1.0,
+        "partial": 1.0,
+        "per_option": 1.0,
+        "lenient": 1.0,
+        "format": 1.0,
+        "strategy": "describe",
+        "video_sha256": "0" * 64,
+        "decoder": "pyav",
+        "timestamps_s": [0.0, 0.5],
+        "error": None,
+    }
+    return EvalRow(**(fields | changes))
+
+
+WRONG = {"strict": 0.0, "partial": 0.0, "per_option": 0.0, "lenient": 0.0, "parsed": "B"}
+FAILED = {
+    **WRONG,
+    "parsed": None,
+    "status": "error",
+    "completion": None,
+    "num_tokens": None,
+    "format": 0.0,
+    "strategy": None,
+    "error": {"kind": "decode", "type": "DataError", "message": "no video"},
+}
+
+
+@dataclass
+class Script:
+    """What the scripted model says and where it fails.
+
+    Attributes:
+        samples: The questions.
+        settings: How they are asked; four at once.
+        bad_clips: Names of clips that cannot be read.
+        bad_prompts: Questions whose prompt cannot be prepared.
+        refused: Questions on which generation fails, alone or in company.
+        refused_together: Whether generation fails for every batch of more than one question.
+        fault: What generation raises.
+        calls: The questions of each call of generate that was tried, with its seed.
+    """
+
+    samples: list[VideoSample]
+    settings: EvaluationSettings
+    bad_clips: set[str] = field(default_factory=set)
+    bad_prompts: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    refused_together: bool = False
+    fault: Exception = field(default_factory=lambda: RuntimeError("engine broke"))
+    calls: list[tuple[list[str], int | None]] = field(default_factory=list)
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """Something with parameters on a device; it is never called."""
+        return torch.nn.Linear(1, 1)
+
+    @property
+    def processor(self) -> Any:
+        """Something with a padding token."""
+        return SimpleNamespace(tokenizer=SimpleNamespace(pad_token_id=0))
+
+
+def scripted_text(problem: str, seed: int | None) -> str:
+    """An answer that depends on the question and, when sampling, on the batch's seed."""
+    digest = hashlib.sha256(f"{problem}:{seed}".encode()).digest()
+    strategy = "I see" if digest[0] % 2 else "Without red"
+    answer = ("A", "B", "A,B", "the cube", "C")[digest[1] % 5]
+    return f"<think>{strategy} it.</think><answer>{answer}</answer>"
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Twelve questions about four clips and a model that answers by a table."""
+    samples = []
+    for index in range(12):
+        video = tmp_path / f"clip{index // 3}.mp4"
+        video.write_bytes(f"video {index // 3}".encode())
+        solution = ("A", "B", "A,B")[index % 3]
+        samples.append(
+            VideoSample(
+                sample_id=f"q{index:02d}",
+                problem=f"Question {index}?\nA. x\nB. y",
+                solution=solution,
+                video=video,
+                clip_id=video.stem,
+                options=("x", "y"),
+                label="inferential" if index % 4 == 0 else "observational",
+                polarity="will",
+                num_correct=len(solution.split(",")),
+            )
+        )
+    settings = EvaluationSettings(
+        template="mini", frames=FRAMES, sampling=GREEDY, batch_size=4, has_strategies=True
+    )
+    found = Script(samples, settings)
+    ids = {sample.problem: sample.sample_id for sample in samples}
+
+    def read(self: ClipCache, path: Path, frames: FrameSettings) -> Clip:
+        if path.stem in found.bad_clips:
+            raise DataError(f"the video {path} is damaged")
+        return Clip(
+            torch.zeros(2, 3, 28, 28, dtype=torch.uint8), (0.0, 0.5), 2.0, 2, "pyav", (0, 1)
+        )
+
+    def prepare(processor: Any, problem: str, *rest: Any) -> str:
+        if ids[problem] in found.bad_prompts:
+            raise DataError("the prompt has 9 tokens; at most 8 are accepted")
+        return problem
+
+    def answer(
+        model: Any,
+        processor: Any,
+        problems: list[str],
+        sampling: SamplingSettings,
+        num_draws: int,
+        generator_seed: int | None,
+        should_stop: Callable[[], bool],
+    ) -> Rollout:
+        asked = [ids[problem] for problem in problems]
+        found.calls.append((asked, generator_seed))
+        if found.refused & set(asked) or (found.refused_together and len(asked) > 1):
+            raise found.fault
+        texts = [
+            scripted_text(problem, None if sampling.is_greedy else (generator_seed or 0) + draw)
+            for problem in problems
+            for draw in range(num_draws)
+        ]
+        return Rollout([[1, 2]] * len(texts), texts, [False] * len(texts))
+
+    monkeypatch.setattr(ClipCache, "read", read)
+    monkeypatch.setattr(asker, "prepare_prompt", prepare)
+    monkeypatch.setattr(asker, "collate_prompts", lambda prompts, _: list(prompts))
+    monkeypatch.setattr(asker, "generate", answer)
+    return found

@@ -1,0 +1,184 @@
+"""Pairs of runs: the same questions or none."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.evals.conftest import FAILED, WRONG, make_row
+from vtk.errors import ConfigError, DataError
+from vtk.evals.compare import (
+    GradedRun,
+    choose_suite,
+    compare_runs,
+    load_graded_run,
+    require_protocol,
+)
+from vtk.evals.record import EvalRow, SampleLog
+from vtk.evals.report import pick_examples, report_numbers
+from vtk.runs.store import RunPaths, create_run
+
+SUITE = "clevrer-mini"
+
+
+def answers(*right: bool, **changes: Any) -> list[EvalRow]:
+    """Six questions about three clips; the first three observational, the others inferential."""
+    return [
+        make_row(
+            f"q{index}",
+            **{
+                "clip_id": f"clip{index // 2}",
+                "label": "observational" if index < 3 else "inferential",
+                **({} if is_right else WRONG),
+                **changes,
+            },
+        )
+        for index, is_right in enumerate(right)
+    ]
+
+
+def graded(name: str, rows: list[EvalRow], **settings: Any) -> GradedRun:
+    questions: dict[str, list[EvalRow]] = {}
+    for row in rows:
+        questions.setdefault(row.sample_id, []).append(row)
+    return GradedRun(name, questions, True, {"ask": settings}, {"optim": {"num_steps": len(name)}})
+
+
+BASE = answers(True, True, False, False, False, True)
+BETTER = answers(True, True, True, True, False, True)
+
+
+def test_differences_are_paired_by_type() -> None:
+    document = compare_runs(SUITE, [graded("base", BASE, seed=1), graded("next", BETTER, seed=2)])
+    strict = document["differences"][0]["strict"]
+    found = {name: (part["n"], part["difference"]) for name, part in strict.items()}
+    assert found == {
+        "all": (6, pytest.approx(2 / 6)),
+        "observational": (3, pytest.approx(1 / 3)),
+        "inferential": (3, pytest.approx(1 / 3)),
+        "single": (6, pytest.approx(2 / 6)),
+    }
+    assert (strict["all"]["num_better"], strict["all"]["num_worse"]) == (2, 0)
+    # Only the clip of q2 and q3 differs: flipping its sign is as extreme, always.
+    assert strict["all"]["p_value"] == 1.0
+    assert document["runs"][0]["strict"]["all"]["accuracy"] == 0.5
+    assert document["settings_differ"] == {"ask.seed": {"base": 1, "next": 2}}
+    assert document["config_differs"] == {}
+    assert (document["num_questions"], document["num_clips"]) == (6, 3)
+
+
+def test_every_run_is_compared_with_the_first() -> None:
+    runs = [graded("base", BASE), graded("x", BETTER), graded("y", BASE)]
+    document = compare_runs(SUITE, runs)
+    pairs = [(entry["run"], entry["minus"]) for entry in document["differences"]]
+    assert pairs == [("x", "base"), ("y", "base")]
+    assert document["differences"][1]["strict"]["all"]["difference"] == 0.0
+    assert document["config_differs"]["optim.num_steps"] == {"base": 4, "x": 1, "y": 1}
+
+
+def test_different_questions_are_refused_unless_only_common_ones_are_asked_for() -> None:
+    runs = [graded("base", BASE), graded("next", BETTER[:4])]
+    with pytest.raises(ConfigError, match="base 6, next 4; 4 in common") as told:
+        compare_runs(SUITE, runs)
+    assert told.value.hint is not None
+    assert "--common" in told.value.hint
+    document = compare_runs(SUITE, runs, only_common=True)
+    assert document["num_questions"] == 4
+    assert document["runs"][0]["strict"]["all"] == {
+        **document["runs"][0]["strict"]["all"],
+        "n": 4,
+        "accuracy": 0.5,
+    }
+
+
+def test_no_common_question_cannot_be_compared() -> None:
+    strangers = [graded("a", [make_row("x")]), graded("b", [make_row("y")])]
+    with pytest.raises(ConfigError, match="share no question"):
+        compare_runs(SUITE, strangers, only_common=True)
+
+
+def test_the_same_id_with_other_words_is_another_question() -> None:
+    changed = [*BETTER[:5], make_row("q5", clip_id="clip2", label="inferential", solution="B")]
+    with pytest.raises(DataError, match="q5 was not the same"):
+        compare_runs(SUITE, [graded("base", BASE), graded("next", changed)])
+
+
+@pytest.mark.parametrize("names", [["base"], ["base", "base"]])
+def test_one_run_is_no_comparison(names: list[str]) -> None:
+    with pytest.raises(ConfigError):
+        compare_runs(SUITE, [graded(name, BASE) for name in names])
+
+
+def test_unknown_protocol_is_named() -> None:
+    assert require_protocol("partial") == "partial"
+    with pytest.raises(ConfigError, match="soft"):
+        require_protocol("soft")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunPaths:
+    return create_run(tmp_path, "grpo", "base", config={"seed": 3})
+
+
+def test_a_run_is_read_from_its_directory(run: RunPaths) -> None:
+    folder = run.eval_dir(SUITE)
+    with SampleLog(folder) as log:
+        for row in BASE:
+            log.append(row)
+    (folder / "settings.json").write_text(json.dumps({"settings": {"ask": {"seed": 1}}}))
+    (folder / "results.json").write_text(json.dumps({"complete": True}))
+    found = load_graded_run(run, SUITE)
+    assert (found.name, found.is_complete, found.config) == ("base", True, {"seed": 3})
+    assert found.settings == {"ask": {"seed": 1}}
+    assert [draws[0] for draws in found.questions.values()] == BASE
+    assert choose_suite([run, run], None) == SUITE
+    with (folder / "samples.jsonl").open("a") as file:
+        file.write("{\n")
+    with pytest.raises(DataError, match="1 unreadable"):
+        load_graded_run(run, SUITE)
+
+
+def test_a_run_without_results_says_how_to_get_them(run: RunPaths) -> None:
+    with pytest.raises(DataError, match="no results") as told:
+        load_graded_run(run, SUITE)
+    assert told.value.hint is not None
+    assert "vtk eval clevrer-mini --model base" in told.value.hint
+    with pytest.raises(DataError, match="no suite was answered"):
+        choose_suite([run], None)
+
+
+def test_several_shared_suites_need_a_choice(run: RunPaths) -> None:
+    for suite in (SUITE, "clevrer"):
+        with SampleLog(run.eval_dir(suite)):
+            pass
+    with pytest.raises(ConfigError, match="clevrer, clevrer-mini"):
+        choose_suite([run], None)
+    assert choose_suite([run], "clevrer") == "clevrer"
+
+
+def test_report_numbers_have_the_documented_keys() -> None:
+    numbers = report_numbers({"base": BASE, "cdpo": BETTER})
+    strict = numbers["models"]["cdpo"]["inferential"]
+    assert (strict["n"], strict["strict"]) == (3, pytest.approx(2 / 3))
+    assert set(strict) >= {"n", "strict", "per_option", "ci95"}
+    assert numbers["paired"]["cdpo-base"]["all"]["difference"] == pytest.approx(2 / 6)
+    assert numbers["strategies"]["base"]["all"]["describe"]["n"] == 6
+
+
+def test_a_report_on_different_questions_is_refused() -> None:
+    with pytest.raises(DataError, match="6 and 5"):
+        report_numbers({"base": BASE[:5], "cdpo": BETTER})
+
+
+def test_examples_are_chosen_by_disagreement_one_a_clip() -> None:
+    examples = pick_examples({"base": BASE, "cdpo": BETTER}, 2)
+    assert [example["sample_id"] for example in examples] == ["q3", "q4"]
+    assert examples[0]["answers"]["base"]["strict"] == 0.0
+    assert examples[0]["answers"]["cdpo"]["strict"] == 1.0
+
+
+def test_examples_leave_out_errors() -> None:
+    failed = [*BETTER[:3], make_row("q3", clip_id="clip1", **FAILED), *BETTER[4:]]
+    examples = pick_examples({"base": BASE, "cdpo": failed}, 9)
+    assert [example["sample_id"] for example in examples] == ["q2", "q4", "q0"]
