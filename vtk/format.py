@@ -34,11 +34,13 @@ def format_number(value: float | None, digits: int = 4) -> str:
         return MISSING
     if not math.isfinite(value):
         return str(float(value))
-    if value == 0 or 1e-4 <= abs(value) < 1e9:
-        decimals = digits if value == 0 else max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    if value == 0:
+        return "0"
+    if 1e-4 <= abs(value) < 1e9:
+        decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
         text = f"{value:.{decimals}f}"
         return text.rstrip("0").rstrip(".") if "." in text else text
-    return f"{value:.{digits - 1}g}"
+    return f"{value:.{digits}g}"
 
 
 def format_count(value: int | None) -> str:

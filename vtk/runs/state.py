@@ -157,13 +157,13 @@ def _status(state: RunState, liveness: Liveness) -> tuple[Status, str]:
         return state.status, _ending(state, age)
     if liveness.owner_state == "dead" and liveness.owner is not None:
         return "lost", f"its process {liveness.owner.pid} is gone; last event {age} ago"
-    if age_s is None and liveness.owner_state == "absent":
+    if state.num_events == 0 and liveness.owner_state == "absent":
         return "created", "no process has written an event yet"
-    if age_s is None:
+    if state.num_events == 0:
         return "running", "its process has claimed the run and written no event yet"
     if liveness.owner_state == "absent":
         return "lost", f"no process writes it and its end was not recorded; last event {age} ago"
-    if age_s > STALE_AFTER_S:
+    if age_s is not None and age_s > STALE_AFTER_S:
         where = "its process is there but" if liveness.owner_state == "alive" else "its process"
         return "lost", f"{where} has written nothing for {age}"
     return "running", f"last event {age} ago"
