@@ -64,7 +64,7 @@ _LOOSE_TAG = re.compile(r"<[ ]?(/?)[ ]?(think|answer)[ ]?>", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]+")
 _BULLET = re.compile(r"^[ \t]*[-•][ \t]+", re.MULTILINE)
 _ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff"
-_INVISIBLE = str.maketrans("", "", _ZERO_WIDTH)
+_VISIBLE = re.compile(rf"[^\s{_ZERO_WIDTH}]")
 _PUNCTUATION = str.maketrans("", "", f" \t\r\n,;&+.:()[]*_\"'`、{_ZERO_WIDTH}")
 _JOINERS = frozenset({"and", "option", "options"})
 _BOXED = re.compile(r"\\boxed\{([^{}]{0,200})\}")
@@ -163,7 +163,7 @@ def parse_gold(solution: str, num_options: int = len(LETTERS)) -> frozenset[str]
 
 def is_blank(text: str) -> bool:
     """Whether a text shows nothing: white space and zero-width characters only."""
-    return not text.translate(_INVISIBLE).strip()
+    return _VISIBLE.search(text) is None
 
 
 def join_letters(letters: Iterable[str] | None) -> str | None:
