@@ -33,7 +33,7 @@ runs_app = typer.Typer(
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, or a path.")]
 OptionalRun = Annotated[
     str | None,
-    typer.Argument(metavar="[RUN]", help="A run's id, its beginning, or a path; default newest."),
+    typer.Argument(metavar="RUN", help="A run's id, its beginning, or a path; default newest."),
 ]
 _PLAIN_CHARS: Final = 100
 _DRAWING: Final = "▁█×–"
@@ -59,8 +59,7 @@ def list_command(runs_dir: RunsDir = DEFAULT_RUNS_DIR, as_json: Json = False) ->
 def show_command(
     run: OptionalRun = None, runs_dir: RunsDir = DEFAULT_RUNS_DIR, as_json: Json = False
 ) -> None:
-    """Show what a run was, is and found: settings that differ from the defaults, metrics,
-    evaluations, checkpoints."""
+    """Show a run: settings that differ from the defaults, metrics, evaluations, checkpoints."""
     console = Console(as_json)
     paths = resolve_run(runs_dir, run)
     state = read_state(paths)
@@ -114,8 +113,7 @@ def dashboard(
 ) -> None:
     """Watch a run: status, step, metrics, accuracy by question type, GPU and alerts.
 
-    On a terminal the picture is renewed until Ctrl-C; elsewhere, and with --once or --json, it is
-    printed once.
+    On a terminal the picture is renewed until Ctrl-C; elsewhere it is printed once.
     """
     console = Console(as_json)
     paths = resolve_run(runs_dir, run)

@@ -30,7 +30,7 @@ _STOPPING_ERRORS = (Interrupted, UserInterrupt, GuardStop, KeyboardInterrupt)
 
 
 class EventWriter:
-    """Appends events to one run; a context manager, safe to use from several threads.
+    """Appends events to one run; a context manager, safe in threads but not in signal handlers.
 
     Entering it claims the run, writes `run_started` (first attempt only) and `attempt_started`, and
     starts the heartbeat. Leaving it by an exception without `finish` writes `run_finished` with
