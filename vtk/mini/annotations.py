@@ -1,4 +1,7 @@
-"""A scene as CLEVRER's annotation file: object properties, 128 frames of motion, the collision log (github.com/chuangg/CLEVRER)."""
+"""A scene as CLEVRER's annotation file: object properties, 128 frames of motion, collision log.
+
+The format is that of http://clevrer.csail.mit.edu.
+"""
 
 from typing import Any
 
@@ -9,7 +12,16 @@ _DIGITS = 5
 
 
 def to_annotation(scene: Scene, scene_index: int) -> dict[str, Any]:
-    """The annotation of one clip; lengths in table units, speeds in units/s, z is the object's middle."""
+    """The annotation of one clip.
+
+    Args:
+        scene: The world.
+        scene_index: Its number.
+
+    Returns:
+        Values for JSON: lengths in table units, speeds in units/s, z the height of an object's
+        middle.
+    """
     return {
         "scene_index": scene_index,
         "video_filename": video_name(scene_index),

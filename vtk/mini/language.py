@@ -1,11 +1,14 @@
 """The words of clevrer-mini: attributes, question and option forms, and the two kinds of trace.
 
-Question and option forms follow CLEVRER's (https://clevrer.csail.mit.edu, CC0): "Without X, what will happen?", "Which event will
-happen if X is removed?", "A collides with B", "A and B collide". The traces are ours: the shipped tiny model is pretrained on both,
-and which one it chooses is what training moves.
+Question and option forms follow CLEVRER's (http://clevrer.csail.mit.edu, CC0): "Without X, what
+will happen?", "Which event will happen if X is removed?", "A collides with B", "A and B collide".
+The traces are ours: the shipped tiny model is pretrained on both, and which one it chooses is what
+training moves.
 
-* describe: what the clip shows decides. `<think>I see red hits blue, blue hits green. A yes, B no.</think><answer>A</answer>`
-* reason: what would be seen without the object decides. `<think>Without red blue hits green. A no, B yes.</think><answer>B</answer>`
+* describe: what the clip shows decides.
+  `<think>I see red hits blue, blue hits green. A yes, B no.</think><answer>A</answer>`
+* reason: what would be seen without the object decides.
+  `<think>Without red blue hits green. A no, B yes.</think><answer>B</answer>`
 """
 
 import re
@@ -45,7 +48,7 @@ _OPENING = re.compile(r"^\s*<think>\s*(I see|Without)\b")
 
 
 def render_problem(question: str, options: Sequence[str]) -> str:
-    """A question and its lettered options, one line each (the published training files' layout)."""
+    """A question and its lettered options, one line each: the published training files' layout."""
     lines = [f"{LETTERS[i]}. {option}" for i, option in enumerate(options)]
     return "\n".join([question, *lines])
 
@@ -60,7 +63,8 @@ def render_trace(
     """The completion that a strategy writes.
 
     Args:
-        strategy: "describe" lists the clip's collisions, "reason" those of the world without the object.
+        strategy: "describe" lists the clip's collisions, "reason" those of the world without the
+            object.
         removed: Colour of the removed object.
         events: Collisions in order of time, each a pair of colours.
         verdicts: For each option whether its pair is among `events`.
@@ -116,7 +120,8 @@ def tokenizer_corpus() -> list[str]:
         for b in COLORS
     ]
     facts = [
-        f"Where is {x} at {i}? <think></think><answer>{i % 10} {i % 7}, none left right up down rests moves</answer>"
+        f"Where is {x} at {i}? "
+        f"<think></think><answer>{i % 10} {i % 7}, none left right up down rests moves</answer>"
         for i in range(20)
         for x in things
     ]

@@ -1,11 +1,11 @@
 """The clevrer-mini world: discs that slide on a table, collide elastically and slow down.
 
-Many scenes are simulated at once. Every operation is elementwise over scenes and pairs are handled one after the other, so a scene's
-result does not depend on its neighbours in the batch, and an object that touches nothing can be removed without changing one bit of
-the others' paths.
+Many scenes are simulated at once. Every operation is elementwise over scenes and pairs are handled
+one after the other, so a scene's result does not depend on its neighbours in the batch, and an
+object that touches nothing can be removed without changing one bit of the others' paths.
 
-Shape suffixes: S scenes, N objects, T frames, 2 the table's x (to the right) and y (towards the viewer).
-Lengths are in table units: the view is 3 wide and 2 deep, an object's radius is 0.2.
+Shape suffixes: S scenes, N objects, T frames, 2 the table's x (to the right) and y (towards the
+viewer). Lengths are in table units: the view is 3 wide and 2 deep, an object's radius is 0.2.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,8 @@ class Simulation:
         positions_STN2: Centre of each object at each frame.
         velocities_STN2: Velocity of each object at each frame, units/s.
         collision_frame_SNN: First frame at which a pair touched, -1 if it never did. Symmetric.
-        min_gap_SNN: Smallest distance between the surfaces of a pair over the clip; `inf` if one of them is absent.
+        min_gap_SNN: Smallest distance between the surfaces of a pair over the clip; `inf` if one
+            of them is absent, and on the diagonal.
         impulse_SNN: Largest normal speed exchanged by a pair, units/s; small values are grazes.
         num_contacts_SN: Contacts of each object, a pair's second contact counted again.
     """
@@ -130,7 +131,10 @@ def _collide(
     log: _Log,
     frame: int,
 ) -> None:
-    """Let one pair bounce where it touches and approaches: equal masses exchange their normal velocities."""
+    """Let one pair bounce where it touches and approaches.
+
+    Equal masses exchange the parts of their velocities along the line between them.
+    """
     dx, dy = x[:, j] - x[:, i], y[:, j] - y[:, i]
     distance = np.sqrt(dx * dx + dy * dy)
     both = present_SN[:, i] & present_SN[:, j]

@@ -1,10 +1,11 @@
-"""Draw a scene from above at a slant: what CLEVRER's clips show, in flat shading that survives a small frame.
+"""Draw a scene from above at a slant: what CLEVRER's clips show, flat enough for a small frame.
 
-Colours are CLEVR's eight (github.com/facebookresearch/clevr-dataset-gen, properties.json). A sphere is round and shaded, a cube has a lit
-top and a dark side, a cylinder a lit oval top; metal is darker at the rim and carries a sharp highlight, rubber is matte.
-The table is lit from one side: Qwen's vision tower knows relative positions only, and the gradient says where a patch lies.
+Colours are CLEVR's eight (github.com/facebookresearch/clevr-dataset-gen, properties.json). A sphere
+is round and shaded, a cube has a lit top and a dark side, a cylinder a lit oval top; metal is
+darker at the rim and carries a sharp highlight, rubber is matte. The table is lit from one side:
+Qwen's vision tower knows relative positions only, and the gradient says where a patch lies.
 
-Shape suffixes: F frames, H height, W width, C colour channels (RGB), P a square of pixels around one object.
+Shape suffixes: F frames, H height, W width, C colour channels (RGB).
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ _RGB = {
 }
 _CONSTANT_RATE_FACTOR = "16"
 
-Image = NDArray[np.float32]
+Image = NDArray[np.floating]  # float32 throughout; sums with plain floats keep it
 
 
 def render_frames(scene: Scene, frame_indices: Sequence[int]) -> NDArray[np.uint8]:
@@ -53,7 +54,12 @@ def render_frames(scene: Scene, frame_indices: Sequence[int]) -> NDArray[np.uint
 
 
 def write_clip(path: Path, frames_FHWC: NDArray[np.uint8]) -> None:
-    """Encode frames as H.264 at 25 frames a second; the same frames give the same pixels when decoded."""
+    """Encode frames as H.264 in mp4; the same frames give the same pixels when decoded.
+
+    Args:
+        path: File to write.
+        frames_FHWC: uint8 RGB, shown at 25 frames a second.
+    """
     import av
 
     with av.open(
@@ -105,8 +111,8 @@ def _draw(image: Image, thing: Thing, center_2: NDArray[np.float64]) -> None:
 
 
 def _inside(signed: Image, sharpness_px: float) -> Image:
-    """Coverage of a pixel by a shape whose signed distance to its border, in radii, is positive inside."""
-    return np.clip(signed * sharpness_px + 0.5, 0.0, 1.0)
+    """Coverage of a pixel by a shape; `signed` is the distance to its border, positive inside."""
+    return np.asarray(np.clip(signed * sharpness_px + 0.5, 0.0, 1.0))
 
 
 def _sphere(u: Image, v: Image, edge_px: float) -> tuple[Image, Image]:

@@ -1,4 +1,7 @@
-"""Scenes worth asking about: drawn at random, simulated with and without each object, kept if every event is unmistakable.
+"""Scenes worth asking about.
+
+They are drawn at random, simulated with and without each object, and kept if every event is
+unmistakable.
 
 Shape suffixes: S candidate scenes, N objects, R removed object, T frames, 2 table coordinates.
 """
@@ -54,7 +57,8 @@ class Scene:
         velocities_TN2: Velocities at every frame, units/s.
         collisions: First contacts in order of time.
         without: For each object the first contacts in order of time in the world that lacks it.
-        positions_without_RTN2: For each object every centre at every frame in the world that lacks it.
+        positions_without_RTN2: For each object the centres at every frame in the world that lacks
+            it.
     """
 
     things: tuple[Thing, ...]
@@ -76,8 +80,9 @@ class Scene:
 def sample_scenes(rng: np.random.Generator, palette: Palette = "distinct") -> Iterator[Scene]:
     """Draw scenes without end; the same generator state gives the same scenes.
 
-    A kept scene has one to five collisions, no graze and no near miss, keeps its objects in view, and has at least one object
-    whose absence changes which of the others collide and one whose absence does not.
+    A kept scene has one to five collisions, no graze and no near miss, keeps its objects in view,
+    and has at least one object whose absence changes which of the others collide and one whose
+    absence does not.
     """
     while True:
         num_objects = int(rng.choice([4, 5], p=[0.8, 0.2]))
@@ -99,9 +104,8 @@ def _accepted(rng: np.random.Generator, num_objects: int, palette: Palette) -> I
     for row in np.flatnonzero(clear):
         scene = Scene(
             things=_draw_things(rng, num_objects, palette),
-            positions_TN2=seen.positions_STN2[
-                seen_rows[row]
-            ].copy(),  # a view would keep the whole batch alive
+            # Copies: a view would keep the whole batch alive.
+            positions_TN2=seen.positions_STN2[seen_rows[row]].copy(),
             velocities_TN2=seen.velocities_STN2[seen_rows[row]].copy(),
             collisions=_collisions(seen, int(seen_rows[row])),
             without=tuple(_collisions(simulation, int(row)) for simulation in unseen),

@@ -1,11 +1,13 @@
 """The tiny model: the real Qwen2.5-VL classes at about two million parameters.
 
-Its config, processor and weights lie in `vtk/models/tiny_weights/` and travel in the wheel, so `--model tiny` needs no network. The
-weights are made by `vtk mini pretrain`; `build_tiny_model` gives the same architecture with random weights for tests.
+Its config, processor and weights lie in `vtk/models/tiny_weights/` and travel in the wheel, so
+`--model tiny` needs no network. The weights are made by `vtk mini pretrain`; `build_tiny_model`
+gives the same architecture with random weights for tests.
 """
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vtk.errors import DataError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 TINY_NUM_FRAMES = 16
 TINY_FRAME_HEIGHT_PX = 56
 TINY_FRAME_WIDTH_PX = 84
+END_TOKENS = ("<|im_end|>", "<|endoftext|>")  # of a turn and of a text; both end a completion
 
 _VOCAB_SIZE = 512
 _SPECIAL_TOKENS = (
@@ -40,7 +43,8 @@ _CHAT_TEMPLATE = (
     "{% for part in message['content'] %}"
     "{% if part['type'] == 'video' %}<|vision_start|><|video_pad|><|vision_end|>"
     "{% elif part['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
-    "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n"
+    "{% elif part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}{% endif %}"
+    "<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
@@ -61,8 +65,8 @@ def tiny_model_dir() -> Path:
 
 
 def build_tiny_tokenizer() -> "Qwen2Tokenizer":
-    """A byte-level BPE tokenizer with Qwen's special tokens, trained on the words of clevrer-mini."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    """A byte-level BPE tokenizer with Qwen's special tokens and the words of clevrer-mini."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX, Qwen2Tokenizer
 
     from vtk.mini.language import tokenizer_corpus
@@ -70,7 +74,7 @@ def build_tiny_tokenizer() -> "Qwen2Tokenizer":
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(_regex(PRETOKENIZE_REGEX), behavior="isolated", invert=False),
+            pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated", invert=False),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -81,9 +85,13 @@ def build_tiny_tokenizer() -> "Qwen2Tokenizer":
         show_progress=False,
     )
     bpe.train_from_iterator(tokenizer_corpus(), trainer)
-    state = _bpe_state(bpe)
+    trained = json.loads(bpe.to_str())["model"]
+    merges: Any = [tuple(merge) for merge in trained["merges"]]  # pairs, though annotated as lines
     tokenizer = Qwen2Tokenizer(
-        vocab=state[0], merges=state[1], eos_token="<|im_end|>", pad_token="<|endoftext|>"
+        vocab=trained["vocab"],
+        merges=merges,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
     )
     tokenizer.add_special_tokens({"additional_special_tokens": list(_SPECIAL_TOKENS)})
     tokenizer.add_tokens(list(_TAGS))
@@ -99,7 +107,7 @@ def build_tiny_processor() -> "Qwen2_5_VLProcessor":
 
     area_px = TINY_FRAME_HEIGHT_PX * TINY_FRAME_WIDTH_PX
     size = {"shortest_edge": area_px, "longest_edge": area_px}
-    return Qwen2_5_VLProcessor(
+    return Qwen2_5_VLProcessor(  # type: ignore[no-untyped-call]
         image_processor=Qwen2VLImageProcessor(size=size),
         tokenizer=build_tiny_tokenizer(),
         video_processor=Qwen2VLVideoProcessor(size=size, cap_pixels_per_frame=False),
@@ -110,7 +118,8 @@ def build_tiny_processor() -> "Qwen2_5_VLProcessor":
 def build_tiny_config(tokenizer: "Qwen2Tokenizer") -> "Qwen2_5_VLConfig":
     """Qwen2.5-VL's config at about two million parameters.
 
-    The initializer range is 0.07: at the default 0.02 a model this narrow does not learn to copy a word.
+    The initializer range is 0.07: at the default 0.02 a model this narrow does not learn to copy a
+    word.
     """
     from transformers import Qwen2_5_VLConfig
 
@@ -176,22 +185,8 @@ def build_tiny_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Qwen2_5_VLForConditionalGeneration(config)
-    text = config.text_config
-    model.generation_config = GenerationConfig(
-        eos_token_id=[text.eos_token_id, text.pad_token_id], pad_token_id=text.pad_token_id
+    end_of_turn, end_of_text = (processor.tokenizer.convert_tokens_to_ids(t) for t in END_TOKENS)
+    model.generation_config = GenerationConfig.from_dict(
+        {"eos_token_id": [end_of_turn, end_of_text], "pad_token_id": end_of_text}
     )
     return model, processor
-
-
-def _regex(pattern: str) -> object:
-    from tokenizers import Regex
-
-    return Regex(pattern)
-
-
-def _bpe_state(tokenizer: object) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Vocabulary and merges of a trained `tokenizers.Tokenizer`."""
-    import json
-
-    state = json.loads(tokenizer.to_str())["model"]  # type: ignore[attr-defined]
-    return state["vocab"], [tuple(merge) for merge in state["merges"]]

@@ -1,6 +1,6 @@
-"""Clips and texts that teach the tiny model to see, and to answer by describing as well as by reasoning.
+"""Clips and texts that teach the tiny model to see, and to answer by describing and by reasoning.
 
-Shape suffixes: F frames, H height, W width, C channels, N objects, 2 pixel coordinates (x, y), K the 8 colours.
+Shape suffixes: F frames, H height, W width, C channels, N objects, 2 pixel coordinates (x, y).
 """
 
 from collections.abc import Iterator
@@ -40,7 +40,12 @@ class PretrainScene:
 
 
 def draw_scenes(seed: int, count: int) -> Iterator[PretrainScene]:
-    """Render scenes that no `vtk download clevrer-mini` seed reaches; the same seed gives the same ones."""
+    """Render scenes that no `vtk download clevrer-mini` seed reaches.
+
+    Args:
+        seed: The same seed gives the same scenes.
+        count: How many.
+    """
     rng = np.random.default_rng([0x7E47, seed])
     scenes = sample_scenes(rng)
     question_rng = np.random.default_rng([0x7E48, seed])
@@ -72,7 +77,7 @@ def attribute_ids(scene: Scene) -> tuple[list[int], list[int], list[int]]:
 
 
 def question_example(scene: Scene, question: Question, strategy: Strategy) -> Example:
-    """A counterfactual question answered by one of the two strategies, right or wrong as that strategy has it."""
+    """A counterfactual question answered as one strategy has it, right or wrong."""
     collisions = scene.collisions if strategy == "describe" else scene.without[question.removed]
     happened = frozenset(c.pair for c in collisions)
     names = [t.color for t in scene.things]
@@ -91,7 +96,13 @@ def question_example(scene: Scene, question: Question, strategy: Strategy) -> Ex
 def track_example(rng: np.random.Generator, scene: Scene, counterfactual: bool) -> Example:
     """Where one object goes, in the clip or in the world without another one.
 
-    The answer gives the object's place at eight times as two digits, tenths of the view's width and depth.
+    The answer gives the object's place at eight times as two digits, tenths of the view's width and
+    depth.
+
+    Args:
+        rng: Decides which object, and which other one is missing.
+        scene: The world.
+        counterfactual: Ask about the world without the other one.
     """
     index, removed = (int(i) for i in rng.permutation(len(scene.things))[:2])
     name, missing = scene.things[index].color, scene.things[removed].color

@@ -1,7 +1,8 @@
-"""Second stage of `vtk mini pretrain`: the language model learns to read the tower's features and to answer.
+"""Second stage of `vtk mini pretrain`: the language model learns to read the tower and to answer.
 
-The tower is frozen and its features are computed once per scene. A batch mixes where-is questions about the clip, the same about the world
-without an object, and counterfactual questions answered by describing or by reasoning, half of each.
+The tower is frozen and its features are computed once per scene. A batch mixes where-is questions
+about the clip, the same about the world without an object, and counterfactual questions answered by
+describing or by reasoning, half of each.
 
 Shape suffixes: B examples, L tokens, D hidden size, M vision tokens.
 """
@@ -61,9 +62,18 @@ def draw_example(rng: np.random.Generator, scene: PretrainScene) -> Example:
 def tokenize(
     processor: "Qwen2_5_VLProcessor", examples: Sequence[Example], num_vision_tokens: int
 ) -> TextBatch:
-    """Chat turns with the clip's place holders, padded on the right; the same ids as `vtk.rollout.prompts` makes."""
+    """Chat turns with the clip's place holders, padded on the right.
+
+    A prompt's ids are those that `vtk.rollout.prompts` makes; a test compares the two.
+
+    Args:
+        processor: Gives the tokenizer.
+        examples: B of them.
+        num_vision_tokens: Place holders of a clip.
+    """
     tokenizer = processor.tokenizer
-    head = f"<|im_start|>user\n<|vision_start|>{processor.video_token * num_vision_tokens}<|vision_end|>"
+    clip = f"<|vision_start|>{processor.video_token * num_vision_tokens}<|vision_end|>"
+    head = f"<|im_start|>user\n{clip}"
     rows, weights = [], []
     for example in examples:
         prompt = tokenizer(f"{head}{example.problem}<|im_end|>\n<|im_start|>assistant\n").input_ids
@@ -87,7 +97,16 @@ def tokenize(
 def language_loss(
     model: "Qwen2_5_VLForConditionalGeneration", features_BMD: torch.Tensor, batch: TextBatch
 ) -> tuple[torch.Tensor, float]:
-    """Weighted cross-entropy of the next token, and the unweighted one of the completions alone."""
+    """Cross-entropy of the next token, weighted as the batch says.
+
+    Args:
+        model: Reads features in place of pixels.
+        features_BMD: Vision features of each example's clip.
+        batch: The texts.
+
+    Returns:
+        The weighted mean, and the unweighted mean over the completions' tokens alone.
+    """
     ids = batch.input_ids_BL
     embeds = model.get_input_embeddings()(ids)
     is_video = ids == model.config.video_token_id
@@ -145,7 +164,7 @@ def train_language(
         batch = tokenize(processor, examples, features.shape[1])
         loss, completion_loss = language_loss(model, features[torch.from_numpy(picks)], batch)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()

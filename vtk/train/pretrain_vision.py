@@ -1,9 +1,12 @@
-"""First stage of `vtk mini pretrain`: the vision tower learns where which object is, through a head that is thrown away.
+"""First stage of `vtk mini pretrain`: the vision tower learns where which object is.
 
-For every merged token and colour the head says whether the object's centre lies in the token's 28x28 px cell, where it is in both frames
-of the token's pair, and its shape and material.
+A head that is thrown away says for every merged token and colour whether the object's centre lies
+in the token's 28x28 px cell, where it is in both frames of the token's pair, and its shape and
+material.
 
-Shape suffixes: B frame pairs, M merged tokens of a pair (row-major over the grid), K colours, 2 pixel coordinates (x, y).
+Shape suffixes: B clips or frame pairs, F frames, C channels, H height, W width, M merged tokens
+(row-major over the grid), D hidden size, K colours, O the head's outputs, 4 the pixel coordinates
+(x, y) in both frames.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,13 +51,21 @@ class SceneHead(nn.Module):
 
     def forward(self, features_BMD: torch.Tensor) -> torch.Tensor:
         """(B, M, D) features -> (B, M, K, outputs)."""
-        return self.linear(features_BMD).unflatten(-1, (len(COLORS), self.num_outputs))
+        outputs: torch.Tensor = self.linear(features_BMD)
+        return outputs.view(*outputs.shape[:-1], len(COLORS), self.num_outputs)
 
 
 def patchify(frames_BFCHW: torch.Tensor, patch_px: int = 14, merge: int = 2) -> torch.Tensor:
-    """uint8 frames -> the video processor's patches, (B * F/2 * patches, C * 2 * patch * patch).
+    """What Qwen2VLVideoProcessor makes of frames, batched; a test compares the two.
 
-    The order is that of Qwen2VLVideoProcessor: pair of frames, merged cell, patch within the cell; a test compares the two.
+    Args:
+        frames_BFCHW: RGB from 0 to 255.
+        patch_px: Side of a patch.
+        merge: Patches per side of a merged token.
+
+    Returns:
+        (B * F/2 * patches, C * 2 * patch * patch), in the order pair of frames, merged cell, patch
+        within the cell.
     """
     pixels = (frames_BFCHW.float() / 255.0 - _MEAN[:, None, None]) / _STD[:, None, None]
     batch, num_frames, channels, height, width = pixels.shape
@@ -68,10 +79,11 @@ def patchify(frames_BFCHW: torch.Tensor, patch_px: int = 14, merge: int = 2) -> 
 
 
 def encode(model: "Qwen2_5_VLForConditionalGeneration", frames_BFCHW: torch.Tensor) -> torch.Tensor:
-    """Vision features of clips, (B, F/2 * M, D)."""
+    """Vision features of clips, (B, F/2 * M, D), from frames of 0 to 255."""
     batch, num_frames, _, height, width = frames_BFCHW.shape
     grid = torch.tensor([[num_frames // 2, height // 14, width // 14]]).repeat(batch, 1)
-    features = model.model.visual(patchify(frames_BFCHW), grid_thw=grid).pooler_output
+    patches = patchify(frames_BFCHW)
+    features: torch.Tensor = model.model.visual(patches, grid_thw=grid).pooler_output
     return features.view(batch, -1, features.shape[-1])
 
 
@@ -98,7 +110,7 @@ def make_targets(scene: PretrainScene, pair: int) -> Targets:
 def head_loss(
     outputs_BMKO: torch.Tensor, targets: Targets
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Sum of the head's losses, and what it gets right: presence, pixel error, shape and material."""
+    """Sum of the head's losses, and what it gets right: presence, place, shape, material."""
     present = targets.present_BMK
     inside = present.bool()
     presence = functional.binary_cross_entropy_with_logits(
@@ -114,20 +126,12 @@ def head_loss(
     loss = 4.0 * presence + 2.0 * places + 0.1 * shapes + 0.1 * materials
     with torch.no_grad():
         calls = (outputs_BMKO[..., 0] > 0) == inside
-        error_px = (
-            (outputs_BMKO[..., 1:5][inside] - targets.places_BMK4[inside]).abs().mean()
-            * CELL_PX
-            / 2
-        )
+        error = (outputs_BMKO[..., 1:5][inside] - targets.places_BMK4[inside]).abs().mean()
         report = {
             "presence_accuracy": float(calls.float().mean()),
-            "place_error_px": float(error_px),
-            "shape_accuracy": float(
-                (shape_logits.argmax(-1) == targets.shape_BMK[inside]).float().mean()
-            ),
-            "material_accuracy": float(
-                (material_logits.argmax(-1) == targets.material_BMK[inside]).float().mean()
-            ),
+            "place_error_px": float(error * CELL_PX / 2),
+            "shape_accuracy": _accuracy(shape_logits, targets.shape_BMK[inside]),
+            "material_accuracy": _accuracy(material_logits, targets.material_BMK[inside]),
         }
     return loss, report
 
@@ -142,9 +146,20 @@ def train_vision(
     seed: int = 0,
     on_step: Callable[[int, float, dict[str, float]], None],
 ) -> None:
-    """Train the tower in place on single frame pairs of random scenes."""
+    """Train the tower in place on single frame pairs of random scenes.
+
+    Args:
+        model: Its `visual` part is trained.
+        scenes: Clips to draw frame pairs from.
+        num_steps: Optimizer steps.
+        pairs_per_step: Frame pairs in a batch.
+        learning_rate: Peak of a one-cycle schedule.
+        seed: Decides the head's first weights, the frame pairs and the noise on them. The global
+            random state is left as it was.
+        on_step: Called after each step with its number, its loss and what the head gets right.
+    """
     rng = np.random.default_rng([0x5EE, seed])
-    head = SceneHead(model.config.text_config.hidden_size)
+    head = SceneHead(model.lm_head.in_features)
     parameters = [*model.model.visual.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(
         parameters, lr=learning_rate, weight_decay=0.01, betas=(0.9, 0.98)
@@ -163,11 +178,15 @@ def train_vision(
         targets = _stack([make_targets(scenes[s], p) for s, p in picks])
         loss, report = head_loss(head(encode(model, frames)), targets)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         schedule.step()
         on_step(step, loss.item(), report)
+
+
+def _accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
+    return float((logits.argmax(-1) == labels).float().mean())
 
 
 def _with_noise(frames: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
