@@ -15,7 +15,18 @@ config_app = typer.Typer(
     "vtk config cp tiny my.toml",
 )
 
-Preset = Annotated[str | None, typer.Argument(help="A preset of `vtk config ls`.")]
+
+def complete_preset(incomplete: str) -> list[str]:
+    """Preset names for the shell's completion."""
+    from vtk.config.files import list_presets
+
+    return [name for name in list_presets() if name.startswith(incomplete)]
+
+
+Preset = Annotated[
+    str | None,
+    typer.Argument(help="A preset of `vtk config ls`.", autocompletion=complete_preset),
+]
 Stage = Annotated[str, typer.Option("--stage", help="bias, cdpo or grpo.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="Your own TOML, or a run's config.json.")
@@ -74,7 +85,10 @@ def show_command(
 
 @config_app.command("cp")
 def copy_command(
-    preset: Annotated[str, typer.Argument(help="A preset of `vtk config ls`.")],
+    preset: Annotated[
+        str,
+        typer.Argument(help="A preset of `vtk config ls`.", autocompletion=complete_preset),
+    ],
     target: Annotated[Path, typer.Argument(help="The file to write.")],
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     as_json: Json = False,
