@@ -44,20 +44,23 @@ def draw_scenes(seed: int, count: int) -> Iterator[PretrainScene]:
 
     Args:
         seed: The same seed gives the same scenes.
-        count: How many.
+        count: How many; a scene about which nothing can be asked is passed over.
     """
     rng = np.random.default_rng([0x7E47, seed])
     scenes = sample_scenes(rng)
     question_rng = np.random.default_rng([0x7E48, seed])
-    for _ in range(count):
+    drawn = 0
+    while drawn < count:
         scene = next(scenes)
+        questions = tuple(ask(question_rng, scene, _QUESTIONS_PER_SCENE, 0.5))
+        if not questions:
+            continue
+        drawn += 1
         frames = torch.from_numpy(render_frames(scene, FRAME_INDICES)).permute(0, 3, 1, 2)
         small = torch.nn.functional.interpolate(
             frames, (TINY_FRAME_HEIGHT_PX, TINY_FRAME_WIDTH_PX), mode="bicubic", antialias=True
         )
-        yield PretrainScene(
-            scene, small, tuple(ask(question_rng, scene, _QUESTIONS_PER_SCENE, 0.5))
-        )
+        yield PretrainScene(scene, small, questions)
 
 
 def centers_px(scene: Scene) -> NDArray[np.float32]:
