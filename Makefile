@@ -58,6 +58,6 @@ $(INSTALLED): pyproject.toml
 	  echo "Installing with pip into $(VENV); PyTorch is large, so this takes some minutes ..."; \
 	  [ -x $(BIN)/python ] || "$$python" -m venv $(VENV); \
 	  $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null; \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; \
+	  $(BIN)/python -m pip install --disable-pip-version-check --editable '.[dev]'; \
 	fi
 	@touch $@
