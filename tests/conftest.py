@@ -33,14 +33,14 @@ def run_python(tmp_path: Path) -> RunPython:
     """Runs a fresh interpreter with an empty home, outside the checkout.
 
     Call it with the interpreter's arguments; `env` adds variables, `cwd` moves it,
-    `timeout_s` limits it (60 by default).
+    `timeout_s` limits it (120 by default).
     """
 
     def run(
         *arguments: str,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
-        timeout_s: float = 60,
+        timeout_s: float = 120,
     ) -> subprocess.CompletedProcess[str]:
         home = tmp_path / "home"
         home.mkdir(exist_ok=True)

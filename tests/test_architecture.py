@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -112,6 +113,20 @@ def test_functions_fit_on_a_screen(repository: Path) -> None:
     lengths = dict(_function_lengths(repository))
     assert len(lengths) > 500
     assert {name: lines for name, lines in lengths.items() if lines > MAX_FUNCTION_LINES} == {}
+
+
+def test_every_setting_is_read_somewhere(repository: Path) -> None:
+    from vtk.config.keys import known_keys
+
+    engine = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in (repository / "vtk").rglob("*.py")
+        if path.parent.name != "config"
+    )
+    leaves = {dotted: dotted.rsplit(".", 1)[-1] for dotted in known_keys()}
+    assert len(leaves) > 70
+    unread = {dotted for dotted, leaf in leaves.items() if not re.search(rf'[."]{leaf}\b', engine)}
+    assert unread == set()
 
 
 @pytest.mark.slow

@@ -164,9 +164,9 @@ class RolloutSettings(Section):
     repetition_penalty: float = Field(
         default=1.0, gt=0, description="Penalty on tokens already used; 1 is off."
     )
-    engine: Literal["reference"] = Field(
+    engine: Literal["reference", "shared"] = Field(
         default="reference",
-        description="How completions are computed; reference repeats the prompt for each.",
+        description="reference repeats the prompt for each completion; shared computes it once.",
     )
 
 
