@@ -1,0 +1,82 @@
+"""The report's record: how to repeat it, and the resolved configuration of each run."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from vtk.demo.report_results import table_of, title_of
+from vtk.demo.svg import element, safe
+from vtk.evals.folder import flatten
+from vtk.format import MISSING, format_bytes, format_duration_s
+
+_DEFAULT: Final = "default"
+
+
+def step_table(document: Mapping[str, Any]) -> str:
+    """Every command that was run, with its wall time."""
+    rows = [
+        [
+            element("code", {}, safe(step["command"])),
+            safe(step["title"]),
+            safe(format_duration_s(step["wall_s"])),
+        ]
+        for step in document["steps"]
+    ]
+    return table_of(["command", "what it does", "wall time"], rows, text_columns=2)
+
+
+def machine_table(document: Mapping[str, Any]) -> str:
+    """The machine, the packages and the code."""
+    machine, code = document["machine"], document["code"]
+    changed = " with changes" if code["dirty"] else ""
+    facts = {
+        "code": f"{code['commit']}{changed}" if code["commit"] else code["absent_reason"],
+        "system": machine["platform"],
+        "Python": machine["python"],
+        "processors": machine["num_cpus"],
+        "memory": format_bytes(machine["memory_bytes"]),
+    }
+    facts |= {name: found for name, found in document["packages"].items() if found}
+    rows = [[safe(name), safe(value)] for name, value in facts.items()]
+    return table_of(["what", "value"], rows, text_columns=2)
+
+
+def config_tables(configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Settings on which runs differ or that are not the default, then all of them folded away.
+
+    Args:
+        configs: Run's name -> its config.json: `config` and `provenance`.
+    """
+    values = {name: flatten(found["config"]) for name, found in configs.items()}
+    origins = {name: found["provenance"] for name, found in configs.items()}
+    keys = sorted({key for flat in values.values() for key in flat})
+    notable = [key for key in keys if _is_notable(key, values, origins)]
+    return _config_table(notable, values) + element(
+        "details",
+        {},
+        element("summary", {}, f"All {len(keys)} settings"),
+        _config_table(keys, values),
+    )
+
+
+def _is_notable(
+    key: str, values: Mapping[str, Mapping[str, Any]], origins: Mapping[str, Mapping[str, Any]]
+) -> bool:
+    shown = {_shown(flat.get(key)) for flat in values.values()}
+    sources = {str(origin.get(key, _DEFAULT)) for origin in origins.values()}
+    return len(shown) > 1 or sources != {_DEFAULT}
+
+
+def _config_table(keys: list[str], values: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        [element("code", {}, safe(key)), *(safe(_shown(flat.get(key))) for flat in values.values())]
+        for key in keys
+    ]
+    columns = ["setting", *(title_of(name) for name in values)]
+    return table_of(columns, rows, text_columns=len(columns))
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return MISSING
+    return value if isinstance(value, str) else json.dumps(value)
