@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -39,26 +40,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0, or the code of `vtk.errors` for what went wrong (130 after Ctrl-C).
     """
+    _replace_closed_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     is_debug = _take_debug_flag(arguments)
     console = Console(is_json="--json" in arguments)
     try:
-        app(arguments, prog_name="vtk")
-    except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
-        if code == UserInterrupt.exit_code:
-            console.note("Interrupted.")
-        return _flushed(code)
-    except KeyboardInterrupt:
-        console.note("Interrupted.")
-        return UserInterrupt.exit_code
+        code = _run(arguments, console)
     except Exception as fault:  # the one catcher: everything below lets faults rise
         if is_debug:
             raise
-        error = explain(fault)
-        console.error(error)
-        return _flushed(error.exit_code)
-    return 0
+        code = _tell(console, fault)
+    return _flushed(console, code)
 
 
 def explain(fault: Exception) -> VtkError:
@@ -109,13 +101,51 @@ def _first_line(fault: Exception) -> str:
     return str(fault).strip().partition("\n")[0] or type(fault).__name__
 
 
-def _flushed(code: int) -> int:
+def _run(arguments: list[str], console: Console) -> int:
+    """Run one command; its exit code unless it fails."""
+    try:
+        app(arguments, prog_name="vtk")
+    except (SystemExit, KeyboardInterrupt) as leaving:
+        code = leaving.code if isinstance(leaving, SystemExit) else UserInterrupt.exit_code
+        if code == UserInterrupt.exit_code:
+            console.note("Interrupted.")
+        return code if isinstance(code, int) else int(code is not None)
+    return 0
+
+
+def _tell(console: Console, fault: Exception) -> int:
+    """Print the user's view of a fault and return its exit code."""
+    error = explain(fault)
+    try:
+        console.error(error)
+    except OSError:
+        _silence_stdout()  # stderr has the message; stdout is what failed and cannot carry it
+    return error.exit_code
+
+
+def _flushed(console: Console, code: int) -> int:
     """Flush what was printed; a reader that left early (`vtk runs list | head`) is no fault."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_stdout()
+    except OSError as fault:
+        _silence_stdout()
+        return code or _tell(console, fault)
     return code
+
+
+def _silence_stdout() -> None:
+    """Send what is still buffered nowhere, so that the interpreter's own exit does not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _replace_closed_streams() -> None:
+    """Give a process that was started without stdout or stderr (`>&-`) somewhere to write."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end
+            setattr(sys, name, stream)
 
 
 @app.callback(invoke_without_command=True)

@@ -182,6 +182,34 @@ def test_a_reader_that_leaves_early_is_no_fault(repository: Path) -> None:
     assert told == ""
 
 
+@pytest.mark.parametrize("arguments", [["config", "ls"], ["config", "ls", "--json"], ["--help"]])
+def test_a_full_disk_under_stdout_is_one_clear_error(
+    repository: Path, arguments: list[str]
+) -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "vtk", *arguments],
+            cwd=repository,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "Error: The disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_under_a_file_is_one_clear_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "cp", "tiny", "/dev/full", "--force"]) == 1
+    assert "disk is full" in capsys.readouterr().err
+
+
+def test_a_process_without_streams_still_runs(repository: Path) -> None:
+    command = f"{sys.executable} -m vtk config ls >&- 2>&-"
+    assert subprocess.run(["bash", "-c", command], cwd=repository, check=False).returncode == 0
+
+
 def test_a_signal_from_the_keyboard_ends_the_process_with_130(repository: Path) -> None:
     code = (
         "import os, signal, sys\n"
