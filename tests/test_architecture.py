@@ -154,7 +154,7 @@ def test_the_wheel_holds_both_packages_the_presets_and_the_tiny_model(
         str(path.relative_to(repository))
         for package in ("vtk", "tui")
         for path in (repository / package).rglob("*")
-        if path.suffix in (".py", ".tcss", ".safetensors", ".json", ".typed")
+        if path.is_file() and "__pycache__" not in path.parts
     }
     assert names >= sources_in_repository
     assert names >= {f"vtk/presets/{name}" for name in presets}
