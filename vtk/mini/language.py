@@ -99,7 +99,7 @@ def classify_strategy(completion: str) -> Strategy | None:
 
 
 def tokenizer_corpus() -> list[str]:
-    """Every word and punctuation pattern of clevrer-mini, for training the tiny model's tokenizer."""
+    """Every word and punctuation pattern of clevrer-mini, for the tiny model's tokenizer."""
     things = [f"the {c} {m} {s}" for c in COLORS for m in MATERIALS for s in (*SHAPES, "object")]
     questions = [
         form.format(x=x) for forms in QUESTION_FORMS.values() for form in forms for x in things

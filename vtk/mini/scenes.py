@@ -128,11 +128,9 @@ def _simulate_without(
 def _draw_starts(
     rng: np.random.Generator, num_scenes: int, num_objects: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places anywhere in view; a little over half of the objects move, each roughly towards another one."""
-    low, high = (
-        (_VIEW_MARGIN, _VIEW_MARGIN),
-        (TABLE_WIDTH - _VIEW_MARGIN, TABLE_DEPTH - _VIEW_MARGIN),
-    )
+    """Places anywhere in view; over half of the objects move, each roughly towards another."""
+    low = (_VIEW_MARGIN, _VIEW_MARGIN)
+    high = (TABLE_WIDTH - _VIEW_MARGIN, TABLE_DEPTH - _VIEW_MARGIN)
     positions = rng.uniform(low, high, (num_scenes, num_objects, 2))
     offset = rng.integers(1, num_objects, (num_scenes, num_objects))
     target = (np.arange(num_objects)[None, :] + offset) % num_objects

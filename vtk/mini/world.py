@@ -7,20 +7,21 @@ ROOT/questions/train.json            validation likewise, from scene 10000 on as
 ROOT/world.json                      the settings that made it, and whether it is complete
 ```
 
-Scenes are drawn in blocks with a random state of their own, so the result does not depend on the number of workers, and a scene whose
-annotation exists is not rendered again: the annotation is written after the clip and marks it complete.
+Scenes are drawn in blocks with a random state of their own, so the result does not depend on the
+number of workers. A scene whose annotation exists is not rendered again: the annotation is written
+after the clip and marks it complete.
 """
 
 import json
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vtk.errors import DataError
+from vtk.errors import ConfigError, DataError
+from vtk.mini.processes import map_in_processes
 from vtk.mini.scenes import Palette
 
 WORLD_FILE = "world.json"
@@ -42,10 +43,12 @@ class WorldSettings:
         num_validation_scenes: Validation clips.
         seed: Any integer; another one gives other clips.
         questions_per_scene: Questions asked about each clip.
-        observational_frac: Share of observational questions among the training ones; CLEVRER's is 0.74 (13,674 of 18,473).
+        observational_frac: Share of observational questions among the training ones; CLEVRER's is
+            0.74 (13,674 of 18,473).
         validation_observational_frac: The same for validation. Scenes hold fewer inferential
             questions than observational ones, so that at 0.4 about half come out as each.
-        palette: "distinct" gives every object of a clip its own colour; "full" draws attributes as CLEVRER does.
+        palette: "distinct" gives every object of a clip its own colour; "full" draws attributes as
+            CLEVRER does.
     """
 
     num_scenes: int
@@ -55,6 +58,28 @@ class WorldSettings:
     observational_frac: float = 0.74
     validation_observational_frac: float = 0.4
     palette: Palette = "distinct"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be made.
+
+        Raises:
+            ConfigError: A value is out of its range.
+        """
+        bounds = {
+            "num_scenes": 0 <= self.num_scenes <= FIRST_VALIDATION_SCENE,
+            "num_validation_scenes": 0 <= self.num_validation_scenes <= FIRST_VALIDATION_SCENE,
+            "seed": self.seed >= 0,
+            "questions_per_scene": self.questions_per_scene >= 1,
+            "observational_frac": 0 <= self.observational_frac <= 1,
+            "validation_observational_frac": 0 <= self.validation_observational_frac <= 1,
+        }
+        for name, is_valid in bounds.items():
+            if not is_valid:
+                raise ConfigError(
+                    f"clevrer-mini cannot have {name} {getattr(self, name)}",
+                    hint="at most 10000 clips a part as in CLEVRER, shares from 0 to 1, a seed "
+                    "of 0 or more",
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +100,7 @@ def write_world(
     *,
     workers: int = 1,
     overwrite: bool = False,
-    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    on_progress: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, Any]:
     """Write a world, or what is missing of it.
 
@@ -91,16 +116,18 @@ def write_world(
 
     Raises:
         DataError: Another world lies there already.
+        VtkError: A worker process was killed.
     """
     _claim(root, settings, overwrite)
     blocks = list(_blocks(root, settings))
     total = settings.num_scenes + settings.num_validation_scenes
     scenes: dict[str, list[dict[str, Any]]] = {part: [] for part in _PARTS}
     done = 0
-    for block, entries in _run(blocks, workers):
-        scenes[block.part] += entries
-        done += block.num_scenes
-        on_progress(done, total)
+    with closing(map_in_processes(_write_block, blocks, workers)) as results:
+        for block, entries in results:
+            scenes[block.part] += entries
+            done += block.num_scenes
+            on_progress(done, total)
     for part, entries in scenes.items():
         entries.sort(key=lambda entry: entry["scene_index"])
         _write_json(root / "questions" / f"{part}.json", entries)
@@ -131,13 +158,8 @@ def read_world(root: Path) -> dict[str, Any] | None:
 
 def clip_path(root: Path, part: str, scene_index: int) -> Path:
     """Where a scene's clip lies."""
-    return (
-        root
-        / "videos"
-        / part
-        / f"video_{_folder_range(scene_index)}"
-        / f"video_{scene_index:05d}.mp4"
-    )
+    name = f"video_{scene_index:05d}.mp4"
+    return root / "videos" / part / f"video_{_folder_range(scene_index)}" / name
 
 
 def annotation_path(root: Path, part: str, scene_index: int) -> Path:
@@ -151,21 +173,30 @@ def _world_record(settings: WorldSettings, complete: bool) -> dict[str, Any]:
 
 
 def _claim(root: Path, settings: WorldSettings, overwrite: bool) -> None:
-    """Write the settings first, so that an interrupted world is only ever continued with the same ones."""
+    """Write the settings first, so that an interrupted world is only continued with the same."""
     present = None if overwrite else read_world(root)
     wanted = _world_record(settings, complete=False)
     if present is not None and {**present, "complete": False} != wanted:
         differing = sorted(k for k in wanted if present.get(k) != wanted[k] and k != "complete")
+        reasons = ", ".join(f"{k} is {present.get(k)}, not {wanted[k]}" for k in differing)
         raise DataError(
-            f"{root} holds another world: {', '.join(f'{k} is {present.get(k)}, not {wanted[k]}' for k in differing)}",
+            f"{root} holds another world: {reasons}",
             hint="choose another --data-dir, or replace it with --force",
         )
     if overwrite:
-        for part in _PARTS:
-            for path in (root / "annotations" / part).rglob("annotation_*.json"):
-                path.unlink()
+        _clear(root)
     root.mkdir(parents=True, exist_ok=True)
     _write_json(root / WORLD_FILE, wanted)
+
+
+def _clear(root: Path) -> None:
+    """Remove a world; its questions first, so that what is left cannot be taken for a whole one."""
+    for part in _PARTS:
+        (root / "questions" / f"{part}.json").unlink(missing_ok=True)
+    for kind, name in (("annotations", "annotation_*.json*"), ("videos", "video_*.mp4*")):
+        for part in _PARTS:
+            for path in (root / kind / part).glob(f"*/{name}"):
+                path.unlink()
 
 
 def _blocks(root: Path, settings: WorldSettings) -> Iterator[_Block]:
@@ -176,21 +207,6 @@ def _blocks(root: Path, settings: WorldSettings) -> Iterator[_Block]:
     for part, (first, count) in counts.items():
         for number, start in enumerate(range(0, count, _BLOCK)):
             yield _Block(root, part, number, first + start, min(_BLOCK, count - start), settings)
-
-
-def _run(blocks: list[_Block], workers: int) -> Iterator[tuple[_Block, list[dict[str, Any]]]]:
-    if workers <= 1:
-        for block in blocks:
-            yield block, _write_block(block)
-        return
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = {pool.submit(_write_block, block): block for block in blocks}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _write_block(block: _Block) -> list[dict[str, Any]]:
@@ -218,12 +234,12 @@ def _write_block(block: _Block) -> list[dict[str, Any]]:
         question_rng = np.random.default_rng([settings.seed, part_number, index, 1])
         questions = ask(question_rng, scene, settings.questions_per_scene, frac)
         annotation = annotation_path(block.root, block.part, index)
-        if not annotation.is_file():
-            clip = clip_path(block.root, block.part, index)
+        clip = clip_path(block.root, block.part, index)
+        if not (annotation.is_file() and clip.is_file()):
             clip.parent.mkdir(parents=True, exist_ok=True)
             temporary = clip.with_suffix(".mp4.part")
             write_clip(temporary, render_frames(scene, range(NUM_FRAMES)))
-            os.replace(temporary, clip)
+            _settle(temporary, clip)
             _write_json(annotation, to_annotation(scene, index))
         entries.append(
             {
@@ -245,4 +261,11 @@ def _write_json(path: Path, content: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(path.suffix + ".part")
     temporary.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
-    os.replace(temporary, path)
+    _settle(temporary, path)
+
+
+def _settle(temporary: Path, path: Path) -> None:
+    """Give a finished file its name once its content is on the disk."""
+    with temporary.open("rb") as stream:
+        os.fsync(stream.fileno())
+    temporary.replace(path)
