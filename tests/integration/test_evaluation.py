@@ -1,0 +1,230 @@
+"""`vtk eval` and `vtk compare`: a real (random) tiny model on real clips, killed and resumed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vtk.data.registry import get_dataset
+from vtk.data.sample import VideoSample
+from vtk.data.split import SplitOptions, split_dataset
+from vtk.evals.record import EvalRow
+from vtk.evals.runner import evaluate, iter_rows
+from vtk.evals.settings import EvaluationSettings
+from vtk.evals.suites import find_suite, load_questions
+from vtk.mini.world import WorldSettings, write_world
+from vtk.models.tiny import build_tiny_model
+from vtk.rollout.generate import SamplingSettings
+from vtk.video.frames import FrameSettings
+
+pytestmark = pytest.mark.slow
+
+SUITE = "clevrer-mini"
+FRAMES = FrameSettings(
+    num_frames=8, fps=None, min_pixels_px=4704, max_pixels_px=4704, decoder="pyav"
+)
+SAMPLED = SamplingSettings(max_completion_tokens=12, temperature=1.0)
+Tiny = tuple[Any, Any]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A split world of four training and six validation clips."""
+    folder = tmp_path_factory.mktemp("data")
+    settings = WorldSettings(num_scenes=4, num_validation_scenes=6, seed=1)
+    write_world(folder / SUITE, settings)
+    split_dataset(folder / SUITE, get_dataset(SUITE), SplitOptions())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Tiny:
+    """The tiny architecture with random weights."""
+    return build_tiny_model(seed=0)
+
+
+@pytest.fixture(scope="module")
+def model_dir(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, saved."""
+    folder = tmp_path_factory.mktemp("model")
+    for part in tiny:
+        part.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def samples(data_dir: Path) -> list[VideoSample]:
+    """The validation questions."""
+    return load_questions(find_suite(SUITE), data_dir)
+
+
+def ask(tiny: Tiny, samples: list[VideoSample], **changes: Any) -> list[EvalRow]:
+    settings = EvaluationSettings("mini", FRAMES, SAMPLED, batch_size=4, seed=1)
+    return list(iter_rows(*tiny, samples, replace(settings, **changes)))
+
+
+def test_the_same_plan_gives_the_same_rows(tiny: Tiny, samples: list[VideoSample]) -> None:
+    first = ask(tiny, samples[:8], num_draws=2)
+    assert ask(tiny, samples[:8], num_draws=2) == first
+    assert len({row.completion for row in first}) > 8
+    assert ask(tiny, samples[:8], num_draws=2, seed=2) != first
+
+
+def test_a_model_in_training_is_left_as_it_was(tiny: Tiny, samples: list[VideoSample]) -> None:
+    model, processor = tiny
+    model.train()
+    model.model.visual.eval()
+    modes = [module.training for module in model.modules()]
+    weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    torch.manual_seed(7)
+    state = torch.get_rng_state()
+    found = evaluate(
+        model, processor, samples[:4], EvaluationSettings("mini", FRAMES, SAMPLED, batch_size=4)
+    )
+    assert found["strict"]["all"]["n"] == 4
+    assert [module.training for module in model.modules()] == modes
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in model.state_dict().items())
+    model.eval()
+
+
+def test_a_damaged_file_and_a_long_prompt_become_errors(
+    tiny: Tiny, samples: list[VideoSample], tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.mp4"
+    damaged.write_bytes(samples[0].video.read_bytes()[:2000])
+    asked = [replace(samples[0], video=damaged), *samples[1:4]]
+    rows = ask(tiny, asked)
+    assert [row.error is not None for row in rows] == [True, False, False, False]
+    assert rows[0].error is not None
+    assert (rows[0].error["kind"], str(damaged) in rows[0].error["message"]) == ("decode", True)
+    rows = ask(tiny, asked[1:], max_prompt_tokens=20)
+    assert {row.error["kind"] for row in rows if row.error} == {"prompt"}
+
+
+class Cli:
+    """Runs `vtk` in processes of their own."""
+
+    def __init__(self, data_dir: Path, runs_dir: Path) -> None:
+        self.places = ["--data-dir", str(data_dir), "--runs-dir", str(runs_dir)]
+        self.runs_dir = runs_dir
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "vtk", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        with self.start(*arguments) as child:
+            try:
+                out, err = child.communicate(timeout=240)
+            finally:
+                child.kill()
+        return child.returncode, out, err
+
+    def stop_midway(self, arguments: list[str], sign: int) -> tuple[int, int]:
+        """Send a signal once six rows are there; the exit code and the number of rows left."""
+        with self.start(*arguments) as child:
+            try:
+                while self.num_rows() < 6 and child.poll() is None:
+                    time.sleep(0.005)
+                child.send_signal(sign)
+                child.communicate(timeout=60)
+            finally:
+                child.kill()
+        return child.returncode, self.num_rows()
+
+    def num_rows(self) -> int:
+        """Complete rows of all evaluations in the runs' folder."""
+        files = self.runs_dir.glob("*/eval/*/samples.jsonl")
+        return sum(path.read_bytes().count(b"\n") for path in files)
+
+
+def eval_arguments(cli: Cli, model_dir: Path) -> list[str]:
+    options = ["--preset", "tiny", "--temperature", "1", "--samples-per-question", "4"]
+    sizes = ["--batch-size", "2", "--max-completion-tokens", "48"]
+    return ["eval", SUITE, "--model", str(model_dir), *options, *sizes, *cli.places]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    data_dir: Path, model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """The JSON document of an evaluation that nobody stopped."""
+    cli = Cli(data_dir, tmp_path_factory.mktemp("runs"))
+    code, out, err = cli.run(*eval_arguments(cli, model_dir), "--json")
+    assert code == 0, err
+    document: dict[str, Any] = json.loads(out)
+    return document
+
+
+@pytest.mark.parametrize(("sign", "exit_code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 75)])
+def test_a_stopped_evaluation_goes_on_and_ends_with_the_same_results(
+    sign: int,
+    exit_code: int,
+    uninterrupted: dict[str, Any],
+    data_dir: Path,
+    model_dir: Path,
+    tmp_path: Path,
+) -> None:
+    cli = Cli(data_dir, tmp_path / "runs")
+    arguments = eval_arguments(cli, model_dir)
+    whole = uninterrupted["suites"][SUITE]
+    code, num_left = cli.stop_midway(arguments, sign)
+    assert code == exit_code
+    assert 6 <= num_left < whole["num_completions"]
+    code, out, err = cli.run(*arguments, "--json")
+    assert code == 0, err
+    assert f"Kept {num_left} of {whole['num_completions']}" in err
+    found = json.loads(out)
+    assert found["suites"][SUITE] == whole
+    here = Path(found["run_dir"]) / "eval" / SUITE / "results.json"
+    there = Path(uninterrupted["run_dir"]) / "eval" / SUITE / "results.json"
+    assert here.read_bytes() == there.read_bytes()
+
+
+def test_two_models_are_compared_on_the_same_questions(
+    uninterrupted: dict[str, Any], data_dir: Path, tmp_path: Path
+) -> None:
+    first = Path(uninterrupted["run_dir"])
+    cli = Cli(data_dir, first.parent)
+    other = tmp_path / "other"
+    for part in build_tiny_model(seed=1):
+        part.save_pretrained(other)
+    code, out, err = cli.run(*eval_arguments(cli, other), "--json")
+    assert code == 0, err
+    second = json.loads(out)["run_id"]
+    assert second != first.name
+    code, out, err = cli.run(
+        "compare", first.name, second, "--runs-dir", str(first.parent), "--json"
+    )
+    assert code == 0, err
+    document = json.loads(out)
+    expected = uninterrupted["suites"][SUITE]
+    assert document["runs"][0]["strict"]["all"]["n"] == expected["num_questions"]
+    assert document["differences"][0]["run"] == second
+    assert list(document["settings_differ"]) == ["model.weights_sha256"]
+
+
+def test_faults_have_their_exit_codes(data_dir: Path, model_dir: Path, tmp_path: Path) -> None:
+    cli = Cli(data_dir, tmp_path / "runs")
+    code, out, err = cli.run("eval", "clevrer-mimi", "--model", "tiny", *cli.places, "--json")
+    assert (code, json.loads(out)["error"]["kind"]) == (2, "ConfigError")
+    assert "Did you mean clevrer-mini?" in err
+    code, _, err = cli.run("eval", "clevrer", "--model", str(model_dir), *cli.places)
+    assert code == 4
+    assert "vtk split clevrer" in err
+    code, _, err = cli.run("compare", "a", "b", "--runs-dir", str(cli.runs_dir))
+    assert code == 4
