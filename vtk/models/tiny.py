@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 TINY_NUM_FRAMES = 16
 TINY_FRAME_HEIGHT_PX = 56
 TINY_FRAME_WIDTH_PX = 84
+TINY_HIDDEN_SIZE = 128
+TINY_VISION_HIDDEN_SIZE = 96
+TINY_PATCH_PX = 14
+TINY_MERGE = 1  # a token sees 14x14 px, about one object; merging four would mix them
 END_TOKENS = ("<|im_end|>", "<|endoftext|>")  # of a turn and of a text; both end a completion
 
 _VOCAB_SIZE = 512
@@ -107,12 +111,16 @@ def build_tiny_processor() -> "Qwen2_5_VLProcessor":
 
     area_px = TINY_FRAME_HEIGHT_PX * TINY_FRAME_WIDTH_PX
     size = {"shortest_edge": area_px, "longest_edge": area_px}
-    return Qwen2_5_VLProcessor(  # type: ignore[no-untyped-call]
-        image_processor=Qwen2VLImageProcessor(size=size),
+    processor_class: Any = Qwen2_5_VLProcessor  # its constructor has no types
+    processor: Qwen2_5_VLProcessor = processor_class(
+        image_processor=Qwen2VLImageProcessor(size=size, merge_size=TINY_MERGE),
         tokenizer=build_tiny_tokenizer(),
-        video_processor=Qwen2VLVideoProcessor(size=size, cap_pixels_per_frame=False),
+        video_processor=Qwen2VLVideoProcessor(
+            size=size, merge_size=TINY_MERGE, cap_pixels_per_frame=False
+        ),
         chat_template=_CHAT_TEMPLATE,
     )
+    return processor
 
 
 def build_tiny_config(tokenizer: "Qwen2Tokenizer") -> "Qwen2_5_VLConfig":
@@ -131,7 +139,7 @@ def build_tiny_config(tokenizer: "Qwen2Tokenizer") -> "Qwen2_5_VLConfig":
     return Qwen2_5_VLConfig(
         text_config={
             "vocab_size": _VOCAB_SIZE,
-            "hidden_size": 128,
+            "hidden_size": TINY_HIDDEN_SIZE,
             "intermediate_size": 384,
             "num_hidden_layers": 6,
             "num_attention_heads": 4,
@@ -150,16 +158,16 @@ def build_tiny_config(tokenizer: "Qwen2Tokenizer") -> "Qwen2_5_VLConfig":
         },
         vision_config={
             "depth": 3,
-            "hidden_size": 96,
+            "hidden_size": TINY_VISION_HIDDEN_SIZE,
             "intermediate_size": 256,
             "num_heads": 4,
-            "patch_size": 14,
-            "spatial_merge_size": 2,
+            "patch_size": TINY_PATCH_PX,
+            "spatial_merge_size": TINY_MERGE,
             "temporal_patch_size": 2,
             "tokens_per_second": 4,
             "window_size": 112,
             "fullatt_block_indexes": [0, 2],
-            "out_hidden_size": 128,
+            "out_hidden_size": TINY_HIDDEN_SIZE,
             "initializer_range": 0.05,
         },
         image_token_id=token_id("<|image_pad|>"),

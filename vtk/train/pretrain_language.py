@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional
 
 from vtk.mini.language import STRATEGIES
+from vtk.models.tiny import TINY_FRAME_HEIGHT_PX, TINY_FRAME_WIDTH_PX, TINY_PATCH_PX
 from vtk.train.pretrain_data import Example, PretrainScene, question_example, track_example
 from vtk.train.pretrain_vision import encode
 
@@ -27,6 +28,8 @@ _PROMPT_LOSS_WEIGHT = 0.2
 _TRACK_FRAC = 0.2
 _UNSEEN_TRACK_FRAC = 0.2
 _ENCODE_BATCH = 64
+_TOKENS_PER_PAIR = (TINY_FRAME_HEIGHT_PX // TINY_PATCH_PX) * (TINY_FRAME_WIDTH_PX // TINY_PATCH_PX)
+TEXTS_PER_CLIP = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ def tokenize(
         prompt = tokenizer(f"{head}{example.problem}<|im_end|>\n<|im_start|>assistant\n").input_ids
         completion = tokenizer(f"{example.completion}<|im_end|>").input_ids
         rows.append([*prompt, *completion])
-        text_start = num_vision_tokens + 5
+        text_start = len(tokenizer(head).input_ids)
         weights.append(
             [0.0] * text_start
             + [_PROMPT_LOSS_WEIGHT] * (len(prompt) - text_start)
@@ -95,41 +98,55 @@ def tokenize(
 
 
 def language_loss(
-    model: "Qwen2_5_VLForConditionalGeneration", features_BMD: torch.Tensor, batch: TextBatch
+    model: "Qwen2_5_VLForConditionalGeneration", features_CMD: torch.Tensor, batch: TextBatch
 ) -> tuple[torch.Tensor, float]:
     """Cross-entropy of the next token, weighted as the batch says.
 
     Args:
         model: Reads features in place of pixels.
-        features_BMD: Vision features of each example's clip.
-        batch: The texts.
+        features_CMD: Vision features of C clips.
+        batch: As many texts about each clip, one clip after the other. What they share, the turn's
+            beginning and the video, is computed once per clip.
 
     Returns:
         The weighted mean, and the unweighted mean over the completions' tokens alone.
     """
-    ids = batch.input_ids_BL
-    embeds = model.get_input_embeddings()(ids)
+    ids, mask = batch.input_ids_BL, batch.attention_mask_BL
     is_video = ids == model.config.video_token_id
-    embeds = embeds.masked_scatter(is_video[..., None], features_BMD.to(embeds.dtype))
-    num_clips = len(ids)
-    grid = torch.tensor([[features_BMD.shape[1] // 6, 4, 6]]).repeat(num_clips, 1)
+    num_texts = len(ids) // len(features_CMD)
+    prefix = int(is_video[0].nonzero()[-1]) + 1  # every row begins with the same tokens
+    grid_3 = (
+        features_CMD.shape[1] // _TOKENS_PER_PAIR,
+        TINY_FRAME_HEIGHT_PX // TINY_PATCH_PX,
+        TINY_FRAME_WIDTH_PX // TINY_PATCH_PX,
+    )
     positions, _ = model.model.get_rope_index(
         ids,
         mm_token_type_ids=is_video.int() * 2,
-        video_grid_thw=grid,
-        second_per_grid_ts=torch.full((num_clips,), SECONDS_PER_GRID),
-        attention_mask=batch.attention_mask_BL,
+        video_grid_thw=torch.tensor([grid_3]).repeat(len(ids), 1),
+        second_per_grid_ts=torch.full((len(ids),), SECONDS_PER_GRID),
+        attention_mask=mask,
     )
-    hidden = model.model.language_model(
-        inputs_embeds=embeds,
-        attention_mask=batch.attention_mask_BL,
-        position_ids=positions,
-        use_cache=False,
+    embeds = model.get_input_embeddings()(ids)
+    clips = embeds[::num_texts, :prefix].masked_scatter(
+        is_video[::num_texts, :prefix, None], features_CMD.to(embeds.dtype)
+    )
+    language = model.model.language_model
+    cache = language(
+        inputs_embeds=clips, position_ids=positions[:, ::num_texts, :prefix], use_cache=True
+    ).past_key_values
+    cache.batch_repeat_interleave(num_texts)
+    hidden = language(
+        inputs_embeds=embeds[:, prefix:],
+        attention_mask=mask,
+        position_ids=positions[:, :, prefix:],
+        past_key_values=cache,
+        use_cache=True,
     ).last_hidden_state
-    weights = batch.weights_BL[:, 1:]
+    weights, targets = batch.weights_BL[:, prefix + 1 :], ids[:, prefix + 1 :]
     chosen = weights > 0
     losses = functional.cross_entropy(
-        model.lm_head(hidden[:, :-1][chosen]), ids[:, 1:][chosen], reduction="none"
+        model.lm_head(hidden[:, :-1][chosen]), targets[chosen], reduction="none"
     )
     weights = weights[chosen]
     completion = losses[weights == 1.0].mean()
@@ -142,14 +159,28 @@ def train_language(
     scenes: Sequence[PretrainScene],
     *,
     num_steps: int,
-    examples_per_step: int = 48,
-    learning_rate: float = 2e-3,
+    clips_per_step: int = 10,
+    learning_rate: float = 1.5e-3,
     seed: int = 0,
+    features: torch.Tensor | None = None,
     on_step: Callable[[int, float, float], None],
 ) -> None:
-    """Train everything but the tower in place."""
+    """Train everything but the tower in place.
+
+    Args:
+        model: Its tower is left as it is.
+        processor: Gives the tokenizer.
+        scenes: What to ask about; each has at least one question.
+        num_steps: Optimizer steps.
+        clips_per_step: Clips in a batch, with `TEXTS_PER_CLIP` texts about each.
+        learning_rate: Peak of a one-cycle schedule.
+        seed: Decides every batch.
+        features: What `encode_scenes` gives for these scenes, if it is known already.
+        on_step: Called after each step with its number, its loss and the completions' loss.
+    """
     rng = np.random.default_rng([0x1A46, seed])
-    features = encode_scenes(model, scenes)
+    if features is None:
+        features = encode_scenes(model, scenes)
     parameters = [*model.model.language_model.parameters(), *model.lm_head.parameters()]
     parameters = list({id(p): p for p in parameters}.values())
     optimizer = torch.optim.AdamW(
@@ -159,8 +190,8 @@ def train_language(
         optimizer, learning_rate, total_steps=num_steps, pct_start=0.05
     )
     for step in range(num_steps):
-        picks = rng.integers(len(scenes), size=examples_per_step)
-        examples = [draw_example(rng, scenes[i]) for i in picks]
+        picks = rng.integers(len(scenes), size=clips_per_step)
+        examples = [draw_example(rng, scenes[i]) for i in picks for _ in range(TEXTS_PER_CLIP)]
         batch = tokenize(processor, examples, features.shape[1])
         loss, completion_loss = language_loss(model, features[torch.from_numpy(picks)], batch)
         optimizer.zero_grad()

@@ -1,8 +1,9 @@
 """First stage of `vtk mini pretrain`: the vision tower learns where which object is.
 
-A head that is thrown away says for every merged token and colour whether the object's centre lies
-in the token's 28x28 px cell, where it is in both frames of the token's pair, and its shape and
-material.
+A head that is thrown away says for every token which colours' objects have their centre in its
+14x14 px cell, where in the whole frame the object is in both frames of the token's pair (as numbers
+and as tenths of the view), its shape and material, and how much of the clip is over. The tower knows
+relative positions only: place and time come from the light on the table.
 
 Shape suffixes: B clips or frame pairs, F frames, C channels, H height, W width, M merged tokens
 (row-major over the grid), D hidden size, K colours, O the head's outputs, 4 the pixel coordinates
@@ -10,7 +11,7 @@ Shape suffixes: B clips or frame pairs, F frames, C channels, H height, W width,
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,13 +20,20 @@ from torch import nn
 from torch.nn import functional
 
 from vtk.mini.language import COLORS, MATERIALS, SHAPES
-from vtk.models.tiny import TINY_FRAME_HEIGHT_PX, TINY_FRAME_WIDTH_PX
+from vtk.models.tiny import (
+    TINY_FRAME_HEIGHT_PX,
+    TINY_FRAME_WIDTH_PX,
+    TINY_MERGE,
+    TINY_NUM_FRAMES,
+    TINY_PATCH_PX,
+)
 from vtk.train.pretrain_data import PretrainScene, attribute_ids, centers_px
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration
 
-CELL_PX = 28
+NUM_BINS = 10
+FEATURE_RMS = 0.5  # about that of the text's embeddings, so that layers can add to them
 _MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])
 _STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])
 _NOISE_STD = 3.0  # of 255; H.264 leaves about this much
@@ -33,29 +41,45 @@ _NOISE_STD = 3.0  # of 255; H.264 leaves about this much
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What the head should say about B frame pairs."""
+    """What the head should say about B frame pairs.
+
+    Attributes:
+        present_BMK: 1 where an object of this colour has its centre in the token's cell.
+        owned_BM: Whether any has.
+        places_BM4: The object's centre in both frames, from -1 to 1 over the view.
+        bins_BM2: Its mean place in tenths of the view.
+        shape_BM: Its shape.
+        material_BM: Its material.
+        pair_BM: Which frame pair of the clip it is.
+    """
 
     present_BMK: torch.Tensor
-    places_BMK4: torch.Tensor
-    shape_BMK: torch.Tensor
-    material_BMK: torch.Tensor
+    owned_BM: torch.Tensor
+    places_BM4: torch.Tensor
+    bins_BM2: torch.Tensor
+    shape_BM: torch.Tensor
+    material_BM: torch.Tensor
+    pair_BM: torch.Tensor
+
+
+_OUTPUTS = (len(COLORS), 4, NUM_BINS, NUM_BINS, len(SHAPES), len(MATERIALS), TINY_NUM_FRAMES // 2)
 
 
 class SceneHead(nn.Module):
-    """Per merged token and colour: presence, two places, shape, material."""
+    """Per token: colours, two places, tenths in x and y, shape, material, frame pair."""
 
     def __init__(self, hidden_size: int) -> None:
         super().__init__()
-        self.num_outputs = 1 + 4 + len(SHAPES) + len(MATERIALS)
-        self.linear = nn.Linear(hidden_size, len(COLORS) * self.num_outputs)
+        self.linear = nn.Linear(hidden_size, sum(_OUTPUTS))
 
-    def forward(self, features_BMD: torch.Tensor) -> torch.Tensor:
-        """(B, M, D) features -> (B, M, K, outputs)."""
-        outputs: torch.Tensor = self.linear(features_BMD)
-        return outputs.view(*outputs.shape[:-1], len(COLORS), self.num_outputs)
+    def forward(self, features_BMD: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """(B, M, D) features -> seven tensors (B, M, outputs)."""
+        return self.linear(features_BMD).split(_OUTPUTS, dim=-1)
 
 
-def patchify(frames_BFCHW: torch.Tensor, patch_px: int = 14, merge: int = 2) -> torch.Tensor:
+def patchify(
+    frames_BFCHW: torch.Tensor, patch_px: int = TINY_PATCH_PX, merge: int = TINY_MERGE
+) -> torch.Tensor:
     """What Qwen2VLVideoProcessor makes of frames, batched; a test compares the two.
 
     Args:
@@ -81,7 +105,9 @@ def patchify(frames_BFCHW: torch.Tensor, patch_px: int = 14, merge: int = 2) -> 
 def encode(model: "Qwen2_5_VLForConditionalGeneration", frames_BFCHW: torch.Tensor) -> torch.Tensor:
     """Vision features of clips, (B, F/2 * M, D), from frames of 0 to 255."""
     batch, num_frames, _, height, width = frames_BFCHW.shape
-    grid = torch.tensor([[num_frames // 2, height // 14, width // 14]]).repeat(batch, 1)
+    grid = torch.tensor(
+        [[num_frames // 2, height // TINY_PATCH_PX, width // TINY_PATCH_PX]]
+    ).repeat(batch, 1)
     patches = patchify(frames_BFCHW)
     features: torch.Tensor = model.model.visual(patches, grid_thw=grid).pooler_output
     return features.view(batch, -1, features.shape[-1])
@@ -89,49 +115,59 @@ def encode(model: "Qwen2_5_VLForConditionalGeneration", frames_BFCHW: torch.Tens
 
 def make_targets(scene: PretrainScene, pair: int) -> Targets:
     """Targets of one frame pair (B = 1)."""
-    rows, columns = TINY_FRAME_HEIGHT_PX // CELL_PX, TINY_FRAME_WIDTH_PX // CELL_PX
-    shape = (1, rows * columns, len(COLORS))
-    present, places = torch.zeros(shape), torch.zeros(*shape, 4)
-    kinds, materials = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
-    centers = centers_px(scene.scene)[2 * pair : 2 * pair + 2]
-    for i, (color, kind, material) in enumerate(zip(*attribute_ids(scene.scene), strict=True)):
-        x, y = centers[:, i].mean(axis=0)
-        column, row = min(int(x) // CELL_PX, columns - 1), min(int(y) // CELL_PX, rows - 1)
-        cell = row * columns + column
-        origin = np.array([column * CELL_PX, row * CELL_PX]) + CELL_PX / 2
+    columns, rows = TINY_FRAME_WIDTH_PX // TINY_PATCH_PX, TINY_FRAME_HEIGHT_PX // TINY_PATCH_PX
+    num_cells = rows * columns
+    present = torch.zeros(1, num_cells, len(COLORS))
+    places = torch.zeros(1, num_cells, 4)
+    labels = torch.zeros(4, 1, num_cells, dtype=torch.long)
+    view = np.array([TINY_FRAME_WIDTH_PX, TINY_FRAME_HEIGHT_PX], dtype=np.float32)
+    share_2N2 = centers_px(scene.scene)[2 * pair : 2 * pair + 2] / view
+    for i, (color, shape, material) in enumerate(zip(*attribute_ids(scene.scene), strict=True)):
+        x, y = np.clip(share_2N2[:, i].mean(axis=0), 0.0, 0.999)
+        cell = int(y * rows) * columns + int(x * columns)
         present[0, cell, color] = 1.0
-        places[0, cell, color] = torch.from_numpy(
-            ((centers[:, i] - origin) / (CELL_PX / 2)).reshape(4)
-        )
-        kinds[0, cell, color], materials[0, cell, color] = kind, material
-    return Targets(present, places, kinds, materials)
+        places[0, cell] = torch.from_numpy(share_2N2[:, i].reshape(4) * 2.0 - 1.0)
+        labels[:, 0, cell] = torch.tensor([int(x * NUM_BINS), int(y * NUM_BINS), shape, material])
+    return Targets(
+        present_BMK=present,
+        owned_BM=present.any(dim=-1),
+        places_BM4=places,
+        bins_BM2=labels[:2].permute(1, 2, 0),
+        shape_BM=labels[2],
+        material_BM=labels[3],
+        pair_BM=torch.full((1, num_cells), pair),
+    )
 
 
 def head_loss(
-    outputs_BMKO: torch.Tensor, targets: Targets
+    outputs: Sequence[torch.Tensor], targets: Targets
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Sum of the head's losses, and what it gets right: presence, place, shape, material."""
-    present = targets.present_BMK
-    inside = present.bool()
+    """Sum of the head's losses, and what it gets right: colours, place, shape, material, time."""
+    colors, places, bins_x, bins_y, shapes, materials, pairs = outputs
+    own = targets.owned_BM
     presence = functional.binary_cross_entropy_with_logits(
-        outputs_BMKO[..., 0], present, pos_weight=torch.tensor(4.0)
+        colors, targets.present_BMK, pos_weight=torch.tensor(4.0)
     )
-    places = functional.smooth_l1_loss(
-        outputs_BMKO[..., 1:5][inside], targets.places_BMK4[inside], beta=0.1
+    place = functional.smooth_l1_loss(places[own], targets.places_BM4[own], beta=0.05)
+    cross_entropy = functional.cross_entropy
+    bins = cross_entropy(bins_x[own], targets.bins_BM2[own][:, 0]) + cross_entropy(
+        bins_y[own], targets.bins_BM2[own][:, 1]
     )
-    shape_logits = outputs_BMKO[..., 5 : 5 + len(SHAPES)][inside]
-    material_logits = outputs_BMKO[..., 5 + len(SHAPES) :][inside]
-    shapes = functional.cross_entropy(shape_logits, targets.shape_BMK[inside])
-    materials = functional.cross_entropy(material_logits, targets.material_BMK[inside])
-    loss = 4.0 * presence + 2.0 * places + 0.1 * shapes + 0.1 * materials
+    kinds = cross_entropy(shapes[own], targets.shape_BM[own]) + cross_entropy(
+        materials[own], targets.material_BM[own]
+    )
+    time = cross_entropy(pairs.flatten(0, 1), targets.pair_BM.flatten())
+    loss = 8.0 * presence + 4.0 * place + 0.3 * bins + 0.1 * kinds + 0.2 * time
     with torch.no_grad():
-        calls = (outputs_BMKO[..., 0] > 0) == inside
-        error = (outputs_BMKO[..., 1:5][inside] - targets.places_BMK4[inside]).abs().mean()
+        error = (places[own] - targets.places_BM4[own]).abs() / 2.0
+        sides = torch.tensor([TINY_FRAME_WIDTH_PX, TINY_FRAME_HEIGHT_PX] * 2)
+        is_right = ((colors > 0) == targets.present_BMK.bool()).all(dim=-1)
         report = {
-            "presence_accuracy": float(calls.float().mean()),
-            "place_error_px": float(error * CELL_PX / 2),
-            "shape_accuracy": _accuracy(shape_logits, targets.shape_BMK[inside]),
-            "material_accuracy": _accuracy(material_logits, targets.material_BMK[inside]),
+            "presence_accuracy": float(is_right.float().mean()),
+            "place_error_px": float((error * sides).mean()),
+            "shape_accuracy": _accuracy(shapes[own], targets.shape_BM[own]),
+            "material_accuracy": _accuracy(materials[own], targets.material_BM[own]),
+            "time_accuracy": _accuracy(pairs.flatten(0, 1), targets.pair_BM.flatten()),
         }
     return loss, report
 
@@ -159,7 +195,9 @@ def train_vision(
         on_step: Called after each step with its number, its loss and what the head gets right.
     """
     rng = np.random.default_rng([0x5EE, seed])
-    head = SceneHead(model.lm_head.in_features)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = SceneHead(model.lm_head.in_features)
     parameters = [*model.model.visual.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(
         parameters, lr=learning_rate, weight_decay=0.01, betas=(0.9, 0.98)
@@ -183,6 +221,7 @@ def train_vision(
         optimizer.step()
         schedule.step()
         on_step(step, loss.item(), report)
+    scale_features(model, scenes)
 
 
 def _accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
@@ -196,9 +235,17 @@ def _with_noise(frames: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def _stack(targets: Sequence[Targets]) -> Targets:
-    return Targets(
-        torch.cat([t.present_BMK for t in targets]),
-        torch.cat([t.places_BMK4 for t in targets]),
-        torch.cat([t.shape_BMK for t in targets]),
-        torch.cat([t.material_BMK for t in targets]),
-    )
+    names = [field.name for field in fields(Targets)]
+    return Targets(*(torch.cat([getattr(t, name) for t in targets]) for name in names))
+
+
+def scale_features(
+    model: "Qwen2_5_VLForConditionalGeneration", scenes: Sequence[PretrainScene]
+) -> None:
+    """Scale the tower's last layer so that its features have the size `FEATURE_RMS`."""
+    with torch.no_grad():
+        features = encode(model, torch.stack([scene.frames_FCHW for scene in scenes[:32]]))
+        last = model.model.visual.merger.mlp[-1]
+        factor = FEATURE_RMS / features.pow(2).mean().sqrt()
+        for parameter in last.parameters():
+            parameter.mul_(factor)
