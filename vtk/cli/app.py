@@ -5,17 +5,22 @@ command that needs it. `main` turns each failure into what happened, what mends 
 """
 
 import errno
-import importlib
-import importlib.util
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from vtk.cli.config import config_app
 from vtk.cli.console import Console
+from vtk.cli.data import download, split
+from vtk.cli.evaluate import compare, evaluate
+from vtk.cli.mini import mini_app
+from vtk.cli.runs import dashboard, runs_app
+from vtk.cli.setup import setup
+from vtk.cli.train import train_bias, train_cdpo, train_grpo
 from vtk.errors import MemoryExhausted, UserInterrupt, VtkError
 
 DEBUG_FLAG = "--debug"
@@ -169,34 +174,29 @@ def _root(
         raise typer.Exit
 
 
+def _add(command: Callable[..., None], name: str, panel: str, *examples: str) -> None:
+    """Offer a command in a panel of the help, with examples where its own text has none."""
+    epilog = "\n\n".join(["Examples:", *examples]) if examples else None
+    app.command(name, rich_help_panel=panel, epilog=epilog)(command)
+
+
 START, DATA, TRAIN, JUDGE, LOOK = "Start", "Data", "Train", "Judge", "Look"
 
-_COMMANDS = [
-    ("vtk.cli.demo", "demo", "demo", START),
-    ("vtk.cli.setup", "setup", "setup", START),
-    ("vtk.cli.data", "download", "download", DATA),
-    ("vtk.cli.data", "split", "split", DATA),
-    ("vtk.cli.train", "train_bias", "train-bias", TRAIN),
-    ("vtk.cli.train", "train_cdpo", "train-cdpo", TRAIN),
-    ("vtk.cli.train", "train_grpo", "train-grpo", TRAIN),
-    ("vtk.cli.evaluate", "evaluate", "eval", JUDGE),
-    ("vtk.cli.evaluate", "compare", "compare", JUDGE),
-    ("vtk.cli.runs", "dashboard", "dashboard", LOOK),
-    ("vtk.cli.runs", "runs_app", "runs", LOOK),
-    ("vtk.cli.config", "config_app", "config", LOOK),
-    ("vtk.cli.mini", "mini_app", "mini", DATA),
-]
-
-
-def _register() -> None:
-    for module, attribute, name, panel in _COMMANDS:
-        if importlib.util.find_spec(module) is None:
-            continue
-        command = getattr(importlib.import_module(module), attribute, None)
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name, rich_help_panel=panel, no_args_is_help=True)
-        elif command is not None:
-            app.command(name, rich_help_panel=panel)(command)
-
-
-_register()
+_add(setup, "setup", START, "vtk setup", "vtk setup --install", "vtk setup --model qwen2.5-vl-3b")
+_add(
+    download,
+    "download",
+    DATA,
+    "vtk download --list",
+    "vtk download clevrer-mini --scenes 500 --seed 0",
+)
+_add(split, "split", DATA, "vtk split clevrer-mini")
+_add(train_bias, "train-bias", TRAIN)
+_add(train_cdpo, "train-cdpo", TRAIN)
+_add(train_grpo, "train-grpo", TRAIN)
+_add(evaluate, "eval", JUDGE, "vtk eval clevrer-mini --model tiny --preset tiny")
+_add(compare, "compare", JUDGE, "vtk compare BASELINE_RUN OTHER_RUN")
+_add(dashboard, "dashboard", LOOK, "vtk dashboard", "vtk dashboard RUN --once --json")
+app.add_typer(runs_app, name="runs", rich_help_panel=LOOK, no_args_is_help=True)
+app.add_typer(config_app, name="config", rich_help_panel=LOOK, no_args_is_help=True)
+app.add_typer(mini_app, name="mini", rich_help_panel=DATA, no_args_is_help=True)
