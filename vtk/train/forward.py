@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
 
+from vtk.rollout.generate import base_model
 from vtk.rollout.prompts import PromptInputs
 
 MAX_LOGITS_ELEMENTS = 1 << 27
@@ -75,24 +76,28 @@ def pad_completions(
     return torch.tensor(ids, dtype=torch.long), torch.tensor(mask, dtype=torch.long)
 
 
-def score_completions(model: Any, batch: ScoringBatch, temperature: float = 1.0) -> TokenScores:
-    """Score a batch in the cheapest way that the model's state allows.
+def score_completions(
+    model: Any, batch: ScoringBatch, temperature: float = 1.0, engine: str = "shared"
+) -> TokenScores:
+    """Score a batch; gradients flow where grad is enabled.
 
     Args:
         model: A Qwen2.5-VL model, bare or with PEFT adapters; one wrapped by DDP or FSDP is called
             as `model(scoring=batch)` after `install_scoring`.
         batch: What to score.
         temperature: Logits are divided by it, as they were when sampling.
+        engine: "shared" or "reference".
     """
-    base = _base_model(model)
-    first_layer = base.model.language_model.layers[0]
-    keeps_no_cache = first_layer.gradient_checkpointing and base.training
-    return (score_repeated if keeps_no_cache else score_shared)(model, batch, temperature)
+    first_layer = base_model(model).model.language_model.layers[0]
+    keeps_no_cache = first_layer.gradient_checkpointing and first_layer.training
+    if engine == "reference" or keeps_no_cache:
+        return score_repeated(model, batch, temperature)
+    return score_shared(model, batch, temperature)
 
 
 def score_shared(model: Any, batch: ScoringBatch, temperature: float = 1.0) -> TokenScores:
     """Score with vision tower and prompt computed once per prompt."""
-    base = _base_model(model)
+    base = base_model(model)
     language, group = base.model.language_model, batch.num_generations
     positions_3BP, next_B = prompt_positions(base, batch.prompts)
     prompt = language(
@@ -117,7 +122,7 @@ def score_shared(model: Any, batch: ScoringBatch, temperature: float = 1.0) -> T
 
 def score_repeated(model: Any, batch: ScoringBatch, temperature: float = 1.0) -> TokenScores:
     """Score N whole sequences, each with its own copy of the prompt and its video features."""
-    base = _base_model(model)
+    base = base_model(model)
     group, last = batch.num_generations, batch.prompts.input_ids_1P.shape[1] - 1
     positions_3BP, next_B = prompt_positions(base, batch.prompts)
     positions_3NP = positions_3BP.repeat_interleave(group, dim=1)
@@ -167,7 +172,7 @@ def prompt_positions(base: Any, prompts: PromptInputs) -> tuple[Tensor, Tensor]:
     return positions_3BP, positions_3BP.masked_fill(is_padding_1BP, -1).amax(dim=(0, 2)) + 1
 
 
-def install_scoring(model: Any, temperature: float) -> None:
+def install_scoring(model: Any, temperature: float, engine: str = "shared") -> None:
     """Let `model(scoring=batch)` return `TokenScores`; every other call does what it did.
 
     A wrapper such as DDP sets up the gradients' reduction in its own forward, so a policy that is
@@ -179,14 +184,9 @@ def install_scoring(model: Any, temperature: float) -> None:
     def forward(*args: Any, scoring: ScoringBatch | None = None, **kwargs: Any) -> Any:
         if scoring is None:
             return original(*args, **kwargs)
-        return score_completions(model, scoring, temperature)
+        return score_completions(model, scoring, temperature, engine)
 
     model.forward = forward
-
-
-def _base_model(model: Any) -> Any:
-    """The transformers model below PEFT's wrapper; its layers hold the adapters."""
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def _length_to_first(ids: Sequence[int], ends: set[int]) -> int:

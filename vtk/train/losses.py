@@ -55,6 +55,7 @@ class SequenceLosses:
         k3_N: Published KL estimate of the clamped d, in nats; NaN without a reference.
         signed_kl_N: log π_θ − log π_bias, not clamped, in nats; NaN without a reference.
         clamped_frac_N: Share of tokens whose |d| exceeds the clamp; NaN without a reference.
+        has_reference: Whether there was one.
     """
 
     policy_N: Tensor
@@ -62,6 +63,7 @@ class SequenceLosses:
     k3_N: Tensor
     signed_kl_N: Tensor
     clamped_frac_N: Tensor
+    has_reference: bool = True
 
     def total(self, beta: float) -> Tensor:
         """The batch's loss, a scalar with gradient.
@@ -174,7 +176,7 @@ def sequence_losses(
     policy_N = masked_token_mean(surrogate_NL, mask_NL)
     if ref_logps_NL is None:
         zero_N, none_N = torch.zeros_like(policy_N), torch.full_like(policy_N, math.nan)
-        return SequenceLosses(policy_N, zero_N, none_N, none_N, none_N)
+        return SequenceLosses(policy_N, zero_N, none_N, none_N, none_N, has_reference=False)
     # Padding holds no probability; 0 keeps exp() finite there, and the mask removes it.
     d_NL = torch.where(mask_NL.bool(), ref_logps_NL.float() - logps_NL, torch.zeros_like(logps_NL))
     clamp, fixed_d_NL = objective.log_ratio_clamp, d_NL.detach()

@@ -1,0 +1,168 @@
+"""Checkpoints are whole or absent, damage is noticed, and state comes back bit for bit."""
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vtk.errors import DataError, VtkError
+from vtk.models.sources import MANIFEST_NAME, newest_checkpoint
+from vtk.runs.store import RunPaths
+from vtk.train import saved_state
+from vtk.train.checkpoint import CheckpointStore, damage_of
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CheckpointStore:
+    return CheckpointStore(RunPaths(tmp_path / "run"), num_kept=2)
+
+
+def _save(store: CheckpointStore, step: int) -> Path:
+    folder = store.begin(step)
+    (folder / "model.safetensors").write_bytes(b"weights of step %d" % step)
+    (folder / "config.json").write_text("{}")
+    return store.commit(folder, step, {"stage": "bias"})
+
+
+def test_a_saved_checkpoint_is_complete_and_found(store: CheckpointStore) -> None:
+    folder = _save(store, 5)
+    manifest = json.loads((folder / MANIFEST_NAME).read_text())
+    assert damage_of(folder) is None
+    assert manifest["step"] == 5
+    assert manifest["stage"] == "bias"
+    assert set(manifest["files"]) == {"model.safetensors", "config.json"}
+    assert newest_checkpoint(store.paths) == folder
+
+
+def test_the_newest_are_kept(store: CheckpointStore) -> None:
+    for step in (1, 2, 3):
+        _save(store, step)
+    assert store.steps() == [2, 3]
+
+
+def test_an_interrupted_save_is_no_checkpoint(store: CheckpointStore) -> None:
+    _save(store, 1)
+    (store.begin(2) / "model.safetensors").write_bytes(b"half")
+    assert store.steps() == [1]
+    assert store.newest_good() == (1, [])
+    assert [path.name for path in store.paths.checkpoints_dir.iterdir()] == ["step_000001"]
+
+
+@pytest.mark.parametrize("cut", [0, 5, 16])
+@pytest.mark.parametrize("how", ["truncate", "flip", "delete", "manifest"])
+def test_damage_is_noticed_and_the_previous_one_used(
+    store: CheckpointStore, how: str, cut: int
+) -> None:
+    _save(store, 1)
+    folder = _save(store, 2)
+    victim = folder / "model.safetensors"
+    content = bytearray(victim.read_bytes())
+    if how == "truncate":
+        victim.write_bytes(content[:cut])
+    elif how == "flip":
+        content[cut] ^= 1
+        victim.write_bytes(content)
+    elif how == "delete":
+        victim.unlink()
+    else:
+        manifest = (folder / MANIFEST_NAME).read_bytes()
+        (folder / MANIFEST_NAME).write_bytes(manifest[: cut + 1])
+    step, damaged = store.newest_good()
+    assert step == 1
+    assert len(damaged) == 1
+    assert damaged[0].path.is_dir()
+    assert store.steps() == [1]
+
+
+def test_a_run_without_checkpoints_has_no_newest(store: CheckpointStore) -> None:
+    assert store.newest_good() == (None, [])
+
+
+def test_a_save_that_fails_leaves_the_old_one(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _save(store, 1)
+
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vtk.train.checkpoint.os.fsync", no_space)
+    folder = store.begin(2)
+    (folder / "model.safetensors").write_bytes(b"x")
+    with pytest.raises(VtkError, match="No space left"):
+        store.commit(folder, 2, {})
+    monkeypatch.undo()
+    store.discard(folder)
+    assert store.newest_good() == (1, [])
+
+
+def _trained(
+    num_steps: int,
+) -> tuple[torch.nn.Linear, torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
+    torch.manual_seed(0)
+    model = torch.nn.Linear(4, 3)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
+    for step in range(num_steps):
+        _step(model, optimizer, schedule, step)
+    return model, optimizer, schedule
+
+
+def _step(
+    model: torch.nn.Linear, optimizer: torch.optim.AdamW, schedule: object, step: int
+) -> None:
+    torch.manual_seed(step)
+    optimizer.zero_grad()
+    model(torch.randn(2, 4)).square().sum().backward()
+    optimizer.step()
+    schedule.step()  # type: ignore[attr-defined]
+
+
+def test_optimizer_and_schedule_go_on_as_if_never_stopped(tmp_path: Path) -> None:
+    straight, *_ = _trained(5)
+    stopped, optimizer, schedule = _trained(3)
+    saved_state.save_optimizer(tmp_path, optimizer)
+    saved_state.save_schedule(tmp_path, schedule)
+    resumed, optimizer, schedule = _trained(0)
+    resumed.load_state_dict(stopped.state_dict())
+    saved_state.load_optimizer(tmp_path, optimizer)
+    saved_state.load_schedule(tmp_path, schedule)
+    for step in (3, 4):
+        _step(resumed, optimizer, schedule, step)
+    assert all(
+        torch.equal(a, b) for a, b in zip(straight.parameters(), resumed.parameters(), strict=True)
+    )
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.1 / 6)
+
+
+def test_state_of_another_model_is_refused(tmp_path: Path) -> None:
+    _, optimizer, _ = _trained(1)
+    saved_state.save_optimizer(tmp_path, optimizer)
+    lone = torch.nn.Parameter(torch.zeros(1))
+    with pytest.raises(DataError, match="the model trains 1"):
+        saved_state.load_optimizer(tmp_path, torch.optim.AdamW([lone]))
+
+
+def test_random_state_comes_back(tmp_path: Path) -> None:
+    def draws() -> list[float]:
+        return [random.random(), random.gauss(0, 1), float(np.random.rand()), torch.rand(1).item()]
+
+    draws()
+    saved_state.save_random_state(tmp_path, rank=0)
+    expected = draws()
+    draws()
+    saved_state.load_random_state(tmp_path, rank=0)
+    assert draws() == expected
+
+
+def test_nothing_saved_is_a_pickle(tmp_path: Path) -> None:
+    _, optimizer, schedule = _trained(1)
+    saved_state.save_optimizer(tmp_path, optimizer)
+    saved_state.save_schedule(tmp_path, schedule)
+    saved_state.save_random_state(tmp_path, rank=0)
+    saved_state.save_progress(tmp_path, {"step": 1})
+    suffixes = {path.suffix for path in tmp_path.iterdir()}
+    assert suffixes == {".safetensors", ".json"}

@@ -1,0 +1,107 @@
+"""Guards fire when a limit is crossed, once, with the evidence, and not otherwise."""
+
+import math
+
+import pytest
+
+from vtk.config.sections import GuardSettings
+from vtk.errors import GuardStop
+from vtk.train.guards import Alert, Guards
+
+HEALTHY = {
+    "kl/signed": 0.1,
+    "entropy/mean": 1.0,
+    "reward/mean": 1.0,
+    "reward/format": 0.9,
+    "completion/truncated_frac": 0.05,
+    "optim/grad_norm": 2.0,
+    "loss/total": 0.01,
+}
+ALL_ON = GuardSettings(
+    kl_budget_step=1.0,
+    entropy_floor=0.2,
+    reward_floor=0.5,
+    format_floor=0.5,
+    truncated_frac_max=0.5,
+    grad_norm_max=10.0,
+    window_steps=3,
+)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "rule", "delay_steps"),
+    [
+        ("kl/signed", 1.5, "kl_budget_step", 1),
+        ("kl/signed", -1.5, "kl_budget_step", 1),
+        ("entropy/mean", 0.1, "entropy_floor", 1),
+        ("optim/grad_norm", 11.0, "grad_norm_max", 1),
+        ("reward/mean", 0.1, "reward_floor", 2),
+        ("reward/format", 0.0, "format_floor", 2),
+        ("completion/truncated_frac", 1.0, "truncated_frac_max", 2),
+    ],
+)
+def test_each_limit(metric: str, value: float, rule: str, delay_steps: int) -> None:
+    guards = Guards(ALL_ON)
+    for _ in range(5):
+        assert guards.observe(HEALTHY, False) == []
+    alerts: list[Alert] = []
+    for step in range(1, 4):
+        alerts += guards.observe(HEALTHY | {metric: value}, False)
+        assert bool(alerts) == (step >= delay_steps)
+    assert [alert.rule for alert in alerts] == [rule]
+    assert alerts[0].threshold == getattr(ALL_ON, rule)
+    assert metric in alerts[0].message
+
+
+def test_a_healthy_run_alerts_nothing() -> None:
+    guards = Guards(ALL_ON)
+    for step in range(300):
+        wobble = 0.3 * math.sin(step)
+        metrics = {name: value * (1 + wobble) for name, value in HEALTHY.items()}
+        assert guards.observe(metrics, False) == []
+
+
+def test_limits_that_are_off_never_fire() -> None:
+    guards = Guards(GuardSettings())
+    assert guards.observe(dict.fromkeys(HEALTHY, 1e9), False) == []
+
+
+def test_a_limit_alerts_again_only_after_it_was_kept() -> None:
+    guards = Guards(ALL_ON)
+    seen = [
+        len(guards.observe(HEALTHY | {"entropy/mean": value}, False))
+        for value in (0.1, 0.1, 1.0, 0.1)
+    ]
+    assert seen == [1, 0, 0, 1]
+
+
+def test_a_breach_stops_unless_only_alerts_are_wanted() -> None:
+    crossed = HEALTHY | {"entropy/mean": 0.0}
+    guards = Guards(ALL_ON)
+    stop = guards.stop_reason(guards.observe(crossed, False))
+    assert isinstance(stop, GuardStop)
+    assert "guards.entropy_floor" in str(stop.hint)
+    lenient = Guards(ALL_ON.model_copy(update={"on_breach": "alert"}))
+    assert lenient.stop_reason(lenient.observe(crossed, False)) is None
+
+
+def test_nonfinite_steps_stop_only_in_a_row() -> None:
+    guards = Guards(GuardSettings(max_nonfinite_steps=3, on_breach="alert"))
+    bad = HEALTHY | {"optim/grad_norm": math.nan}
+    stops = []
+    for is_skipped in (True, True, False, True, True, True):
+        alerts = guards.observe(bad if is_skipped else HEALTHY, is_skipped)
+        assert [alert.rule for alert in alerts] == ["nonfinite"] * is_skipped
+        stops.append(guards.stop_reason(alerts) is not None)
+    assert stops == [False] * 5 + [True]
+
+
+def test_state_comes_back() -> None:
+    guards, resumed = Guards(ALL_ON), Guards(ALL_ON)
+    for _ in range(2):
+        guards.observe(HEALTHY | {"reward/mean": 0.0, "entropy/mean": 0.0}, True)
+    resumed.restore(guards.state())
+    after = [each.observe(HEALTHY | {"reward/mean": 0.0}, True) for each in (guards, resumed)]
+    assert after[0] == after[1]
+    assert [alert.rule for alert in after[0]] == ["nonfinite", "reward_floor"]
+    assert resumed.stop_reason([]) is not None

@@ -1,0 +1,184 @@
+"""Checkpoint folders: whole or absent, verified before use, the last good one never lost.
+
+A checkpoint is filled in a folder with another name. When all of it is on the disk, manifest.json
+(sizes and sha256 of every file) is written into it last, and the folder is renamed to
+`step_000500`. So a folder of that name with a manifest is complete, whatever killed the process,
+and older ones are deleted only when the new one is on the disk. Reading one checks every byte.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vtk.errors import DataError
+from vtk.models.sources import MANIFEST_NAME
+from vtk.runs.files import read_json, storage_error, sync_folder, write_json_atomic
+from vtk.runs.store import RunPaths
+
+MANIFEST_VERSION = 1
+_TEMPORARY_PREFIX = ".tmp-"
+_SET_ASIDE_PREFIX = "set-aside-"
+_STEP_PREFIX = "step_"
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A checkpoint that cannot be used, and why."""
+
+    path: Path
+    reason: str
+
+
+class CheckpointStore:
+    """The checkpoints of one run.
+
+    Args:
+        paths: The run.
+        num_kept: Newest checkpoints that stay on the disk.
+    """
+
+    def __init__(self, paths: RunPaths, num_kept: int) -> None:
+        self.paths, self.num_kept = paths, num_kept
+
+    def temporary_dir(self, step: int) -> Path:
+        """Where the checkpoint of a step is filled."""
+        return self.paths.checkpoints_dir / f"{_TEMPORARY_PREFIX}{step:06d}"
+
+    def begin(self, step: int) -> Path:
+        """An empty folder to fill; give it to `commit`. The name follows from the step alone.
+
+        Raises:
+            VtkError: It cannot be made.
+        """
+        folder = self.temporary_dir(step)
+        try:
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise storage_error(folder, error) from error
+        return folder
+
+    def commit(self, folder: Path, step: int, facts: Mapping[str, Any]) -> Path:
+        """Make a filled folder the checkpoint of a step, and delete those that are too old.
+
+        Args:
+            folder: From `begin`.
+            step: Optimizer steps done.
+            facts: More for the manifest, as JSON data.
+
+        Returns:
+            Where the checkpoint is now.
+
+        Raises:
+            VtkError: It cannot be written, for instance because the disk is full.
+        """
+        final = self.paths.checkpoint_dir(step)
+        try:
+            files = {name: _measure(folder / name) for name in _file_names(folder)}
+            manifest = {"version": MANIFEST_VERSION, "step": step, "files": files, **facts}
+            write_json_atomic(folder / MANIFEST_NAME, manifest)
+            if final.exists():
+                _set_aside(final)
+            folder.rename(final)
+            sync_folder(final.parent)
+        except OSError as error:
+            raise storage_error(folder, error) from error
+        self._delete_old()
+        return final
+
+    def discard(self, folder: Path) -> None:
+        """Delete a folder of `begin` that will not be committed."""
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def steps(self) -> list[int]:
+        """Steps that have a complete checkpoint, oldest first; their files are not read."""
+        manifests = self.paths.checkpoints_dir.glob(f"{_STEP_PREFIX}*/{MANIFEST_NAME}")
+        numbers = (path.parent.name.removeprefix(_STEP_PREFIX) for path in manifests)
+        return sorted(int(number) for number in numbers if number.isdecimal())
+
+    def newest_good(self) -> tuple[int | None, list[Damage]]:
+        """The newest step whose checkpoint is intact, and the damaged ones met on the way.
+
+        Damaged folders are renamed, so that nobody takes them for the newest; what an interrupted
+        save left behind is deleted.
+        """
+        damaged: list[Damage] = []
+        for leftover in self.paths.checkpoints_dir.glob(f"{_TEMPORARY_PREFIX}*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        for step in reversed(self.steps()):
+            folder = self.paths.checkpoint_dir(step)
+            problem = damage_of(folder)
+            if problem is None:
+                return step, damaged
+            damaged.append(Damage(_set_aside(folder), problem))
+        return None, damaged
+
+    def _delete_old(self) -> None:
+        for step in self.steps()[: -self.num_kept]:
+            folder = self.paths.checkpoint_dir(step)
+            # The manifest goes first, so that a deletion cut short leaves nothing that looks whole.
+            (folder / MANIFEST_NAME).unlink()
+            shutil.rmtree(folder)
+
+
+def damage_of(folder: Path) -> str | None:
+    """What is wrong with a checkpoint: the first file that is not as its manifest says, or None."""
+    try:
+        manifest = read_json(folder / MANIFEST_NAME)
+    except DataError as error:
+        return error.message
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not files:
+        return f"{MANIFEST_NAME} lists no files"
+    for name, expected in files.items():
+        path = folder / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != expected["bytes"]:
+            return f"{name} has {path.stat().st_size} bytes instead of {expected['bytes']}"
+        if _sha256(path) != expected["sha256"]:
+            return f"{name} has other content than when it was written"
+    return None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON into a folder that `commit` will sync; numbers come back exactly.
+
+    Raises:
+        ValueError: A number is not finite.
+    """
+    path.write_text(json.dumps(value, allow_nan=False), encoding="utf-8")
+
+
+def _file_names(folder: Path) -> list[str]:
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(names)
+
+
+def _measure(path: Path) -> dict[str, Any]:
+    """Sync one file to the disk and return its size and hash."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _set_aside(folder: Path) -> Path:
+    """Rename a folder that must not be used, keeping it for whoever wants to look."""
+    target = folder.with_name(f"{_SET_ASIDE_PREFIX}{folder.name}-{uuid.uuid4().hex[:8]}")
+    folder.rename(target)
+    return target

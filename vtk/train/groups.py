@@ -1,0 +1,217 @@
+"""From questions to scored groups: decode, prompt, sample, grade, advantages. No gradients here.
+
+Shape letters: B prompts, G completions per prompt, N = B·G rows in prompt-major order.
+
+A question whose clip or prompt cannot be used is skipped: reported, and replaced by nothing, so the
+others are the same as they would have been.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from vtk.config.schema import VtkConfig
+from vtk.data.sample import VideoSample
+from vtk.errors import DataError
+from vtk.mini.language import classify_strategy
+from vtk.rollout.generate import Rollout, SamplingSettings, base_model, end_token_ids, generate
+from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
+from vtk.rollout.shared import generate_shared
+from vtk.scoring.answers import join_letters
+from vtk.scoring.rewards import Grade, grade
+from vtk.train.forward import ScoringBatch, pad_completions
+from vtk.train.losses import group_advantages
+from vtk.train.reporting import Reporter
+from vtk.video.cache import ClipCache
+from vtk.video.frames import FrameSettings
+
+if TYPE_CHECKING:
+    from transformers import Qwen2_5_VLProcessor
+
+MAX_CLIP_CACHE_BYTES = 512 * 2**20
+ENGINES = {"reference": generate, "shared": generate_shared}
+"""`rollout.engine`: every prompt G times over, or once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A question that could not be asked, and why."""
+
+    sample_id: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Completions of B prompts, graded.
+
+    Attributes:
+        batch: What the policy and its reference score.
+        advantages_N: Each completion's reward relative to its group.
+        rows: What is recorded of each completion; the trainer adds losses and KL.
+    """
+
+    batch: ScoringBatch
+    advantages_N: Tensor
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One question ready to be put to the policy."""
+
+    sample: VideoSample
+    prompt: PromptInputs
+    timestamps_s: tuple[float, ...]
+
+
+class GroupCollector:
+    """Makes scored groups with a policy.
+
+    Args:
+        processor: The policy's own.
+        config: The run's settings.
+        reporter: Told of the phases.
+        should_stop: Asked after every token; a yes abandons the groups.
+    """
+
+    def __init__(
+        self,
+        processor: "Qwen2_5_VLProcessor",
+        config: VtkConfig,
+        reporter: Reporter,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self.processor, self.config = processor, config
+        self.reporter, self.should_stop = reporter, should_stop
+        self.frames = frame_settings(config)
+        self.sampling = sampling_settings(config)
+        self.clips = ClipCache(MAX_CLIP_CACHE_BYTES)
+
+    def collect(
+        self, policy: Any, samples: Sequence[VideoSample], seed: int
+    ) -> tuple[Groups | None, list[Skipped]]:
+        """Ask each question G times and grade the answers.
+
+        Args:
+            policy: The model to sample from, on its device.
+            samples: The questions.
+            seed: Decides every draw.
+
+        Returns:
+            The groups (None if every question was skipped), and the questions skipped.
+
+        Raises:
+            Interrupted: A stop was asked for; nothing of the groups is kept.
+        """
+        with self.reporter.phase("decode"):
+            asked, skipped = self._prepare(samples)
+        if not asked:
+            return None, skipped
+        pad_id = self.processor.tokenizer.pad_token_id
+        prompts = collate_prompts([one.prompt for one in asked], pad_id).to(policy.device)
+        num_generations = self.config.rollout.num_generations
+        with self.reporter.phase("generate"):
+            rollout = ENGINES[self.config.rollout.engine](
+                policy,
+                self.processor,
+                prompts,
+                self.sampling,
+                num_generations,
+                generator_seed=seed,
+                should_stop=self.should_stop,
+            )
+        rows = [
+            self._row(asked[place // num_generations], rollout, place)
+            for place in range(len(rollout.texts))
+        ]
+        rewards_BG = torch.tensor([row["reward"] for row in rows]).view(-1, num_generations)
+        advantages_N = group_advantages(rewards_BG).flatten()
+        for row, advantage in zip(rows, advantages_N.tolist(), strict=True):
+            row["advantage"] = advantage
+        end_ids = end_token_ids(base_model(policy), self.processor)
+        ids_NL, mask_NL = pad_completions(rollout.completion_ids, sorted(end_ids), pad_id)
+        batch = ScoringBatch(prompts, ids_NL.to(policy.device), mask_NL.to(policy.device))
+        return Groups(batch, advantages_N.to(policy.device), rows), skipped
+
+    def _prepare(self, samples: Sequence[VideoSample]) -> tuple[list[_Asked], list[Skipped]]:
+        asked: list[_Asked] = []
+        skipped: list[Skipped] = []
+        for sample in samples:
+            try:
+                clip = self.clips.read(sample.video, self.frames)
+                prompt = prepare_prompt(
+                    self.processor,
+                    sample.problem,
+                    clip,
+                    self.config.prompt.template,
+                    self.config.prompt.max_prompt_tokens,
+                )
+            except DataError as fault:
+                skipped.append(Skipped(sample.sample_id, str(sample.video), fault.message))
+            else:
+                asked.append(_Asked(sample, prompt, clip.timestamps_s))
+        return asked, skipped
+
+    def _row(self, one: _Asked, rollout: Rollout, place: int) -> dict[str, Any]:
+        sample, completion = one.sample, rollout.texts[place]
+        graded = grade(completion, sample.solution, len(sample.options))
+        accuracy = graded.partial if self.config.reward.accuracy == "soft" else graded.strict
+        row = {
+            "sample_id": sample.sample_id,
+            "clip_id": sample.clip_id,
+            "video": str(sample.video),
+            "timestamps_s": [round(time_s, 6) for time_s in one.timestamps_s],
+            "label": sample.label,
+            "polarity": sample.polarity,
+            "num_correct": len(sample.solution.split(",")),
+            "num_options": len(sample.options),
+            "problem": sample.problem,
+            "solution": sample.solution,
+            "generation": place % self.config.rollout.num_generations,
+            "completion": completion,
+            "num_tokens": len(rollout.completion_ids[place]),
+            "is_truncated": rollout.truncated[place],
+            "reward": self._reward(accuracy, graded),
+            "reward_accuracy": accuracy,
+            "reward_format": graded.format,
+            "parsed": join_letters(graded.extraction.letters),
+            "status": graded.extraction.status,
+            "strict": graded.strict,
+        }
+        if self.config.prompt.template == "mini":
+            row["strategy"] = classify_strategy(completion)
+        return row
+
+    def _reward(self, accuracy: float, graded: Grade) -> float:
+        weights = self.config.reward
+        return weights.accuracy_weight * accuracy + weights.format_weight * graded.format
+
+
+def frame_settings(config: VtkConfig) -> FrameSettings:
+    """How a run's clips become frames."""
+    video = config.video
+    return FrameSettings(
+        num_frames=video.num_frames,
+        fps=video.fps,
+        min_pixels_px=video.min_pixels_px,
+        max_pixels_px=video.max_pixels_px,
+        decoder=video.decoder,
+    )
+
+
+def sampling_settings(config: VtkConfig) -> SamplingSettings:
+    """How a run's completions are drawn: every parameter, none left to the checkpoint."""
+    rollout = config.rollout
+    return SamplingSettings(
+        max_completion_tokens=rollout.max_completion_tokens,
+        temperature=rollout.temperature,
+        top_p=rollout.top_p,
+        top_k=rollout.top_k,
+        min_p=rollout.min_p,
+        repetition_penalty=rollout.repetition_penalty,
+    )

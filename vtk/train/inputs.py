@@ -1,0 +1,136 @@
+"""What a run is made from, pinned when it is created: models, question files, their hashes.
+
+A name such as a run's id means its newest checkpoint *now*; pinning keeps every attempt of a run on
+the same one. Nothing heavy is imported, so that a wrong name is an error before any process starts.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from vtk.config.schema import Stage, VtkConfig
+from vtk.data.registry import split_file
+from vtk.errors import ConfigError, DataError
+from vtk.models.sources import resolve_model_path
+
+SELF_REFERENCE = "self"
+INPUTS_KEY = "inputs"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingInputs:
+    """Where everything that a run reads is; paths are absolute, hub ids are as given.
+
+    Attributes:
+        model: What the policy starts from.
+        reference: What the KL term is measured against; "self" for the policy's start, or None.
+        train: The training questions.
+        train_sha256: Hash of that file.
+        validation: The held-out questions, or None.
+        suite: What held-out results are called.
+    """
+
+    model: str
+    reference: str | None
+    train: str
+    train_sha256: str
+    validation: str | None
+    suite: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The inputs as plain data, for run.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_run(cls, run_json: Mapping[str, Any]) -> Self:
+        """The inputs that a run was created with.
+
+        Raises:
+            DataError: It was not created by a training command.
+        """
+        found = run_json.get(INPUTS_KEY)
+        if not isinstance(found, Mapping):
+            raise DataError("run.json names no training inputs", "Start a new run.")
+        return cls(**found)
+
+
+def pin_inputs(config: VtkConfig, data_dir: Path, runs_dir: Path) -> TrainingInputs:
+    """Find everything that a run needs.
+
+    Raises:
+        ConfigError: No training questions are named, or the reference is the policy.
+        DataError: A file, run or model is not there.
+    """
+    train = question_file(config, data_dir, "train")
+    if train is None:
+        raise ConfigError(
+            "no training questions are named",
+            "Give --data clevrer-mini (after `vtk download clevrer-mini` and `vtk split "
+            "clevrer-mini`), or --data with a .jsonl or .json file.",
+        )
+    validation = question_file(config, data_dir, "validation")
+    needs_validation = config.eval.every_steps > 0
+    if validation is None and needs_validation:
+        raise ConfigError(
+            f"eval.every_steps is {config.eval.every_steps}, but no held-out questions are named",
+            "Set data.validation, or eval.every_steps=0.",
+        )
+    if validation is not None and not validation.is_file() and not needs_validation:
+        validation = None
+    return TrainingInputs(
+        model=_pinned(config.model.path, runs_dir),
+        reference=_pinned_reference(config, runs_dir),
+        train=str(_existing(train, config.data.dataset)),
+        train_sha256=_sha256(train),
+        validation=None if validation is None else str(_existing(validation, config.data.dataset)),
+        suite=config.data.dataset or (validation.stem if validation else "none"),
+    )
+
+
+def question_file(config: VtkConfig, data_dir: Path, part: str) -> Path | None:
+    """The file of one part ("train" or "validation"): named itself, or the data set's.
+
+    The bias stage trains on the data set's observational questions.
+    """
+    named = config.data.train if part == "train" else config.data.validation
+    if named is not None:
+        return Path(named).absolute()
+    if config.data.dataset is None:
+        return None
+    return split_file(data_dir, config.data.dataset, _split_part(config.stage, part)).absolute()
+
+
+def _split_part(stage: Stage, part: str) -> str:
+    return "bias" if stage == "bias" and part == "train" else part
+
+
+def _existing(path: Path, dataset: str | None) -> Path:
+    if not path.is_file():
+        hint = f"Make it with: vtk download {dataset} && vtk split {dataset}" if dataset else None
+        raise DataError(f"there is no data file {path}", hint)
+    return path
+
+
+def _pinned(ref: str, runs_dir: Path) -> str:
+    found = resolve_model_path(ref, runs_dir)
+    return str(found.resolve()) if isinstance(found, Path) else found
+
+
+def _pinned_reference(config: VtkConfig, runs_dir: Path) -> str | None:
+    path = config.reference.path
+    if path is None or path == SELF_REFERENCE:
+        return path
+    pinned = _pinned(path, runs_dir)
+    if pinned == _pinned(config.model.path, runs_dir):
+        raise ConfigError(
+            f"the reference {path} and the policy {config.model.path} are the same model: {pinned}",
+            "Name the bias model; if the ablation is meant, ask for it with --reference self.",
+        )
+    return pinned
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,130 @@
+"""The frozen model that the KL term is measured against: the one the user named, always.
+
+It is a model of its own, the adapter "ref" beside the policy's, or, for the ablation
+`--reference self`, the policy's own start. Its weights' hash is recorded, and checked again when a
+run is resumed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers.utils.peft_utils import find_adapter_config_file
+
+from vtk.config.schema import VtkConfig
+from vtk.errors import ConfigError
+from vtk.models.adapters import (
+    REFERENCE_ADAPTER,
+    adapter_base,
+    attach_reference_adapter,
+    use_reference,
+)
+from vtk.models.loader import load_policy, weights_hash
+from vtk.rollout.generate import sampling_mode
+from vtk.train.forward import ScoringBatch, TokenScores, score_completions
+
+SELF = "self"
+
+Kind = Literal["model", "adapter", "start"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The reference of one run.
+
+    Attributes:
+        path: What was named, resolved; "self" for the policy's own start.
+        kind: "model" is a second model, "adapter" the adapter "ref" on the policy's base, "start"
+            that base without any adapter.
+        sha256: Hash of its weights; the policy's adapter is never part of it.
+        model: The second model, or None.
+    """
+
+    path: str
+    kind: Kind
+    sha256: str
+    model: Any | None = None
+
+    def score(
+        self, policy: Any, batch: ScoringBatch, temperature: float, engine: str = "shared"
+    ) -> TokenScores:
+        """Score completions with the reference, without gradient and without dropout.
+
+        Args:
+            policy: The model that holds the adapters; not used when the reference is a model.
+            batch: What to score.
+            temperature: As for the policy.
+            engine: As for the policy.
+        """
+        scored_by = policy if self.model is None else self.model
+        with torch.no_grad(), sampling_mode(scored_by), self._as_reference(policy):
+            return score_completions(scored_by, batch, temperature, engine)
+
+    @contextmanager
+    def _as_reference(self, policy: Any) -> Iterator[None]:
+        contexts: dict[Kind, Any] = {"model": nullcontext}
+        if self.model is None:
+            contexts |= {"adapter": lambda: use_reference(policy), "start": policy.disable_adapter}
+        with contexts[self.kind]():
+            yield
+
+
+def load_reference(
+    policy: Any, path: Path | str, start: Path | str, config: VtkConfig
+) -> Reference:
+    """Load the model that a run names as its reference.
+
+    Args:
+        policy: With LoRA it gets the adapter "ref" where the reference is an adapter of its base.
+        path: A model or adapter folder, a hub id, or "self".
+        start: The model folder or hub id that the policy started from.
+        config: The run's settings.
+
+    Raises:
+        DataError: There is no such model, or its adapter does not fit.
+    """
+    has_adapter = hasattr(policy, "peft_config")
+    if path == SELF and has_adapter:
+        return Reference(SELF, "start", weights_hash(policy, adapter=REFERENCE_ADAPTER))
+    if path != SELF and has_adapter and _shares_base(path, start):
+        attach_reference_adapter(policy, path)
+        sha256 = weights_hash(policy, adapter=REFERENCE_ADAPTER)
+        return Reference(str(path), "adapter", sha256)
+    model, _ = load_policy(start if path == SELF else path, config.model)
+    model.requires_grad_(False)
+    return Reference(str(path), "model", weights_hash(model), model)
+
+
+def refuse_equal(policy_sha256: str, policy_path: Path | str, reference: Reference) -> None:
+    """Refuse a reference that is the policy itself, unless that was asked for.
+
+    Args:
+        policy_sha256: Hash of the weights that the policy starts from.
+        policy_path: Where they are.
+        reference: What was loaded.
+
+    Raises:
+        ConfigError: They are the same model.
+    """
+    if reference.path == SELF:
+        return
+    if reference.sha256 == policy_sha256 or str(policy_path) == reference.path:
+        raise ConfigError(
+            f"the reference {reference.path} has the same weights as the policy {policy_path}: "
+            "the run would push the policy away from itself",
+            "Name the bias model (train one with `vtk train-bias`); "
+            "if the ablation is meant, ask for it with --reference self.",
+        )
+
+
+def _shares_base(path: Path | str, start: Path | str) -> bool:
+    """Whether a reference is an adapter whose base is what the policy's adapter lies on."""
+    if find_adapter_config_file(str(path)) is None:
+        return False
+    base = adapter_base(path)
+    if isinstance(base, Path) and Path(start).is_dir():
+        return base.resolve() == Path(start).resolve()
+    return str(base) == str(start)

@@ -1,0 +1,140 @@
+"""What a training checkpoint holds, and how a trainer is put back to where it was.
+
+The folder is a model folder: `from_pretrained` reads weights, config and processor from it (with
+LoRA: the adapter and the name of its base). Beside these lie optimizer, schedule, random state and
+progress, none of them a pickle.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelerate.utils import gather_object
+from safetensors import SafetensorError
+from transformers.trainer import TRAINER_STATE_NAME
+
+from vtk.errors import DataError, VtkError
+from vtk.models.adapters import POLICY_ADAPTER
+from vtk.runs.files import storage_error
+from vtk.train import saved_state
+from vtk.train.checkpoint import CheckpointStore
+from vtk.train.guards import Alert
+
+if TYPE_CHECKING:
+    from vtk.train.trainer import CDPOTrainer
+
+MAX_FAILED_SAVES = 2
+
+
+class Saver:
+    """Saves and restores one run's trainer.
+
+    A save that fails (a full disk) leaves the last checkpoint as it is and is an alert; training
+    goes on until two in a row have failed.
+
+    Args:
+        store: Where the checkpoints are.
+        facts: What every manifest says of the run: hashes of its data and its reference.
+    """
+
+    def __init__(self, store: CheckpointStore, facts: Mapping[str, Any]) -> None:
+        self.store, self.facts = store, dict(facts)
+        self._num_failed = 0
+
+    def save(self, trainer: "CDPOTrainer", is_last_chance: bool = False) -> None:
+        """Write a checkpoint of the trainer's last optimizer step.
+
+        Args:
+            trainer: Whose state to save.
+            is_last_chance: The process is about to end, so a fault is raised at once.
+
+        Raises:
+            VtkError: The save failed, and so did the one before.
+        """
+        step = trainer.state.global_step
+        fault = self._try_save(trainer, step)
+        if fault is None:
+            self._num_failed = 0
+            path = self.store.paths.checkpoint_dir(step).relative_to(self.store.paths.root)
+            trainer.reporter.emit("checkpoint_saved", step=step, path=str(path))
+            return
+        self._num_failed += 1
+        alert = Alert("save_failed", fault.message, self._num_failed, MAX_FAILED_SAVES)
+        trainer.reporter.alert(step, alert)
+        if is_last_chance or self._num_failed >= MAX_FAILED_SAVES:
+            raise fault
+
+    def load(self, trainer: "CDPOTrainer", folder: Path) -> None:
+        """Put back optimizer, schedule and progress; the weights are there already.
+
+        Raises:
+            DataError: The checkpoint belongs to other data or another reference.
+        """
+        progress = saved_state.load_progress(folder)
+        for name, value in self.facts.items():
+            if progress["facts"].get(name) != value:
+                what = name.replace("_", " ")
+                raise DataError(
+                    f"{folder} was saved with another {what} than the run has now",
+                    "Put the file or model back as it was, or start a new run.",
+                )
+        saved_state.load_optimizer(folder, trainer.optimizer)
+        saved_state.load_schedule(folder, trainer.lr_scheduler)
+        trainer.beta = progress["beta"]
+        trainer.guards.restore(progress["guards"])
+        trainer.skipped_ids = set(progress["skipped_ids"])
+
+    def _try_save(self, trainer: "CDPOTrainer", step: int) -> VtkError | None:
+        """Save on all processes together; the first fault that any of them met."""
+        folder, rank = self.store.temporary_dir(step), trainer.accelerator.process_index
+        parts: list[tuple[Callable[[], object], bool]] = [
+            (lambda: _fill(trainer, self.store.begin(step), self.facts), False),
+            (lambda: saved_state.save_random_state(folder, rank), True),
+            (lambda: self.store.commit(folder, step, self.facts), False),
+        ]
+        for part, is_for_all in parts:
+            is_mine = is_for_all or rank == 0
+            faults: list[VtkError | None] = gather_object(
+                [_fault_of(part, folder) if is_mine else None]
+            )
+            fault = next((found for found in faults if found is not None), None)
+            if fault is not None:
+                if rank == 0:
+                    self.store.discard(folder)
+                return fault
+        return None
+
+
+def _fault_of(part: Callable[[], object], folder: Path) -> VtkError | None:
+    """What the disk refused, as a value: all processes must learn of it before any goes on."""
+    try:
+        part()
+    except VtkError as error:
+        return error
+    except OSError as error:
+        return storage_error(folder, error)
+    except SafetensorError as error:
+        return VtkError(f"cannot write {folder}: {error}", "Free some space on its disk.")
+    return None
+
+
+def _fill(trainer: "CDPOTrainer", folder: Path, facts: Mapping[str, Any]) -> None:
+    policy = trainer.policy
+    if hasattr(policy, "peft_config"):
+        policy.save_pretrained(
+            folder, selected_adapters=[POLICY_ADAPTER], save_embedding_layers=False
+        )
+    else:
+        policy.save_pretrained(folder)
+    trainer.processor.save_pretrained(folder)
+    saved_state.save_optimizer(folder, trainer.optimizer)
+    saved_state.save_schedule(folder, trainer.lr_scheduler)
+    trainer.state.save_to_json(str(folder / TRAINER_STATE_NAME))
+    progress = {
+        "step": trainer.state.global_step,
+        "beta": trainer.beta,
+        "guards": trainer.guards.state(),
+        "skipped_ids": sorted(trainer.skipped_ids),
+        "facts": dict(facts),
+    }
+    saved_state.save_progress(folder, progress)

@@ -1,0 +1,70 @@
+"""The record of one optimizer step on one process: its completions and what was skipped.
+
+Shape letters: G completions per prompt, N rows in prompt-major order.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from vtk.train.groups import Groups, Skipped
+from vtk.train.losses import SequenceLosses
+
+_KL_COLUMNS = ("signed_kl", "k3", "clamped_frac")
+
+
+class StepRecord:
+    """Filled by the backward passes of one step, then gathered from all processes.
+
+    Args:
+        step: The step being made, counted from 1.
+        rank: This process; part of the groups' names.
+    """
+
+    def __init__(self, step: int, rank: int) -> None:
+        self.step, self.rank = step, rank
+        self.num_passes = 0
+        self.is_update_skipped = False
+        self.rows: list[dict[str, Any]] = []
+        self.skipped: list[Skipped] = []
+
+    def add(self, groups: Groups, losses: SequenceLosses, entropies_N: Tensor, beta: float) -> None:
+        """Add a backward pass's completions, with what the update knows of them.
+
+        Args:
+            groups: What was sampled and graded.
+            losses: What each sequence contributes.
+            entropies_N: Mean entropy of each sequence's tokens, in nats.
+            beta: The coefficient that the pass was made with.
+        """
+        columns = {
+            "signed_kl": losses.signed_kl_N,
+            "k3": losses.k3_N,
+            "clamped_frac": losses.clamped_frac_N,
+            "entropy": entropies_N,
+            "loss_policy": losses.policy_N,
+            "loss_repulsion": beta * losses.term_N if beta != 0.0 else 0.0 * entropies_N,
+        }
+        found = {name: column.detach().float().tolist() for name, column in columns.items()}
+        if not losses.has_reference:
+            found |= {name: [None] * len(groups.rows) for name in _KL_COLUMNS}
+        num_groups = len({row["group"] for row in self.rows})
+        for place, row in enumerate(groups.rows):
+            name = f"{self.rank}-{num_groups + place // groups.batch.num_generations}"
+            extra = {column: values[place] for column, values in found.items()}
+            self.rows.append({"step": self.step, "group": name, **row, **extra})
+
+    @property
+    def reference_is_policy(self) -> bool:
+        """Whether a reference gave every token of every row the policy's own probability."""
+        return bool(self.rows) and all(
+            row["signed_kl"] == 0.0 and row["k3"] == 0.0 for row in self.rows
+        )
+
+    def gather(self) -> tuple[Sequence[dict[str, Any]], Sequence[Skipped]]:
+        """Rows and skipped questions of all processes, the same on each of them."""
+        rows: list[dict[str, Any]] = gather_object(self.rows)
+        skipped: list[Skipped] = gather_object(self.skipped)
+        return rows, skipped

@@ -1,0 +1,253 @@
+"""`CDPOTrainer`: TRL's `GRPOTrainer` as the shell, with whole methods replaced by ours.
+
+TRL gives the outer loop, accumulation, distribution, optimizer and schedule. Its own loss never
+sees a video and knows no named reference, so the methods marked `override` are replaced, each by a
+few lines that call functions which know no trainer. `tests/unit/train/test_trl_names.py` names
+everything of the libraries that this file relies on.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import Tensor
+from transformers.trainer_callback import PrinterCallback
+from trl.trainer.grpo_trainer import GRPOTrainer
+from typing_extensions import override
+
+from vtk.config.schema import VtkConfig
+from vtk.data.sample import VideoSample
+from vtk.errors import ConfigError, DataError
+from vtk.rollout.generate import base_model
+from vtk.scoring.rewards import format_reward
+from vtk.train import saved_state
+from vtk.train.arguments import training_arguments
+from vtk.train.dataset import PromptSampler, derive_seed
+from vtk.train.forward import install_scoring
+from vtk.train.groups import GroupCollector, Groups, Skipped
+from vtk.train.guards import Guards
+from vtk.train.losses import masked_token_mean, sequence_losses
+from vtk.train.metrics import rollout_metrics
+from vtk.train.reference import SELF, Reference
+from vtk.train.reporting import Reporter
+from vtk.train.saver import Saver
+from vtk.train.step import StepRecord
+
+
+class CDPOTrainer(GRPOTrainer):
+    """Trains a policy against an optional reference.
+
+    Args:
+        policy: Bare, or with adapters of which "default" is trained.
+        processor: The policy's own.
+        config: The run's settings.
+        samples: The questions.
+        reference: What the KL term is measured against; None without one.
+        collector: Makes scored groups.
+        reporter: Takes phases, steps and alerts.
+        saver: Writes and reads checkpoints.
+        callbacks: The library's, called at step boundaries.
+    """
+
+    def __init__(
+        self,
+        policy: Any,
+        processor: Any,
+        config: VtkConfig,
+        samples: Sequence[VideoSample],
+        *,
+        reference: Reference | None,
+        collector: GroupCollector,
+        reporter: Reporter,
+        saver: Saver,
+        callbacks: Sequence[Any] = (),
+    ) -> None:
+        demanded_reward: Any = format_reward  # the library wants one; `GroupCollector` grades
+        super().__init__(
+            model=policy,
+            reward_funcs=[demanded_reward],
+            args=training_arguments(config, saver.store.paths.root),
+            train_dataset=Dataset.from_dict({"index": list(range(len(samples)))}),
+            processing_class=processor,
+            callbacks=list(callbacks),
+        )
+        self.remove_callback(PrinterCallback)
+        self.policy, self.processor = policy, processor
+        self.config, self.samples, self.beta = config, samples, config.objective.beta
+        self.collector, self.reporter, self.saver = collector, reporter, saver
+        self.reference = self._on_device(reference)
+        self.guards = Guards(config.guards)
+        self.skipped_ids: set[str] = set()
+        self.record = StepRecord(step=0, rank=self.accelerator.process_index)
+        rollout = config.rollout
+        install_scoring(base_model(policy), rollout.temperature, rollout.engine)
+
+    def save_now(self) -> None:
+        """Save the last optimizer step before the process ends, unless it is saved already."""
+        step = self.state.global_step
+        if step > 0 and step not in self.saver.store.steps():
+            self.saver.save(self, is_last_chance=True)
+
+    @override
+    def _get_train_sampler(self, dataset: Any = None) -> PromptSampler:
+        """The order of the whole run, so that one epoch of the library is all of it."""
+        optim = self.config.optim
+        per_step = optim.prompts_per_device * optim.accumulation_steps * self.args.world_size
+        num_generations = self.config.rollout.num_generations
+        num_prompts = per_step * optim.num_steps
+        return PromptSampler(len(self.samples), num_prompts, num_generations, self.config.seed)
+
+    @override
+    def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
+        """Questions in, scored groups out, for one backward pass.
+
+        All randomness of the pass comes from (seed, step, pass, process): a resumed run draws what
+        an uninterrupted one does.
+        """
+        self._begin_step()
+        rows = generation_batch[:: self.config.rollout.num_generations]
+        place = (self.state.global_step, self.record.num_passes, self.record.rank)
+        torch.manual_seed(derive_seed(self.config.seed, "update", *place))
+        groups, skipped = self.collector.collect(
+            self.policy,
+            [self.samples[row["index"]] for row in rows],
+            derive_seed(self.config.seed, "rollout", *place),
+        )
+        self.record.skipped += skipped
+        return {"groups": groups, "ref_logps_NL": self._reference_logps(groups)}
+
+    @override
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Tensor:
+        """The objective of one backward pass, divided by the passes of a step."""
+        self.record.num_passes += 1
+        groups: Groups | None = inputs["groups"]
+        if groups is None:
+            return self._zero_loss()
+        with self.reporter.phase("update"):
+            scores, mask_NL = model(scoring=groups.batch), groups.batch.completion_mask_NL
+            losses = sequence_losses(
+                scores.logps_NL,
+                inputs["ref_logps_NL"],
+                mask_NL,
+                groups.advantages_N,
+                self.config.objective,
+            )
+            entropies_N = masked_token_mean(scores.entropies_NL, mask_NL)
+            self.record.add(groups, losses, entropies_N, self.beta)
+            self._refuse_twin()
+            loss = losses.total(self.beta) / self.current_gradient_accumulation_steps
+            # A loss that is not finite must leave a gradient that is not either, on all processes.
+            return loss if bool(loss.isfinite()) else loss * math.nan
+
+    @override
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """The norm before clipping; a gradient that is not finite is dropped, not applied.
+
+        Without a gradient the optimizer leaves weights and moments as they are.
+        """
+        norm = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
+        self.record.is_update_skipped = not math.isfinite(float(norm))
+        if self.record.is_update_skipped:
+            self.policy.zero_grad(set_to_none=True)
+        return norm
+
+    @override
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Report one step; the library calls it after each, and once more at the end."""
+        self._metrics["train"].clear()
+        if "grad_norm" not in logs:
+            return
+        record, step = self.record, self.state.global_step
+        rows, skipped = record.gather()
+        metrics = rollout_metrics(rows) if rows else {}
+        metrics |= {"optim/lr": logs["learning_rate"], "optim/grad_norm": logs["grad_norm"]}
+        metrics |= self.reporter.step_metrics(sum(row["num_tokens"] for row in rows))
+        alerts = self.guards.observe(metrics, record.is_update_skipped)
+        self.reporter.report_step(step, metrics, rows, alerts)
+        self._note_skipped(step, skipped)
+        if stop := self.guards.stop_reason(alerts):
+            raise stop
+        self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
+
+    @override
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        with self.reporter.phase("save"):
+            self.saver.save(self)
+
+    @override
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Nothing: the policy was loaded from the checkpoint before the trainer was made."""
+
+    @override
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            self.saver.load(self, Path(checkpoint))
+
+    @override
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            saved_state.load_random_state(Path(checkpoint), self.record.rank)
+
+    @override
+    def _send_telemetry(self) -> None:
+        """Nothing: a run tells nobody."""
+
+    def _on_device(self, reference: Reference | None) -> Reference | None:
+        if reference is None or reference.model is None:
+            return reference
+        model = self.accelerator.prepare_model(reference.model.eval(), evaluation_mode=True)
+        return replace(reference, model=model)
+
+    def _begin_step(self) -> None:
+        """At the first backward pass of a step, start its record and its clock."""
+        step = self.state.global_step + 1
+        if self.record.step != step:
+            self.record = StepRecord(step, self.record.rank)
+            self.reporter.begin_step()
+
+    def _zero_loss(self) -> Tensor:
+        """When all questions were skipped, a zero gradient keeps the processes in step."""
+        trained: Tensor = next(p for p in self.policy.parameters() if p.requires_grad)
+        return trained.flatten()[0] * 0.0
+
+    def _reference_logps(self, groups: Groups | None) -> Tensor | None:
+        if groups is None or self.reference is None:
+            return None
+        with self.reporter.phase("score"):
+            rollout = self.config.rollout
+            return self.reference.score(
+                self.policy, groups.batch, rollout.temperature, rollout.engine
+            ).logps_NL
+
+    def _refuse_twin(self) -> None:
+        """Before the first update, a reference that agrees on every token is the policy itself."""
+        if self.reference is None or self.reference.path == SELF or self.state.global_step > 0:
+            return
+        if self.record.reference_is_policy:
+            raise ConfigError(
+                f"the reference {self.reference.path} gives every token the policy's own "
+                "probability: the run would push the policy away from itself",
+                "Name a bias model that was trained, or ask for the ablation: --reference self.",
+            )
+
+    def _note_skipped(self, step: int, skipped: Sequence[Skipped]) -> None:
+        for one in skipped:
+            self.skipped_ids.add(one.sample_id)
+            self.reporter.skipped(step, one)
+        num_skipped, num_samples = len(self.skipped_ids), len(self.samples)
+        if skipped and num_skipped / num_samples > self.config.data.max_skipped_frac:
+            raise DataError(
+                f"{num_skipped} of {num_samples} questions could not be asked, more than "
+                f"data.max_skipped_frac allows; the last: {skipped[-1].reason}",
+                "Mend or remove these clips, or raise data.max_skipped_frac.",
+            )
