@@ -226,3 +226,14 @@ def test_four_times_the_questions_halve_the_difference_that_shows() -> None:
     needed = questions_to_resolve(paired_difference(first, second, range(80)))
     # sd of the change is sqrt(0.3·0.7·80/79); n = ((1.95996 + 0.84162) · sd / 0.3)².
     assert needed == math.ceil((2.801585 / 0.3) ** 2 * 0.21 * 80 / 79)
+
+
+def test_few_clips_get_the_quantile_of_few_clips() -> None:
+    # Three clips: t with two degrees of freedom is 4.302653 at 97.5 %; SE as in the hand example.
+    scores, clips = [1, 1, 1, 0, 0, 0], ["a", "a", "b", "b", "c", "c"]
+    estimate = clustered_mean(scores, clips)
+    expected = wilson_interval(0.5, 0.25 / (3 / 36), 4.302653)
+    assert (estimate.low, estimate.high) == pytest.approx(expected, abs=1e-6)
+    changes = paired_difference([0.0] * 6, [0, 0, 0, 0, 0.1, 0.2], clips).estimate
+    # Mean 0.05; clip sums of deviations: -0.1, -0.1, 0.2; SE² = 3/2 · 0.06 / 36.
+    assert changes.high == pytest.approx(0.05 + 4.302653 * math.sqrt(0.06 * 1.5 / 36), abs=1e-6)
