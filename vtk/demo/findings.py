@@ -126,6 +126,41 @@ def compare_sentence(paired: Mapping[str, Any], pair: str, question_type: str) -
     return sentence[0].upper() + sentence[1:]
 
 
+def judge_over_seeds(pair: str, question_type: str, found: Mapping[str, Any] | None) -> str:
+    """One sentence on a paired difference over seeds.
+
+    Args:
+        pair: "second-first".
+        question_type: Of the questions.
+        found: mean, ci95 (None with one seed), num_seeds, num_positive, num_negative; None if
+            nothing was asked.
+    """
+    first, second = (model_name(name) for name in split_pair(pair))
+    if found is None:
+        return f"No {question_type} questions were asked of both {second} and {first}."
+    amount = f"{format_points(found['mean'])} points"
+    if found["ci95"] is None:
+        sentence = f"{second} against {first} on {question_type} questions, one seed: {amount}."
+    else:
+        low, high = found["ci95"]
+        evidence = (
+            f"{amount} (95 % interval over {found['num_seeds']} seeds {format_points(low)} to "
+            f"{format_points(high)}; {found['num_positive']} up, {found['num_negative']} down)"
+        )
+        if low <= 0 <= high:
+            sentence = (
+                f"over seeds no difference between {second} and {first} on {question_type} "
+                f"questions could be shown: {evidence}."
+            )
+        else:
+            word = "better" if found["mean"] > 0 else "worse"
+            sentence = (
+                f"over seeds {second} answers {question_type} questions {word} than {first}: "
+                f"{evidence}."
+            )
+    return sentence[0].upper() + sentence[1:]
+
+
 def model_name(name: str) -> str:
     """How sentences call a model."""
     return NAMES.get(name, f"the variant {name}")
