@@ -1,0 +1,106 @@
+"""Traces are graded as their strategy deserves and recognised for what they are."""
+
+from itertools import product
+
+import pytest
+
+from vtk.data.problem import build_problem, build_solution, split_problem
+from vtk.mini.language import (
+    COLORS,
+    QUESTION_FORMS,
+    STRATEGIES,
+    Polarity,
+    Strategy,
+    classify_strategy,
+    option_letters,
+    render_problem,
+    render_trace,
+    tokenizer_corpus,
+)
+from vtk.scoring.rewards import grade
+
+EVENTS = [("blue", "red"), ("green", "gray")]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("polarity", QUESTION_FORMS)
+@pytest.mark.parametrize("num_options", [2, 3, 4])
+def test_a_trace_is_graded_by_its_verdicts(
+    strategy: Strategy, polarity: Polarity, num_options: int
+) -> None:
+    all_flags = list(product([True, False], repeat=num_options))
+    for verdicts, gold in product(all_flags, all_flags):
+        if not any(gold):
+            continue
+        trace = render_trace(strategy, "cyan", EVENTS, verdicts, polarity)
+        chosen = tuple(verdict == (polarity == "will") for verdict in verdicts)
+        found = grade(trace, build_solution(i for i, g in enumerate(gold) if g), num_options)
+        assert found.format == 1.0
+        assert found.strict == found.lenient == float(chosen == gold)
+        assert found.per_option == pytest.approx(
+            sum(c == g for c, g in zip(chosen, gold, strict=True)) / num_options
+        )
+        assert classify_strategy(trace) == strategy
+
+
+def test_traces_read_as_documented() -> None:
+    seen = [("red", "blue"), ("green", "blue")]
+    assert render_trace("describe", "cyan", seen, [True, False], "will") == (
+        "<think>I see red hits blue, blue hits green. A yes, B no.</think><answer>A</answer>"
+    )
+    assert render_trace("reason", "cyan", [], [False, False], "will_not") == (
+        "<think>Without cyan nothing. A no, B no.</think><answer>A,B</answer>"
+    )
+    assert render_trace("reason", "cyan", [], [False], "will").endswith("<answer>none</answer>")
+
+
+def test_a_pair_reads_the_same_whoever_is_named_first() -> None:
+    for a, b in product(COLORS, COLORS):
+        one, other = (
+            render_trace("describe", "cyan", [pair], [True], "will") for pair in [(a, b), (b, a)]
+        )
+        assert one == other
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        "",
+        "A",
+        "<think>It is A.</think><answer>A</answer>",
+        "<think></think><answer>A</answer>",
+        "I see red hits blue. <answer>A</answer>",
+        "<answer>A</answer><think>I see red hits blue.</think>",
+        "<think>Withoutred blue hits green.</think>",
+        "<think>I seem to think.</think>",
+    ],
+)
+def test_other_texts_are_neither_strategy(completion: str) -> None:
+    assert classify_strategy(completion) is None
+
+
+def test_leading_space_does_not_hide_a_strategy() -> None:
+    assert classify_strategy(" \n<think> Without red nothing.") == "reason"
+    assert classify_strategy("<think>\nI see nothing.") == "describe"
+
+
+def test_the_problem_is_the_published_one() -> None:
+    question, options = "Without the red cube, what will happen?", ["The a and the b collide", "C"]
+    problem = render_problem(question, options)
+    assert problem == build_problem(question, options)
+    assert split_problem(problem) == (question, tuple(options))
+
+
+def test_letters_are_those_of_the_flags() -> None:
+    assert option_letters([True, False, True]) == "A,C"
+    assert option_letters([False, False]) == ""
+
+
+def test_the_corpus_holds_every_form_and_word() -> None:
+    corpus = tokenizer_corpus()
+    text = "\n".join(corpus)
+    for forms in QUESTION_FORMS.values():
+        for form in forms:
+            assert form.format(x="the red metal cube") in text
+    assert all(f"{a} hits" in text and f"hits {a}" in text for a in COLORS)
+    assert "Where is the red rubber cylinder at 0?" in text
