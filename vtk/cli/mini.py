@@ -38,6 +38,9 @@ def pretrain_tiny(
     language_steps: Annotated[
         int, typer.Option("--language-steps", min=1, help="Steps of the language model.")
     ] = 4_000,
+    held_out_scenes: Annotated[
+        int, typer.Option("--held-out-scenes", min=1, help="Scenes to measure the result on.")
+    ] = 150,
     workers: Annotated[
         int | None,
         typer.Option("--workers", min=1, help="Processes that render; default one per core."),
@@ -54,7 +57,11 @@ def pretrain_tiny(
 
     console = Console(as_json)
     settings = PretrainSettings(
-        num_scenes=scenes, vision_steps=vision_steps, language_steps=language_steps, seed=seed
+        num_scenes=scenes,
+        vision_steps=vision_steps,
+        language_steps=language_steps,
+        num_held_out_scenes=held_out_scenes,
+        seed=seed,
     )
     with _Stages(console) as stages:
         report = pretrain(out, settings, workers=workers or num_cores(), on_progress=stages.show)

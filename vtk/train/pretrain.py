@@ -51,7 +51,7 @@ class PretrainSettings:
         pairs_per_step: Frame pairs in one of its batches.
         vision_learning_rate: Peak of its one-cycle schedule.
         language_steps: Optimizer steps of the language model.
-        examples_per_step: Texts in one of its batches.
+        clips_per_step: Clips in one of its batches.
         language_learning_rate: Peak of its one-cycle schedule.
         num_held_out_scenes: Scenes that the finished model is measured on.
         seed: Decides scenes, first weights and batches. The held-out scenes are always the same.
@@ -63,8 +63,8 @@ class PretrainSettings:
     pairs_per_step: int = 256
     vision_learning_rate: float = 2e-3
     language_steps: int = 4_000
-    examples_per_step: int = 32
-    language_learning_rate: float = 2e-3
+    clips_per_step: int = 10
+    language_learning_rate: float = 1.5e-3
     num_held_out_scenes: int = 150
     seed: int = 0
 
@@ -173,16 +173,13 @@ def _encode_stage(
     workers: int,
     on_progress: OnProgress,
 ) -> tuple[list[PretrainScene], torch.Tensor]:
-    """Every scene that can be asked about, without its pixels, and its vision features."""
+    """Every scene, without its pixels, and its vision features."""
     scenes: list[PretrainScene] = []
     parts: list[torch.Tensor] = []
     drawn = _rendered(settings, settings.num_scenes, workers, on_progress)
-    asked = (scene for scene in drawn if scene.questions)
-    while batch := list(islice(asked, _ENCODE_SCENES)):
+    while batch := list(islice(drawn, _ENCODE_SCENES)):
         parts.append(encode_scenes(model, batch))
         scenes += [replace(scene, frames_FCHW=_NO_FRAMES) for scene in batch]
-    if not scenes:
-        raise ConfigError("none of the scenes can be asked about", hint="draw more scenes")
     return scenes, torch.cat(parts)
 
 
@@ -206,7 +203,7 @@ def _language_stage(
         processor,
         scenes,
         num_steps=settings.language_steps,
-        examples_per_step=settings.examples_per_step,
+        clips_per_step=settings.clips_per_step,
         learning_rate=settings.language_learning_rate,
         seed=settings.seed,
         features=features,
