@@ -16,6 +16,7 @@ import typer
 from vtk.cli.config import config_app
 from vtk.cli.console import Console
 from vtk.cli.data import download, split
+from vtk.cli.demo import demo
 from vtk.cli.evaluate import compare, evaluate
 from vtk.cli.mini import mini_app
 from vtk.cli.runs import dashboard, runs_app
@@ -182,6 +183,7 @@ def _add(command: Callable[..., None], name: str, panel: str, *examples: str) ->
 
 START, DATA, TRAIN, JUDGE, LOOK = "Start", "Data", "Train", "Judge", "Look"
 
+_add(demo, "demo", START, "vtk demo --quick", "vtk demo --seeds 0,1,2 --out demo-seeds")
 _add(setup, "setup", START, "vtk setup", "vtk setup --install", "vtk setup --model qwen2.5-vl-3b")
 _add(
     download,
