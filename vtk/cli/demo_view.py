@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vtk.demo.plan import Step
 
 LINE_EVERY_S: Final = 10.0
+SAME_LINE_EVERY_S: Final = 60.0
 
 
 @contextmanager
@@ -44,7 +45,7 @@ class Lines:
     def __init__(self, console: Console, every_s: float = LINE_EVERY_S) -> None:
         self.console = console
         self._every_s = every_s
-        self._said_s = time.monotonic()
+        self._said, self._said_s = "", time.monotonic()
 
     def kept(self, step: "Step", command: str) -> None:
         """A step was done in an earlier attempt."""
@@ -57,15 +58,14 @@ class Lines:
         self.console.note(f"$ {command}", style="")
 
     def progressed(self, view: "DemoView") -> None:
-        """Say how far the demo is, if the last time was long enough ago."""
-        now_s = time.monotonic()
-        if now_s - self._said_s < self._every_s:
-            return
-        self._said_s = now_s
+        """Say how far the demo is, now and then; less often while nothing changes."""
         parts = [f"{one.step.name} {one.note}".rstrip() for one in view.running]
-        left = format_duration_s(view.left_s)
-        count = f"{view.num_done} of {view.num_steps} commands done"
-        self.console.note("  " + "; ".join([*parts, count, f"about {left} left"]))
+        done = "; ".join([*parts, f"{view.num_done} of {view.num_steps} commands done"])
+        now_s = time.monotonic()
+        every_s = SAME_LINE_EVERY_S if done == self._said else self._every_s
+        if now_s - self._said_s >= every_s:
+            self._said, self._said_s = done, now_s
+            self.console.note(f"  {done}; about {format_duration_s(view.left_s)} left")
 
     def ended(self, step: "Step", wall_s: float) -> None:
         """A step is done."""

@@ -1,5 +1,6 @@
 """Constructed answers of four models, whose behaviour each test decides."""
 
+import copy
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from vtk.demo.findings import find
+from vtk.demo.plan import demo_settings
 from vtk.demo.results import MAIN_MODELS, measure
 from vtk.evals.record import EvalRow
 from vtk.mini.language import render_trace
@@ -33,6 +35,12 @@ TYPICAL = {
     "grpo": Behaviour(reasons=(0.3, 0.32)),
     "cdpo": Behaviour(reasons=(0.6, 0.7)),
 }
+
+
+@pytest.fixture
+def behaviour() -> Callable[[str], Behaviour]:
+    """How a model of the typical case answers."""
+    return TYPICAL.__getitem__
 
 
 def _row(draw: int, number: int, clip: int, rng: random.Random, how: Behaviour) -> EvalRow:
@@ -72,7 +80,7 @@ def _row(draw: int, number: int, clip: int, rng: random.Random, how: Behaviour) 
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows_of() -> RowsOf:
     """Answers of models by name; `behaviours` replaces those of the typical case."""
 
@@ -93,19 +101,29 @@ def rows_of() -> RowsOf:
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def document_of(rows_of: RowsOf) -> Callable[..., dict[str, Any]]:
-    """A whole results.json of constructed models."""
+    """A whole results.json of constructed models, as a copy that a test may change."""
+    made: dict[str, dict[str, Any]] = {}
 
     def build(is_quick: bool = False, **how: Any) -> dict[str, Any]:
+        key = repr((is_quick, how))
+        if key not in made:
+            made[key] = construct(is_quick, how)
+        return copy.deepcopy(made[key])
+
+    def construct(is_quick: bool, how: dict[str, Any]) -> dict[str, Any]:
         rows = rows_of(**how)
         betas = {name: -0.01 for name in rows if name not in MAIN_MODELS or name == "cdpo"}
         document = measure(rows, 0.74, betas) | {"is_quick": is_quick}
+        settings = demo_settings(
+            is_quick=is_quick, seed=how.get("seed", 0), has_variants=len(rows) > len(MAIN_MODELS)
+        )
         facts = {
             "version": 1,
-            "seed": 0,
+            "seed": how.get("seed", 0),
             "created": "2026-01-31 12:00 UTC",
-            "settings": {"temperature": 1.0},
+            "settings": settings.as_json(),
             "questions": {"num_held_out": 400, "num_clips": 100, "num_train": 800},
             "steps": [
                 {

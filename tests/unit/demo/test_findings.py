@@ -154,7 +154,7 @@ def test_a_typical_outcome_is_told_in_full(document_of: Callable[..., dict[str, 
     assert found["decisive"].startswith("CDPO answers inferential questions better than GRPO: +")
     text = " ".join(found["details"])
     assert "GRPO answers inferential questions worse than the base model" in text
-    assert "Share of reasoning completions on inferential questions: base model 5" in text
+    assert "Share of reasoning completions on inferential questions: base model 48%" in text
     assert "First-order analysis expects GRPO to drift towards" in text
     assert any("One seed" in caveat for caveat in found["caveats"])
 
