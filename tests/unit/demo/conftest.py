@@ -12,7 +12,6 @@ from vtk.demo.findings import find
 from vtk.demo.plan import demo_settings
 from vtk.demo.results import MAIN_MODELS, measure
 from vtk.evals.record import EvalRow
-from vtk.mini.language import render_trace
 
 COLORS = ("red", "blue", "green", "cyan")
 
@@ -49,8 +48,9 @@ def _row(draw: int, number: int, clip: int, rng: random.Random, how: Behaviour) 
     accuracy = (how.reason_right if strategy == "reason" else how.describe_right)[kind]
     is_right = rng.random() < accuracy
     a, b, c, d = COLORS
-    verdicts = [is_right, not is_right]
-    completion = render_trace(strategy, a, [(b, c)], verdicts, "will")  # type: ignore[arg-type]
+    opening = f"Without {a}" if strategy == "reason" else "I see"
+    letter = "A" if is_right else "B"
+    completion = f"<think>{opening} {b} hits {c}.</think><answer>{letter}</answer>"
     return EvalRow(
         sample_id=f"clip-{clip:03d}-{number}",
         draw=draw,

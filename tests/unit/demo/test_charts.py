@@ -1,6 +1,7 @@
 """Drawings: what is in the data is in the picture, at the right place, and nothing can act."""
 
 import math
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -110,7 +111,7 @@ def test_differences_have_zero_in_the_middle() -> None:
 
 
 def test_shares_fill_the_bar() -> None:
-    found = {
+    found: dict[str, dict[str, Any]] = {
         "reason": {"n": 30, "share": 0.3, "accuracy": 0.7},
         "describe": {"n": 60, "share": 0.6, "accuracy": None},
         "neither": {"n": 10, "share": 0.1, "accuracy": 0.0},
