@@ -6,9 +6,9 @@ The traces are ours: the shipped tiny model is pretrained on both, and which one
 training moves.
 
 * describe: what the clip shows decides.
-  `<think>I see red hits blue, blue hits green. A yes, B no.</think><answer>A</answer>`
+  `<think>I see red hits blue. A red blue yes, B blue cyan no.</think><answer>A</answer>`
 * reason: what would be seen without the object decides.
-  `<think>Without red blue hits green. A no, B yes.</think><answer>B</answer>`
+  `<think>Without red blue hits cyan. A red blue no, B blue cyan yes.</think><answer>B</answer>`
 """
 
 import re
@@ -44,6 +44,7 @@ OPTION_FORMS = ("{a} collides with {b}", "{a} and {b} collide")
 
 _DESCRIBE_OPENING = "I see"
 _REASON_OPENING = "Without"
+_TAG = re.compile(r"</?(think|answer)>")
 _OPENING = re.compile(r"^\s*<think>\s*(I see|Without)\b")
 
 
@@ -57,7 +58,7 @@ def render_trace(
     strategy: Strategy,
     removed: str,
     events: Sequence[tuple[str, str]],
-    verdicts: Sequence[bool],
+    options: Sequence[tuple[str, str]],
     polarity: Polarity,
 ) -> str:
     """The completion that a strategy writes.
@@ -67,18 +68,28 @@ def render_trace(
             object.
         removed: Colour of the removed object.
         events: Collisions in order of time, each a pair of colours.
-        verdicts: For each option whether its pair is among `events`.
-        polarity: "will" answers with the options that are, "will_not" with those that are not.
+        options: For each option the pair of colours whose collision it names.
+        polarity: "will" answers with the options among `events`, "will_not" with the others.
 
     Returns:
         Think and answer tags; the answer is a list of letters joined by ",", or "none".
     """
     opening = _DESCRIBE_OPENING if strategy == "describe" else f"{_REASON_OPENING} {removed}"
-    named = [sorted(pair, key=COLORS.index) for pair in events]  # one order, so one right wording
-    happenings = ", ".join(f"{a} hits {b}" for a, b in named) if named else "nothing"
-    calls = ", ".join(f"{LETTERS[i]} {'yes' if v else 'no'}" for i, v in enumerate(verdicts))
-    answer = option_letters([v == (polarity == "will") for v in verdicts]) or "none"
-    return f"<think>{opening} {happenings}. {calls}.</think><answer>{answer}</answer>"
+    happened = [_in_order(pair) for pair in events]
+    asked = [_in_order(pair) for pair in options]
+    happenings = ", ".join(f"{a} hits {b}" for a, b in happened) if happened else "nothing"
+    calls = ", ".join(
+        f"{LETTERS[i]} {a} {b} {'yes' if (a, b) in happened else 'no'}"
+        for i, (a, b) in enumerate(asked)
+    )
+    answer = option_letters([(pair in happened) == (polarity == "will") for pair in asked])
+    return f"<think>{opening} {happenings}. {calls}.</think><answer>{answer or 'none'}</answer>"
+
+
+def _in_order(pair: tuple[str, str]) -> tuple[str, str]:
+    """One order of a pair's colours, so that there is one right wording."""
+    a, b = sorted(pair, key=COLORS.index)
+    return a, b
 
 
 def option_letters(flags: Sequence[bool]) -> str:
@@ -113,7 +124,7 @@ def tokenizer_corpus() -> list[str]:
         render_problem(question, options[i % 7 : i % 7 + 4]) for i, question in enumerate(questions)
     ]
     traces = [
-        render_trace(strategy, a, [(a, b), (b, a)], [True, False, True, False], polarity)
+        render_trace(strategy, a, [(a, b), (b, a)], [(a, b), (b, a)] * 2, polarity)
         for strategy in STRATEGIES
         for polarity in QUESTION_FORMS
         for a in COLORS
@@ -125,4 +136,5 @@ def tokenizer_corpus() -> list[str]:
         for i in range(20)
         for x in things
     ]
-    return [*problems, *options, *traces, *facts]
+    # Tags are tokens of their own, so no word is to be learned across one.
+    return [_TAG.sub(" ", text) for text in (*problems, *options, *traces, *facts)]

@@ -5,6 +5,7 @@ Shape suffixes: F frames, H height, W width, C channels, N objects, 2 pixel coor
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -19,7 +20,13 @@ from vtk.models.tiny import TINY_FRAME_HEIGHT_PX, TINY_FRAME_WIDTH_PX, TINY_NUM_
 
 FRAME_INDICES = tuple(int(i) for i in np.linspace(0, NUM_FRAMES - 1, TINY_NUM_FRAMES).round())
 _QUESTIONS_PER_SCENE = 8
-_TRACK_BINS = 10
+# A place is a tenth of the view's width and one of its depth, a moment a frame pair. Each has a
+# word of its own, so that no word means two things.
+PLACE_WORDS = tuple("0123456789"), tuple("abcdefghij")
+MOMENT_WORDS = tuple("pqrstuvw")
+_PLACE_BINS = len(PLACE_WORDS[0])
+_NUM_PLACES = 5
+_NUM_PAIRS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,6 @@ def attribute_ids(scene: Scene) -> tuple[list[int], list[int], list[int]]:
 def question_example(scene: Scene, question: Question, strategy: Strategy) -> Example:
     """A counterfactual question answered as one strategy has it, right or wrong."""
     collisions = scene.collisions if strategy == "describe" else scene.without[question.removed]
-    happened = frozenset(c.pair for c in collisions)
     names = [t.color for t in scene.things]
     return Example(
         render_problem(question.text, question.options),
@@ -90,33 +96,70 @@ def question_example(scene: Scene, question: Question, strategy: Strategy) -> Ex
             strategy,
             names[question.removed],
             [(names[a], names[b]) for a, b in (c.pair for c in collisions)],
-            [_sorted(p) in happened for p in question.pairs],
+            [(names[a], names[b]) for a, b in question.pairs],
             question.polarity,
         ),
     )
 
 
-def track_example(rng: np.random.Generator, scene: Scene, counterfactual: bool) -> Example:
-    """Where one object goes, in the clip or in the world without another one.
+def place_example(rng: np.random.Generator, scene: Scene, removed: int | None) -> Example:
+    """Where some objects are at some moments, in the clip or in the world without one of them.
 
-    The answer gives the object's place at eight times as two digits, tenths of the view's width and
-    depth.
+    The answer gives each place as tenths of the view's width and depth, "p red4c". The place
+    follows the colour at once, so that one look at the clip finds it.
 
     Args:
-        rng: Decides which object, and which other one is missing.
+        rng: Decides objects and moments.
         scene: The world.
-        counterfactual: Ask about the world without the other one.
+        removed: The object that is not there; None asks about the clip.
     """
-    index, removed = (int(i) for i in rng.permutation(len(scene.things))[:2])
-    name, missing = scene.things[index].color, scene.things[removed].color
-    positions = scene.positions_without_RTN2[removed] if counterfactual else scene.positions_TN2
-    path = positions[list(FRAME_INDICES[::2]), index] / (TABLE_WIDTH, TABLE_DEPTH)
-    cells = np.clip((path * _TRACK_BINS).astype(int), 0, _TRACK_BINS - 1)
-    answer = " ".join(f"{x}{y}" for x, y in cells)
-    condition = f" without the {missing} object" if counterfactual else ""
-    return Example(
-        f"Where is the {name} object{condition}?", f"<think></think><answer>{answer}</answer>"
-    )
+    positions = scene.positions_TN2 if removed is None else scene.positions_without_RTN2[removed]
+    asked, cells = [], []
+    for _ in range(_NUM_PLACES):
+        index = _other_than(rng, scene, removed)
+        moment = int(rng.integers(len(MOMENT_WORDS)))
+        pair = positions[list(FRAME_INDICES[2 * moment : 2 * moment + 2]), index].mean(axis=0)
+        share = pair / (TABLE_WIDTH, TABLE_DEPTH)
+        x, y = np.clip((share * _PLACE_BINS).astype(int), 0, _PLACE_BINS - 1)
+        asked.append(f"{MOMENT_WORDS[moment]} {scene.things[index].color}")
+        cells.append(PLACE_WORDS[0][x] + PLACE_WORDS[1][y])
+    return _quiz("where is", asked, cells, scene, removed)
+
+
+def hits_example(rng: np.random.Generator, scene: Scene, removed: int | None) -> Example:
+    """Which pairs touch, in the clip or in the world without one object; about half of them do.
+
+    Args:
+        rng: Decides the pairs.
+        scene: The world.
+        removed: The object that is not there; None asks about the clip.
+    """
+    happened = scene.observed_pairs() if removed is None else scene.pairs_without(removed)
+    others = [i for i in range(len(scene.things)) if i != removed]
+    pairs = list(combinations(others, 2))
+    asked, calls = [], []
+    for _ in range(_NUM_PAIRS):
+        touching = bool(rng.random() < 0.5)
+        wanted = [p for p in pairs if (p in happened) == touching] or pairs
+        a, b = (int(i) for i in rng.permutation(wanted[int(rng.integers(len(wanted)))]))
+        asked.append(f"{scene.things[a].color} hits {scene.things[b].color}")
+        calls.append(" yes" if _sorted((a, b)) in happened else " no")
+    return _quiz("which of", asked, calls, scene, removed)
+
+
+def _quiz(
+    question: str, items: list[str], answers: list[str], scene: Scene, removed: int | None
+) -> Example:
+    """A quiz whose answer repeats each item, so that what belongs together is near."""
+    condition = "" if removed is None else f"Without {scene.things[removed].color}, "
+    answer = ", ".join(f"{item}{answer}" for item, answer in zip(items, answers, strict=True))
+    problem = f"{condition}{question} {', '.join(items)}?"
+    return Example(problem, f"<think></think><answer> {answer}</answer>")
+
+
+def _other_than(rng: np.random.Generator, scene: Scene, removed: int | None) -> int:
+    others = [i for i in range(len(scene.things)) if i != removed]
+    return others[int(rng.integers(len(others)))]
 
 
 def _sorted(pair: Pair) -> Pair:

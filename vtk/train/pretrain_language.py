@@ -17,7 +17,14 @@ from torch.nn import functional
 
 from vtk.mini.language import STRATEGIES
 from vtk.models.tiny import TINY_FRAME_HEIGHT_PX, TINY_FRAME_WIDTH_PX, TINY_PATCH_PX
-from vtk.train.pretrain_data import Example, PretrainScene, question_example, track_example
+from vtk.train.pretrain_data import (
+    Example,
+    PretrainScene,
+    hits_example,
+    place_example,
+    question_example,
+)
+from vtk.train.pretrain_start import start_by_similarity
 from vtk.train.pretrain_vision import encode
 
 if TYPE_CHECKING:
@@ -25,8 +32,10 @@ if TYPE_CHECKING:
 
 SECONDS_PER_GRID = 2 * 128 / 25 / 16  # two frames of sixteen over 128 at 25 a second
 _PROMPT_LOSS_WEIGHT = 0.2
-_TRACK_FRAC = 0.2
-_UNSEEN_TRACK_FRAC = 0.2
+_PLACES_FIRST_FRAC = 0.15
+_PLACE_FRAC = 0.2
+_HITS_FRAC = 0.3
+_UNSEEN_FRAC = 0.4  # of both: about the world without an object
 _ENCODE_BATCH = 64
 _TOKENS_PER_PAIR = (TINY_FRAME_HEIGHT_PX // TINY_PATCH_PX) * (TINY_FRAME_WIDTH_PX // TINY_PATCH_PX)
 TEXTS_PER_CLIP = 4
@@ -53,11 +62,23 @@ def encode_scenes(
     return torch.cat(parts)
 
 
-def draw_example(rng: np.random.Generator, scene: PretrainScene) -> Example:
-    """One text about a scene."""
+def draw_example(rng: np.random.Generator, scene: PretrainScene, progress: float) -> Example:
+    """One text about a scene.
+
+    Args:
+        rng: Decides which.
+        scene: The clip, with at least one question.
+        progress: How much of the training is over, from 0 to 1. At first only places are asked for:
+            finding an object by its word is what everything else is made of.
+    """
+    if progress < _PLACES_FIRST_FRAC:
+        return place_example(rng, scene.scene, removed=None)
+    removed = int(rng.integers(len(scene.scene.things))) if rng.random() < _UNSEEN_FRAC else None
     kind = rng.random()
-    if kind < _TRACK_FRAC + _UNSEEN_TRACK_FRAC:
-        return track_example(rng, scene.scene, counterfactual=kind >= _TRACK_FRAC)
+    if kind < _PLACE_FRAC:
+        return place_example(rng, scene.scene, removed)
+    if kind < _PLACE_FRAC + _HITS_FRAC:
+        return hits_example(rng, scene.scene, removed)
     question = scene.questions[int(rng.integers(len(scene.questions)))]
     return question_example(scene.scene, question, STRATEGIES[int(rng.integers(2))])
 
@@ -181,6 +202,7 @@ def train_language(
     rng = np.random.default_rng([0x1A46, seed])
     if features is None:
         features = encode_scenes(model, scenes)
+    start_by_similarity(model)
     parameters = [*model.model.language_model.parameters(), *model.lm_head.parameters()]
     parameters = list({id(p): p for p in parameters}.values())
     optimizer = torch.optim.AdamW(
@@ -191,7 +213,11 @@ def train_language(
     )
     for step in range(num_steps):
         picks = rng.integers(len(scenes), size=clips_per_step)
-        examples = [draw_example(rng, scenes[i]) for i in picks for _ in range(TEXTS_PER_CLIP)]
+        examples = [
+            draw_example(rng, scenes[i], step / num_steps)
+            for i in picks
+            for _ in range(TEXTS_PER_CLIP)
+        ]
         batch = tokenize(processor, examples, features.shape[1])
         loss, completion_loss = language_loss(model, features[torch.from_numpy(picks)], batch)
         optimizer.zero_grad()

@@ -2,8 +2,12 @@
 
 A head that is thrown away says for every token which colours' objects have their centre in its
 14x14 px cell, where in the whole frame the object is in both frames of the token's pair (as numbers
-and as tenths of the view), its shape and material, and how much of the clip is over. The tower knows
-relative positions only: place and time come from the light on the table.
+and as tenths of the view), its shape and material, and how much of the clip is over. The tower
+knows relative positions only: place and time come from the light on the table.
+
+The head's rows for colours, tenths, shapes, materials and moments are the language model's own
+embeddings of the words for them. So the tower learns to speak in words: a token's feature is a sum
+of embeddings, and the language model finds "red" in the clip as it finds it in a question.
 
 Shape suffixes: B clips or frame pairs, F frames, C channels, H height, W width, M merged tokens
 (row-major over the grid), D hidden size, K colours, O the head's outputs, 4 the pixel coordinates
@@ -24,18 +28,24 @@ from vtk.models.tiny import (
     TINY_FRAME_HEIGHT_PX,
     TINY_FRAME_WIDTH_PX,
     TINY_MERGE,
-    TINY_NUM_FRAMES,
     TINY_PATCH_PX,
 )
-from vtk.train.pretrain_data import PretrainScene, attribute_ids, centers_px
+from vtk.train.pretrain_data import (
+    MOMENT_WORDS,
+    PLACE_WORDS,
+    PretrainScene,
+    attribute_ids,
+    centers_px,
+)
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration
+    from transformers.models.qwen2.tokenization_qwen2 import Qwen2Tokenizer
 
 NUM_BINS = 10
-FEATURE_RMS = 0.5  # about that of the text's embeddings, so that layers can add to them
 _MEAN = torch.tensor([0.48145466, 0.4578275, 0.40821073])
 _STD = torch.tensor([0.26862954, 0.26130258, 0.27577711])
+_NUM_SCALE_SCENES = 64
 _NOISE_STD = 3.0  # of 255; H.264 leaves about this much
 
 
@@ -62,19 +72,40 @@ class Targets:
     pair_BM: torch.Tensor
 
 
-_OUTPUTS = (len(COLORS), 4, NUM_BINS, NUM_BINS, len(SHAPES), len(MATERIALS), TINY_NUM_FRAMES // 2)
+_GROUPS = (
+    tuple(f" {word}" for word in COLORS),
+    PLACE_WORDS[0],
+    PLACE_WORDS[1],
+    tuple(f" {word}" for word in SHAPES),
+    tuple(f" {word}" for word in MATERIALS),
+    MOMENT_WORDS,
+)
+_SHARPNESS = 6.0  # of the choice among a group's words at first; it is learned
 
 
 class SceneHead(nn.Module):
-    """Per token: colours, two places, tenths in x and y, shape, material, frame pair."""
+    """Per token: two places (linear), and scores of the words of each group (embeddings)."""
 
-    def __init__(self, hidden_size: int) -> None:
+    def __init__(
+        self, model: "Qwen2_5_VLForConditionalGeneration", tokenizer: "Qwen2Tokenizer"
+    ) -> None:
         super().__init__()
-        self.linear = nn.Linear(hidden_size, sum(_OUTPUTS))
+        embeddings = model.lm_head.weight.detach()  # tied to the input embeddings
+        self.places = nn.Linear(embeddings.shape[1], 4)
+        self.sharpness = nn.Parameter(torch.full((len(_GROUPS),), _SHARPNESS))
+        self.color_bias = nn.Parameter(torch.full((len(COLORS),), -3.0))
+        for number, words in enumerate(_GROUPS):
+            ids = [tokenizer(word).input_ids for word in words]
+            assert all(len(one) == 1 for one in ids), words
+            self.register_buffer(f"words_{number}", embeddings[[one[0] for one in ids]].clone())
 
     def forward(self, features_BMD: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """(B, M, D) features -> seven tensors (B, M, outputs)."""
-        return self.linear(features_BMD).split(_OUTPUTS, dim=-1)
+        """(B, M, D) features -> colours, places, then the other groups, each (B, M, outputs)."""
+        colors, *others = (
+            self.sharpness[number] * features_BMD @ getattr(self, f"words_{number}").T
+            for number in range(len(_GROUPS))
+        )
+        return (colors + self.color_bias, self.places(features_BMD), *others)
 
 
 def patchify(
@@ -174,6 +205,7 @@ def head_loss(
 
 def train_vision(
     model: "Qwen2_5_VLForConditionalGeneration",
+    tokenizer: "Qwen2Tokenizer",
     scenes: Sequence[PretrainScene],
     *,
     num_steps: int,
@@ -186,6 +218,7 @@ def train_vision(
 
     Args:
         model: Its `visual` part is trained.
+        tokenizer: Gives the ids of the words that the head scores.
         scenes: Clips to draw frame pairs from.
         num_steps: Optimizer steps.
         pairs_per_step: Frame pairs in a batch.
@@ -197,7 +230,7 @@ def train_vision(
     rng = np.random.default_rng([0x5EE, seed])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = SceneHead(model.lm_head.in_features)
+        head = SceneHead(model, tokenizer)
     parameters = [*model.model.visual.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(
         parameters, lr=learning_rate, weight_decay=0.01, betas=(0.9, 0.98)
@@ -221,7 +254,7 @@ def train_vision(
         optimizer.step()
         schedule.step()
         on_step(step, loss.item(), report)
-    scale_features(model, scenes)
+    _scale_features(model, head, scenes)
 
 
 def _accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
@@ -239,13 +272,15 @@ def _stack(targets: Sequence[Targets]) -> Targets:
     return Targets(*(torch.cat([getattr(t, name) for t in targets]) for name in names))
 
 
-def scale_features(
-    model: "Qwen2_5_VLForConditionalGeneration", scenes: Sequence[PretrainScene]
+def _scale_features(
+    model: "Qwen2_5_VLForConditionalGeneration", head: SceneHead, scenes: Sequence[PretrainScene]
 ) -> None:
-    """Scale the tower's last layer so that its features have the size `FEATURE_RMS`."""
+    """Scale the tower's last layer so that a colour's part of a feature is as long as its word."""
+    words_KD = head.get_buffer("words_0")
+    targets = _stack([make_targets(scene, 0) for scene in scenes[:_NUM_SCALE_SCENES]])
+    frames = torch.stack([scene.frames_FCHW[:2] for scene in scenes[:_NUM_SCALE_SCENES]])
     with torch.no_grad():
-        features = encode(model, torch.stack([scene.frames_FCHW for scene in scenes[:32]]))
-        last = model.model.visual.merger.mlp[-1]
-        factor = FEATURE_RMS / features.pow(2).mean().sqrt()
-        for parameter in last.parameters():
-            parameter.mul_(factor)
+        shares_BMK = encode(model, frames) @ words_KD.T / words_KD.pow(2).sum(dim=1)
+        share = shares_BMK[targets.present_BMK.bool()].mean()
+        for parameter in model.model.visual.merger.mlp[-1].parameters():
+            parameter.div_(share)
