@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Final, Protocol
 
 from vtk.demo.child import Child, as_typed
@@ -24,6 +25,7 @@ MAX_LANES: Final = 2
 _POLL_S: Final = 0.2
 _LOOK_EVERY_S: Final = 1.0
 _GRACE_S: Final = 60.0
+_LEAVING: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,11 @@ class Pipeline:
         Raises:
             VtkError: A command failed; the error has its exit code.
             UserInterrupt: Ctrl-C; the children have saved and left.
-            Interrupted: SIGTERM; likewise.
+            Interrupted: SIGTERM, or the terminal was closed; likewise.
         """
         self._keep_what_is_done()
         hint = f"What is done is kept. Go on with: {self.repeat}"
-        with _sigterm_raises(hint):
+        with _signals_raise(hint):
             try:
                 while len(self._done) < len(self.steps):
                     self._start_what_can()
@@ -248,19 +250,21 @@ def _run_id(child: Child) -> str:
 
 
 @contextmanager
-def _sigterm_raises(hint: str) -> Iterator[None]:
-    """Turn SIGTERM into `Interrupted`, so that the children are asked to leave; the second one ends
-    them, later ones change nothing."""
+def _signals_raise(hint: str) -> Iterator[None]:
+    """Turn SIGTERM and SIGHUP into `Interrupted`, so that the children are asked to leave; the
+    second signal ends them, later ones change nothing."""
     num_left = 2
 
-    def leave(*_: object) -> None:
+    def leave(number: int, frame: FrameType | None) -> None:
+        del frame
         nonlocal num_left
         num_left -= 1
         if num_left >= 0:
-            raise Interrupted("stopped by SIGTERM", hint)
+            raise Interrupted(f"stopped by {signal.Signals(number).name}", hint)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = {number: signal.signal(number, leave) for number in _LEAVING}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vtk.demo.findings import format_points
 from vtk.demo.interval_chart import Interval, draw_intervals
 from vtk.demo.results import MAIN_MODELS, pairs_of, split_pair
+from vtk.demo.sentences import format_points
 from vtk.demo.svg import element, safe
 from vtk.format import MISSING, format_count, format_interval, format_percent
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from vtk.demo.findings import format_points, judge_over_seeds
 from vtk.demo.phase import PhasePoint, StrategyOdds, critical_accuracy, phase_table
 from vtk.demo.results import MAIN_MODELS, MAIN_PAIRS, split_pair
+from vtk.demo.sentences import format_points, judge_over_seeds
 from vtk.demo.study import variant_titles
 from vtk.format import MISSING, format_number, format_percent
 

@@ -124,7 +124,10 @@ def document_of(rows_of: RowsOf) -> Callable[..., dict[str, Any]]:
             "seed": how.get("seed", 0),
             "created": "2026-01-31 12:00 UTC",
             "settings": settings.as_json(),
-            "questions": {"num_held_out": 400, "num_clips": 100, "num_train": 800},
+            "questions": {
+                "num_held_out": document["models"]["base"]["all"]["n"],
+                "num_clips": len({row.clip_id for row in rows["base"]}),
+            },
             "steps": [
                 {
                     "name": "split",

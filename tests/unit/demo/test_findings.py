@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from vtk.demo.findings import compare_sentence, find, format_points, judge
+from vtk.demo.findings import find
+from vtk.demo.sentences import compare_sentence, format_points, judge
 
 Entry = dict[str, Any]
 
@@ -133,6 +134,14 @@ def test_too_few_questions_are_not_judged_however_large_the_difference() -> None
         "Only 29 all questions were asked: too few to compare CDPO with GRPO (at least 30 are "
         "needed)."
     )
+
+
+def test_too_few_questions_are_said_once_per_type(document_of: Callable[..., Any]) -> None:
+    found = find(document_of(num_clips=5))
+    assert found.verdict == "not tested"
+    told = [found.decisive, *found.details]
+    for kind in ("inferential", "observational"):
+        assert sum(f"Only 10 {kind} questions" in sentence for sentence in told) == 1
 
 
 def test_a_type_that_was_not_asked_is_said_to_be_missing() -> None:

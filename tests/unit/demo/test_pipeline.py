@@ -115,7 +115,12 @@ def test_a_failure_stops_what_runs_beside_it(
 
 
 @pytest.mark.parametrize(
-    ("number", "error"), [(signal.SIGINT, UserInterrupt), (signal.SIGTERM, Interrupted)]
+    ("number", "error"),
+    [
+        (signal.SIGINT, UserInterrupt),
+        (signal.SIGTERM, Interrupted),
+        (signal.SIGHUP, Interrupted),
+    ],
 )
 def test_a_signal_ends_the_children_and_says_how_to_go_on(
     folder: DemoFolder,

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from vtk.demo.findings import judge_over_seeds
 from vtk.demo.plan import plan_steps
+from vtk.demo.sentences import judge_over_seeds
 from vtk.demo.study import (
     NUM_VARIANT_SEEDS,
     mean_over_seeds,
