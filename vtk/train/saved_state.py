@@ -58,7 +58,7 @@ def save_schedule(folder: Path, scheduler: Any) -> None:
 
 def load_schedule(folder: Path, scheduler: Any) -> None:
     """Put the schedule back to where it was, and its learning rate into the optimizer."""
-    scheduler.load_state_dict(read_json(folder / SCHEDULE_FILE))
+    scheduler.load_state_dict(scheduler.state_dict() | read_json(folder / SCHEDULE_FILE))
     for group, rate in zip(scheduler.optimizer.param_groups, scheduler.get_last_lr(), strict=True):
         group["lr"] = rate
 

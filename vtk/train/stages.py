@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from vtk.config.schema import VtkConfig, describe_objective
 from vtk.data.sample import load_samples
-from vtk.errors import DataError, Interrupted
+from vtk.errors import ConfigError, DataError, Interrupted
 from vtk.models.adapters import POLICY_ADAPTER, attach_policy_adapter
 from vtk.models.loader import attention_kernel, load_policy, weights_hash
 from vtk.runs.files import read_json
@@ -120,6 +120,7 @@ def _assemble(
         reporter=reporter,
         saver=Saver(store, facts),
     )
+    _refuse_sharding(trainer)
     if inputs.validation is None:
         return trainer, None
     evaluate = HeldOutEvaluation(
@@ -135,6 +136,15 @@ def _assemble(
         num_processes=state.num_processes,
     )
     return trainer, evaluate
+
+
+def _refuse_sharding(trainer: CDPOTrainer) -> None:
+    """Checkpoints and scoring hold whole models; the libraries' sharding would break both."""
+    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
+        raise ConfigError(
+            "DeepSpeed and FSDP are not supported: every process holds the whole model",
+            "Use a plain multi-GPU accelerate configuration, with LoRA if memory is short.",
+        )
 
 
 def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Reference | None]:

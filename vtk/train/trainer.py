@@ -32,6 +32,7 @@ from vtk.train.groups import GroupCollector, Groups, Skipped
 from vtk.train.guards import Guards
 from vtk.train.losses import masked_token_mean, sequence_losses
 from vtk.train.metrics import rollout_metrics
+from vtk.train.optimizer import has_bfloat16, master_adamw
 from vtk.train.reference import SELF, Reference
 from vtk.train.reporting import Reporter
 from vtk.train.saver import Saver
@@ -91,6 +92,14 @@ class CDPOTrainer(GRPOTrainer):
         step = self.state.global_step
         if step > 0 and step not in self.saver.store.steps():
             self.saver.save(self, is_last_chance=True)
+
+    @override
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """The library's AdamW; for bfloat16 weights one that keeps float32 masters."""
+        if self.optimizer is None and has_bfloat16(self.policy):
+            decayed = set(self.get_decay_parameter_names(self.policy))
+            self.optimizer = master_adamw(self.policy, decayed, self.config.optim)
+        return super().create_optimizer(model)
 
     @override
     def _get_train_sampler(self, dataset: Any = None) -> PromptSampler:

@@ -13,6 +13,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from vtk.train.trainer import CDPOTrainer
 
 REPLACED: dict[str, list[str]] = {
+    "create_optimizer": ["model"],
     "_get_train_sampler": ["dataset"],
     "_prepare_inputs": ["generation_batch"],
     "compute_loss": ["model", "inputs", "return_outputs", "num_items_in_batch"],

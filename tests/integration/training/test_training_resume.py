@@ -1,0 +1,188 @@
+"""A run that was stopped and resumed ends with the numbers of one that was not, bit for bit."""
+
+import signal
+from typing import Any
+
+import pytest
+
+from vtk.errors import ConfigError, DataError, Interrupted, UserInterrupt
+from vtk.runs.state import read_state
+
+CDPO = {"optim__prompts_per_device": 1, "optim__accumulation_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def straight() -> dict[str, Any]:
+    """Numbers of the uninterrupted run; filled by the first test that needs them."""
+    return {}
+
+
+def _numbers(bench: Any, paths: Any) -> dict[str, Any]:
+    return {
+        "metrics": bench.numbers(paths),
+        "rows": bench.rows(paths, range(1, 5)),
+        "weights": bench.model_hash(paths, 4),
+    }
+
+
+def _new_run(bench: Any, **settings: Any) -> Any:
+    return bench.new_run("cdpo", reference__path=str(bench.world.bias), **CDPO, **settings)
+
+
+def _uninterrupted(bench: Any, straight: dict[str, Any]) -> dict[str, Any]:
+    if not straight:
+        paths = _new_run(bench)
+        bench.attempt(paths)
+        straight.update(_numbers(bench, paths))
+        grad_norms = [step["optim/grad_norm"] for step in straight["metrics"].values()]
+        assert all(norm > 0 for norm in grad_norms)
+        assert len({step["reward/mean"] for step in straight["metrics"].values()}) > 1
+    return straight
+
+
+@pytest.mark.parametrize("step", [1, 2, 3])
+def test_stopped_in_any_step(bench: Any, straight: dict[str, Any], step: int) -> None:
+    """A signal that comes during an update is honoured when the step is done."""
+    seen = {"update": 0}
+
+    def sigterm_in_update(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "phase" and payload["name"] == "update":
+            seen["update"] += 1
+            if seen["update"] == CDPO["optim__accumulation_steps"] * step:
+                stop.received = signal.SIGTERM
+
+    paths = _new_run(bench)
+    with pytest.raises(Interrupted, match="SIGTERM"):
+        bench.attempt(paths, sigterm_in_update)
+    assert read_state(paths).status == "stopped"
+    bench.attempt(paths)
+    attempts = bench.events(paths, "attempt_started")
+    assert [event["resumed_from_step"] for event in attempts] == [None, step]
+    assert _numbers(bench, paths) == _uninterrupted(bench, straight)
+
+
+def test_a_signal_in_the_last_step_changes_nothing(bench: Any) -> None:
+    def sigterm_in_update(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "phase" and payload["name"] == "update":
+            stop.received = signal.SIGTERM
+
+    paths = bench.new_run("grpo", optim__num_steps=1)
+    bench.attempt(paths, sigterm_in_update)
+    assert read_state(paths).status == "finished"
+
+
+@pytest.mark.parametrize("pass_number", [1, 2])
+def test_stopped_while_generating(bench: Any, straight: dict[str, Any], pass_number: int) -> None:
+    """Also in the second pass of an accumulated step: the unfinished step is made again."""
+    seen = {"generate": 0}
+
+    def sigint_in_step_3(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "phase" and payload["name"] == "generate":
+            seen["generate"] += 1
+            if seen["generate"] == 2 * CDPO["optim__accumulation_steps"] + pass_number:
+                stop.received = signal.SIGINT
+
+    paths = _new_run(bench)
+    with pytest.raises(UserInterrupt):
+        bench.attempt(paths, sigint_in_step_3)
+    assert [event["step"] for event in bench.events(paths, "checkpoint_saved")] == [2]
+    bench.attempt(paths)
+    assert _numbers(bench, paths) == _uninterrupted(bench, straight)
+
+
+def test_killed_without_warning(bench: Any, straight: dict[str, Any]) -> None:
+    """What was done after the last checkpoint is done again, and nothing is counted twice."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill_in_step_3(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts" and payload["step"] == 3:
+            raise Killed
+
+    paths = _new_run(bench, checkpoint__every_steps=2)
+    with pytest.raises(Killed):
+        bench.attempt(paths, kill_in_step_3)
+    bench.attempt(paths)
+    assert _numbers(bench, paths) == _uninterrupted(bench, straight)
+    assert [step for step, _ in read_state(paths).history["reward/mean"]] == [1, 2, 3, 4]
+
+
+def test_a_damaged_checkpoint_is_passed_over(bench: Any, straight: dict[str, Any]) -> None:
+    def sigterm_at_step_3(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts" and payload["step"] == 3:
+            stop.received = signal.SIGTERM
+
+    paths = _new_run(bench, checkpoint__every_steps=1)
+    with pytest.raises(Interrupted):
+        bench.attempt(paths, sigterm_at_step_3)
+    weights = paths.checkpoint_dir(3) / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    bench.attempt(paths)
+    attempts = bench.events(paths, "attempt_started")
+    assert attempts[-1]["resumed_from_step"] == 2
+    assert _numbers(bench, paths) == _uninterrupted(bench, straight)
+
+
+def test_beta_and_guards_come_back(bench: Any) -> None:
+    from vtk.runs import control
+
+    def change_then_stop(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts" and payload["step"] == 1:
+            control.request(paths, "set_beta", beta=-0.5)
+        if type == "rollouts" and payload["step"] == 2:
+            stop.received = signal.SIGTERM
+
+    paths = _new_run(bench)
+    with pytest.raises(Interrupted):
+        bench.attempt(paths, change_then_stop)
+    before = bench.numbers(paths)
+    bench.attempt(paths)
+    after = bench.numbers(paths)
+    ratio = after[3]["loss/repulsion"] / after[3]["kl/k3"]
+    assert before[1]["loss/repulsion"] != 0
+    assert abs(ratio) > 0.2  # 0.5, up to weighting by length; the run began with 0.01
+
+
+def test_other_data_under_a_saved_position_are_refused(bench: Any) -> None:
+    def sigterm_at_step_1(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts":
+            stop.received = signal.SIGTERM
+
+    import json
+
+    paths = bench.new_run("grpo")
+    with pytest.raises(Interrupted):
+        bench.attempt(paths, sigterm_at_step_1)
+    facts = json.loads(paths.run_json.read_text())
+    facts["inputs"]["train_sha256"] = "0" * 64
+    paths.run_json.write_text(json.dumps(facts))
+    with pytest.raises(DataError, match="training data"):
+        bench.attempt(paths)
+
+
+def test_lora_resumes_too(bench: Any) -> None:
+    lora = {"lora__enabled": True, "lora__rank": 4, "lora__alpha": 8.0, "lora__dropout": 0.1}
+
+    def sigterm_at_step_2(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts" and payload["step"] == 2:
+            stop.received = signal.SIGTERM
+
+    straight, resumed = (
+        bench.new_run("cdpo", reference__path="self", **CDPO, **lora) for _ in range(2)
+    )
+    bench.attempt(straight)
+    with pytest.raises(Interrupted):
+        bench.attempt(resumed, sigterm_at_step_2)
+    bench.attempt(resumed)
+    assert _numbers(bench, straight) == _numbers(bench, resumed)
+
+
+def test_a_run_with_a_living_owner_is_refused(bench: Any) -> None:
+    from vtk.runs.writer import EventWriter
+
+    paths = bench.new_run("grpo")
+    with EventWriter(paths), pytest.raises(ConfigError, match="is being written"):
+        bench.attempt(paths)
