@@ -53,7 +53,7 @@ class Gauges:
 
     def note(self, step: Step) -> str:
         """A few words on what a step has come to: "step 23 of 60"."""
-        kind, total = step.gauge.kind, step.gauge.total
+        kind, total = step.gauge.kind, self._total(step)
         done = self.fraction(step) * total
         words = {"clips": "clips", "train": "steps", "eval": "answers", "demo": "commands"}
         return f"{done:.0f} of {total} {words[kind]}" if kind in words and total else ""
@@ -79,7 +79,14 @@ class Gauges:
         results = folder / RESULTS_FILE
         if results.is_file() and read_json(results).get("complete"):
             return 1.0
-        return min(0.99, _num_lines(folder / SAMPLES_FILE) / max(1, step.gauge.total))
+        return min(0.99, _num_lines(folder / SAMPLES_FILE) / max(1, self._total(step)))
+
+    def _total(self, step: Step) -> int:
+        """What a step counts up to."""
+        if step.gauge.kind != "eval":
+            return step.gauge.total
+        held_out = split_file(self.folder.data_dir, DATASET, "validation")
+        return step.gauge.total * _num_lines(held_out)
 
     def _demo(self, step: Step) -> float:
         """Share of a seed's commands that are done; 1 once its numbers are there."""
@@ -98,15 +105,6 @@ class Gauges:
             return RunPaths(self.folder.runs_dir / self.record.facts[BASE_RUN_FACT])
         runs = list_runs(self.folder.runs_dir)
         return next((run for run in runs if read_json(run.run_json).get("stage") == "eval"), None)
-
-
-def count_questions(folder: DemoFolder, part: str) -> int:
-    """Questions in one of the split's files.
-
-    Raises:
-        DataError: The file cannot be read.
-    """
-    return _num_lines(split_file(folder.data_dir, DATASET, part))
 
 
 def _num_lines(path: Path) -> int:

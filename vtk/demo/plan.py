@@ -78,7 +78,10 @@ _QUESTIONS_PER_CLIP = 4
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """How a step's progress is seen: what is counted, up to how many, and in which run."""
+    """How a step's progress is seen: what is counted, up to how many, and in which run.
+
+    Of an evaluation `total` is the number of completions per question.
+    """
 
     kind: GaugeKind
     total: int = 0
@@ -249,7 +252,7 @@ def _evaluation(settings: DemoSettings, model: str) -> Step:
         title=f"Ask {'the base model' if is_base else model} the held-out questions",
         arguments=arguments,
         needs=("split",) if is_base else (f"train-{model}",),
-        gauge=Gauge("eval", num_answers, None if is_base else model),
+        gauge=Gauge("eval", settings.num_draws, None if is_base else model),
         cost_s=_START_S + _ANSWER_S * num_answers,
     )
 
