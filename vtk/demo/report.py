@@ -94,7 +94,11 @@ def render_report(facts: ReportFacts) -> str:
 
 
 def _sections(facts: ReportFacts) -> list[_Section]:
-    document = facts.document
+    return [*_found_sections(facts.document), *_run_sections(facts)]
+
+
+def _found_sections(document: Mapping[str, Any]) -> list[_Section]:
+    """What came out."""
     return [
         _Section(
             "results",
@@ -118,6 +122,13 @@ def _sections(facts: ReportFacts) -> list[_Section]:
             "Share of held-out completions by the kind of reasoning they write down.",
             share_charts(document),
         ),
+    ]
+
+
+def _run_sections(facts: ReportFacts) -> list[_Section]:
+    """How it came about."""
+    document = facts.document
+    return [
         _Section(
             "curves",
             "Training",
