@@ -58,7 +58,8 @@ def draw_curves(chart: CurveChart) -> str:
     last_step = max(step for curve in curves for step, _ in curve.points)
     x = Scale(0, max(1, last_step), _LEFT_PX, WIDTH_PX - _RIGHT_PX)
     y = Scale(ticks[0], ticks[-1], HEIGHT_PX - _BOTTOM_PX, _TOP_PX)
-    body = _axes(chart, x, y, ticks) + "".join(_draw_curve(curve, x, y, chart) for curve in curves)
+    drawn = [_draw_curve(curve, x, y, chart) for curve in reversed(curves)]  # dashed over solid
+    body = _axes(chart, x, y, ticks) + "".join(drawn)
     told = ", ".join(f"{c.name} ends at {format_number(smooth(c.points)[-1][1])}" for c in curves)
     return picture(WIDTH_PX, HEIGHT_PX, f"{chart.heading}: {told}", head, body)
 

@@ -7,7 +7,7 @@ from vtk.demo.svg import Scale, element, label, nice_ticks, picture, title
 
 _ROW_PX, _HEAD_PX, _FOOT_PX = 24.0, 28.0, 26.0
 _VALUE_PX, _DOT_PX = 64.0, 5.0
-_NAME_GAP_PX, _CHAR_PX = 22.0, 7.0
+_NAME_GAP_PX, _CHAR_PX = 22.0, 8.2
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,19 +5,20 @@ from dataclasses import replace
 from typing import Final
 
 from vtk.demo.phase import (
-    ACCURACY_AXIS,
     SHARE_AXIS,
     PhasePoint,
     critical_accuracy,
     drift,
     drift_grid,
 )
-from vtk.demo.svg import Scale, element, label, picture, title
+from vtk.demo.svg import Scale, element, label, nice_ticks, picture, title
 from vtk.format import format_number
 
 _SIZE_PX, _LEFT_PX, _RIGHT_PX, _TOP_PX, _BOTTOM_PX = 250.0, 44.0, 16.0, 26.0, 36.0
 _FULL_DRIFT: Final = 0.12
 _NUM_BOUNDARY_POINTS: Final = 60
+_LOW_ACCURACY: Final = 0.5
+_NUM_ROWS: Final = 10
 
 
 def draw_phase(point: PhasePoint, betas: Sequence[float], marks: Sequence[PhasePoint] = ()) -> str:
@@ -31,7 +32,10 @@ def draw_phase(point: PhasePoint, betas: Sequence[float], marks: Sequence[PhaseP
         marks: Policies to mark, at their own share of observational questions and their reasoning
             accuracy on that mixture.
     """
-    return "".join(_draw_panel(point, beta, marks) for beta in betas)
+    is_low = any(reasoning_accuracy(mark) < _LOW_ACCURACY for mark in marks)
+    first = 0.0 if is_low else _LOW_ACCURACY
+    accuracies = [first + (1.0 - first) * row / _NUM_ROWS for row in range(_NUM_ROWS + 1)]
+    return "".join(_draw_panel(point, beta, accuracies, marks) for beta in betas)
 
 
 def reasoning_accuracy(point: PhasePoint) -> float:
@@ -40,13 +44,15 @@ def reasoning_accuracy(point: PhasePoint) -> float:
     return share * point.reason.observational + (1 - share) * point.reason.inferential
 
 
-def _draw_panel(point: PhasePoint, beta: float, marks: Sequence[PhasePoint]) -> str:
+def _draw_panel(
+    point: PhasePoint, beta: float, accuracies: Sequence[float], marks: Sequence[PhasePoint]
+) -> str:
     x = Scale(0.0, 1.0, _LEFT_PX, _SIZE_PX - _RIGHT_PX)
-    y = Scale(ACCURACY_AXIS[0], ACCURACY_AXIS[-1], _SIZE_PX - _BOTTOM_PX, _TOP_PX)
+    y = Scale(accuracies[0], accuracies[-1], _SIZE_PX - _BOTTOM_PX, _TOP_PX)
     name = "plain GRPO" if beta == 0 else f"beta {format_number(beta)}".replace("-", "−")
     parts = [
         label(name, _LEFT_PX, 14, "chart-title", "start"),
-        *_cells(point, beta, x, y),
+        *_cells(point, beta, accuracies, x, y),
         _boundary(point, beta, x, y),
         *_frame(x, y),
         *(_mark(mark, beta, x, y) for mark in marks),
@@ -58,16 +64,18 @@ def _draw_panel(point: PhasePoint, beta: float, marks: Sequence[PhasePoint]) -> 
     return picture(_SIZE_PX, _SIZE_PX, alternative, *parts)
 
 
-def _cells(point: PhasePoint, beta: float, x: Scale, y: Scale) -> list[str]:
+def _cells(
+    point: PhasePoint, beta: float, accuracies: Sequence[float], x: Scale, y: Scale
+) -> list[str]:
     half_share = (SHARE_AXIS[1] - SHARE_AXIS[0]) / 2
-    half_accuracy = (ACCURACY_AXIS[1] - ACCURACY_AXIS[0]) / 2
+    half_accuracy = (accuracies[1] - accuracies[0]) / 2
     cells = []
-    grid = drift_grid(point, beta)
-    for accuracy, row in zip(ACCURACY_AXIS, grid, strict=True):
+    grid = drift_grid(point, beta, accuracies)
+    for accuracy, row in zip(accuracies, grid, strict=True):
         for share, value in zip(SHARE_AXIS, row, strict=True):
             left, right = x(max(0.0, share - half_share)), x(min(1.0, share + half_share))
-            top = y(min(ACCURACY_AXIS[-1], accuracy + half_accuracy))
-            bottom = y(max(ACCURACY_AXIS[0], accuracy - half_accuracy))
+            top = y(min(y.high, accuracy + half_accuracy))
+            bottom = y(max(y.low, accuracy - half_accuracy))
             cells.append(
                 element(
                     "rect",
@@ -100,7 +108,7 @@ def _frame(x: Scale, y: Scale) -> list[str]:
     parts = []
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(label(f"{100 * tick:.0f}%", x(tick), y.first_px + 14))
-    for tick in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
+    for tick in nice_ticks(y.low, y.high, 5):
         parts.append(label(f"{100 * tick:.0f}%", x.first_px - 6, y(tick) + 3.5, "tick", "end"))
     middle = (x.first_px + x.last_px) / 2
     parts.append(label("observational questions", middle, y.first_px + 29))
@@ -112,11 +120,9 @@ def _frame(x: Scale, y: Scale) -> list[str]:
 
 def _mark(mark: PhasePoint, beta: float, x: Scale, y: Scale) -> str:
     accuracy = reasoning_accuracy(mark)
-    shown = min(max(accuracy, y.low), y.high)
-    place = {"cx": x(mark.observational_frac), "cy": y(shown), "r": 6.0, "class": "mark"}
-    edge = "" if shown == accuracy else " (beyond the axis)"
+    place = {"cx": x(mark.observational_frac), "cy": y(accuracy), "r": 6.0, "class": "mark"}
     told = (
-        f"the base model: reasoning right on {accuracy:.0%} of its training mixture{edge}, "
+        f"the base model: reasoning right on {accuracy:.0%} of its training mixture, "
         f"expected drift {drift(mark, beta):+.3f}"
     )
     return element("circle", place, title(told))

@@ -152,7 +152,7 @@ def _run_sections(facts: ReportFacts) -> list[_Section]:
         _Section(
             "settings",
             "Settings",
-            "Settings that differ between the runs or are not the default.",
+            "Settings on which the runs differ.",
             _card(config_tables(facts.configs)),
         ),
         _Section(

@@ -42,37 +42,43 @@ def machine_table(document: Mapping[str, Any]) -> str:
 
 
 def config_tables(configs: Mapping[str, Mapping[str, Any]]) -> str:
-    """Settings on which runs differ or that are not the default, then all of them folded away.
+    """Settings on which the runs differ, then all of them with their origin, folded away.
 
     Args:
         configs: Run's name -> its config.json: `config` and `provenance`.
     """
     values = {name: flatten(found["config"]) for name, found in configs.items()}
-    origins = {name: found["provenance"] for name, found in configs.items()}
     keys = sorted({key for flat in values.values() for key in flat})
-    notable = [key for key in keys if _is_notable(key, values, origins)]
-    return _config_table(notable, values) + element(
+    differing = [
+        key for key in keys if len({_shown(flat.get(key)) for flat in values.values()}) > 1
+    ]
+    origins = {key: _origins(key, configs) for key in keys}
+    return _config_table(differing, values, origins) + element(
         "details",
         {},
         element("summary", {}, f"All {len(keys)} settings"),
-        _config_table(keys, values),
+        _config_table(keys, values, origins),
     )
 
 
-def _is_notable(
-    key: str, values: Mapping[str, Mapping[str, Any]], origins: Mapping[str, Mapping[str, Any]]
-) -> bool:
-    shown = {_shown(flat.get(key)) for flat in values.values()}
-    sources = {str(origin.get(key, _DEFAULT)) for origin in origins.values()}
-    return len(shown) > 1 or sources != {_DEFAULT}
+def _origins(key: str, configs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Where the runs' values of one setting came from."""
+    found = [str(one["provenance"].get(key, _DEFAULT)) for one in configs.values()]
+    return ", ".join(dict.fromkeys(found))
 
 
-def _config_table(keys: list[str], values: Mapping[str, Mapping[str, Any]]) -> str:
+def _config_table(
+    keys: list[str], values: Mapping[str, Mapping[str, Any]], origins: Mapping[str, str]
+) -> str:
     rows = [
-        [element("code", {}, safe(key)), *(safe(_shown(flat.get(key))) for flat in values.values())]
+        [
+            element("code", {}, safe(key)),
+            *(safe(_shown(flat.get(key))) for flat in values.values()),
+            safe(origins[key]),
+        ]
         for key in keys
     ]
-    columns = ["setting", *(title_of(name) for name in values)]
+    columns = ["setting", *(title_of(name) for name in values), "from"]
     return table_of(columns, rows, text_columns=len(columns))
 
 

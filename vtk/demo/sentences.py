@@ -62,6 +62,12 @@ def compare_sentence(paired: Mapping[str, Any], pair: str, question_type: str) -
             f"Only {found['n']} {question_type} questions were asked: too few to compare {second} "
             f"with {first} (at least {MIN_QUESTIONS} are needed)."
         )
+    if found["num_better"] == found["num_worse"] == 0:
+        sentence = (
+            f"{second} and {first} score the same on each of the {found['n']} {question_type} "
+            f"questions; a difference of {_margin(found)} points cannot be excluded."
+        )
+        return sentence[0].upper() + sentence[1:]
     amount = f"{format_points(found['difference'])} points ({_evidence(found)})"
     if judgement == "unclear":
         sentence = (
@@ -140,6 +146,10 @@ def _what_would_settle(found: Mapping[str, Any]) -> str:
     if needed is None:
         return ""
     return f"; about {format_count(_two_digits(needed))} questions would settle one of this size"
+
+
+def _margin(found: Mapping[str, Any]) -> str:
+    return f"{100 * max(abs(end) for end in found['ci95']):.1f}"
 
 
 def _two_digits(number: int) -> int:

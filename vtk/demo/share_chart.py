@@ -9,7 +9,7 @@ from vtk.format import format_percent
 STRATEGIES: Final = ("reason", "describe", "neither")
 _ROW_PX, _HEAD_PX, _WIDTH_PX = 30.0, 28.0, 500.0
 _BAR_PX, _MIN_TEXT_PX = 18.0, 34.0
-_NAME_GAP_PX, _CHAR_PX = 22.0, 7.0
+_NAME_GAP_PX, _CHAR_PX = 22.0, 8.2
 
 
 def draw_shares(heading: str, rows: Sequence[tuple[str, Mapping[str, Mapping[str, Any]]]]) -> str:

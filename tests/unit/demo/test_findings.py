@@ -17,6 +17,7 @@ def entry(
     p_value: float | None = None,
     n: int = 300,
     needed: int | None = None,
+    num_changed: int = 40,
 ) -> Entry:
     is_outside = abs(difference) > half_width
     return {
@@ -25,6 +26,8 @@ def entry(
         "ci95": [difference - half_width, difference + half_width],
         "p_value": (0.001 if is_outside else 0.4) if p_value is None else p_value,
         "questions_to_resolve": needed,
+        "num_better": num_changed // 2 + (difference > 0),
+        "num_worse": num_changed // 2 + (difference < 0),
     }
 
 
@@ -114,10 +117,18 @@ def test_no_difference_says_what_would_settle_it() -> None:
     )
 
 
-def test_exactly_equal_models_need_no_number_of_questions() -> None:
+def test_models_that_are_equal_on_average_need_no_number_of_questions() -> None:
     sentence = compare_sentence({"cdpo-grpo": {"all": entry(0.0)}}, "cdpo-grpo", "all")
     assert "0.0 points" in sentence
     assert "settle" not in sentence
+
+
+def test_models_that_are_equal_on_every_question_are_said_to_be() -> None:
+    same = entry(0.0, num_changed=0)
+    assert compare_sentence({"cdpo-grpo": {"all": same}}, "cdpo-grpo", "all") == (
+        "CDPO and GRPO score the same on each of the 300 all questions; "
+        "a difference of 5.0 points cannot be excluded."
+    )
 
 
 def test_interval_and_p_value_that_disagree_are_at_the_edge() -> None:
