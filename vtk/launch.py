@@ -1,8 +1,8 @@
 """The parent side of a run: make its directory, start the worker, pass signals on, follow, judge.
 
-One process runs as `python -m vtk.worker RUN_DIR`, several through `accelerate launch`; the run
-directory is the worker's whole argument and the event log its whole answer, so this process holds
-no model and imports none of the libraries that do.
+One process runs as `python -m vtk.worker RUN_DIR`, several through `accelerate launch` (on CPUs
+through `torch.distributed.run`); the run directory is the worker's whole argument and the event log
+its whole answer, so this process holds no model and imports none of the libraries that do.
 """
 
 import os
@@ -27,6 +27,15 @@ from vtk.runs.store import RunPaths, create_run
 from vtk.train.inputs import INPUTS_KEY, pin_inputs
 
 LOG_TAIL_LINES = 20
+_ONE_MACHINE = (
+    "--multi_gpu",
+    "--num_machines",
+    "1",
+    "--mixed_precision",
+    "no",
+    "--dynamo_backend",
+    "no",
+)
 _POLL_S = 0.2
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -134,14 +143,15 @@ def worker_command(paths: RunPaths, processes: Processes) -> tuple[list[str], di
         if len(gpus) > 1:  # one process must see one GPU, or the library splits every batch
             environment["CUDA_VISIBLE_DEVICES"] = gpus[0]
         return [sys.executable, *worker], environment
-    options = ["--num_processes", str(num_processes)]
+    count = str(num_processes)
     if processes.accelerate_config is not None:
-        options += ["--config_file", str(processes.accelerate_config)]
-    else:
-        options += ["--multi_gpu" if gpus else "--cpu", "--num_machines", "1"]
-        options += ["--mixed_precision", "no", "--dynamo_backend", "no"]
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", *options]
-    return [*launcher, *worker], environment
+        file = str(processes.accelerate_config)
+        launcher = ["accelerate.commands.launch", "--num_processes", count, "--config_file", file]
+    elif gpus:
+        launcher = ["accelerate.commands.launch", "--num_processes", count, *_ONE_MACHINE]
+    else:  # accelerate starts several CPU processes only through MPI
+        launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", count]
+    return [sys.executable, "-m", *launcher, *worker], environment
 
 
 def visible_gpus(environ: Mapping[str, str]) -> list[str]:

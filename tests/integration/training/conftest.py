@@ -51,6 +51,7 @@ class World:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Six clips with their questions, a base model and a bias model that prefers one answer."""
+    torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other
     root = tmp_path_factory.mktemp("world")
     _write_questions(root / "data")
     made = World(root / "data", root / "base", root / "bias")

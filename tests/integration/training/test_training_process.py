@@ -160,8 +160,9 @@ def test_kill_9_and_resume_ends_alike(shell: Shell, straight: dict[str, Any]) ->
 
 def test_two_processes_share_the_work_and_the_reference(shell: Shell) -> None:
     done = shell.run("train-cdpo", *shell.options("two"), "--num-processes", "2")
-    assert done.returncode == 0, done.stderr
     paths = shell.paths("two")
+    logs = [path.read_text() for path in paths.logs_dir.glob("*/worker.log")]
+    assert done.returncode == 0, (done.stderr, logs)
     rows = shell.bench.rows(paths, [1])
     assert len(rows) == 2 * 2 * 4
     assert {row["group"].split("-")[0] for row in rows} == {"0", "1"}

@@ -109,6 +109,9 @@ def test_one_process_is_plain_and_several_go_through_accelerate(
     assert "accelerate.commands.launch" in both
     assert both[both.index("--num_processes") + 1] == "2"
     assert environment["CUDA_VISIBLE_DEVICES"] == "3,5"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    on_cpu, _ = worker_command(paths, Processes(2))
+    assert on_cpu[2:6] == ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     chosen, _ = worker_command(paths, Processes(1, Path("my.yaml")))
     assert chosen[chosen.index("--config_file") + 1] == "my.yaml"
 
