@@ -22,7 +22,7 @@ from vtk.runs.files import read_json
 from vtk.runs.state import read_state
 from vtk.runs.store import RunPaths
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 SETTINGS = DemoSettings(
     is_quick=True,

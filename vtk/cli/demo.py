@@ -126,11 +126,7 @@ def _show_results(console: Console, document: dict[str, Any]) -> None:
     """The table, then what was found."""
     findings, questions = document["findings"], document["questions"]
     counts = {name: document["models"]["base"][name]["n"] for name in _TYPES}
-    columns = [
-        "model",
-        *(f"{name} (n = {counts[name]})" for name in _TYPES),
-        "reasons, inferential",
-    ]
+    columns = ["model", *(f"{name}, n = {counts[name]}" for name in _TYPES), "reasons, inf."]
     rows = [
         [
             _NAMES.get(name, name),

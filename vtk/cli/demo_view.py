@@ -100,7 +100,8 @@ class Bars(Lines):
                 self._task(one.step), completed=one.fraction, note=self._clean(note)
             )
         inside = sum(one.fraction for one in view.running)
-        left = f"about {format_duration_s(view.left_s)} left"
+        is_over = view.num_done == view.num_steps
+        left = "writing" if is_over else f"about {format_duration_s(view.left_s)} left"
         share = (view.num_done + inside) / view.num_steps
         self._progress.update(self._whole, completed=share, note=self._clean(left))
 

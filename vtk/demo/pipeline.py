@@ -140,6 +140,7 @@ class Pipeline:
                 raise UserInterrupt("interrupted", hint) from None
             finally:
                 self._stop_all()
+        self.watcher.progressed(DemoView((), len(self._done), len(self.steps), 0.0))
 
     def _keep_what_is_done(self) -> None:
         for step in self.steps:
