@@ -31,21 +31,21 @@ STAGES = {
 @mini_app.command("pretrain")
 def pretrain_tiny(
     out: Annotated[Path, typer.Option("--out", help="Folder for the model.")] = Path("tiny-model"),
-    scenes: Annotated[int, typer.Option("--scenes", min=1, help="Scenes to learn from.")] = 18_000,
+    scenes: Annotated[int, typer.Option("--scenes", help="Scenes to learn from.")] = 18_000,
     vision_steps: Annotated[
-        int, typer.Option("--vision-steps", min=1, help="Steps of the vision tower.")
+        int, typer.Option("--vision-steps", help="Steps of the vision tower.")
     ] = 1_400,
     language_steps: Annotated[
-        int, typer.Option("--language-steps", min=1, help="Steps of the language model.")
+        int, typer.Option("--language-steps", help="Steps of the language model.")
     ] = 4_000,
     held_out_scenes: Annotated[
-        int, typer.Option("--held-out-scenes", min=1, help="Scenes to measure the result on.")
+        int, typer.Option("--held-out-scenes", help="Scenes to measure the result on.")
     ] = 150,
     workers: Annotated[
         int | None,
         typer.Option("--workers", min=1, help="Processes that render; default one per core."),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Decides everything.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Decides everything.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Make the tiny model's weights from nothing; an hour or two on a few cores.

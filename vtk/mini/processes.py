@@ -46,7 +46,9 @@ def map_in_processes(
         for task in tasks:
             if len(waiting) == workers:
                 yield _take(waiting)
-            waiting.append((task, pool.submit(function, task)))
+            with _interrupts_held():
+                future = pool.submit(function, task)
+            waiting.append((task, future))
         while waiting:
             yield _take(waiting)
 
@@ -85,8 +87,21 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back for a moment: a process that starts in it never gets one."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _become_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be held back
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 

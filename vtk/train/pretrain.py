@@ -117,7 +117,7 @@ def pretrain(
         return report
     started_s = time.monotonic()
     model, processor = build_tiny_model(settings.seed)
-    vision = _vision_stage(folder, model, settings, workers, on_progress)
+    vision = _vision_stage(folder, model, processor, settings, workers, on_progress)
     scenes, features = _encode_stage(model, settings, workers, on_progress)
     language = _language_stage(model, processor, scenes, features, settings, on_progress)
     del scenes, features
@@ -136,6 +136,7 @@ def pretrain(
 def _vision_stage(
     folder: Path,
     model: "Qwen2_5_VLForConditionalGeneration",
+    processor: "Qwen2_5_VLProcessor",
     settings: PretrainSettings,
     workers: int,
     on_progress: OnProgress,
@@ -155,6 +156,7 @@ def _vision_stage(
 
     train_vision(
         model,
+        processor.tokenizer,
         scenes,
         num_steps=settings.vision_steps,
         pairs_per_step=settings.pairs_per_step,

@@ -19,7 +19,8 @@ from vtk.mini.language import (
 )
 from vtk.scoring.rewards import grade
 
-EVENTS = [("blue", "red"), ("green", "gray")]
+HIT, MISSED = ("blue", "red"), ("purple", "yellow")
+EVENTS = [HIT, ("green", "gray")]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -32,7 +33,8 @@ def test_a_trace_is_graded_by_its_verdicts(
     for verdicts, gold in product(all_flags, all_flags):
         if not any(gold):
             continue
-        trace = render_trace(strategy, "cyan", EVENTS, verdicts, polarity)
+        options = [HIT[::-1] if verdict else MISSED for verdict in verdicts]
+        trace = render_trace(strategy, "cyan", EVENTS, options, polarity)
         chosen = tuple(verdict == (polarity == "will") for verdict in verdicts)
         found = grade(trace, build_solution(i for i, g in enumerate(gold) if g), num_options)
         assert found.format == 1.0
@@ -45,19 +47,22 @@ def test_a_trace_is_graded_by_its_verdicts(
 
 def test_traces_read_as_documented() -> None:
     seen = [("red", "blue"), ("green", "blue")]
-    assert render_trace("describe", "cyan", seen, [True, False], "will") == (
-        "<think>I see red hits blue, blue hits green. A yes, B no.</think><answer>A</answer>"
+    options = [("blue", "red"), ("red", "green")]
+    assert render_trace("describe", "cyan", seen, options, "will") == (
+        "<think>I see red hits blue, blue hits green. A red blue yes, B red green no.</think>"
+        "<answer>A</answer>"
     )
-    assert render_trace("reason", "cyan", [], [False, False], "will_not") == (
-        "<think>Without cyan nothing. A no, B no.</think><answer>A,B</answer>"
+    assert render_trace("reason", "cyan", [], options, "will_not") == (
+        "<think>Without cyan nothing. A red blue no, B red green no.</think><answer>A,B</answer>"
     )
-    assert render_trace("reason", "cyan", [], [False], "will").endswith("<answer>none</answer>")
+    nothing = render_trace("reason", "cyan", [], options, "will")
+    assert nothing.endswith("<answer>none</answer>")
 
 
 def test_a_pair_reads_the_same_whoever_is_named_first() -> None:
     for a, b in product(COLORS, COLORS):
         one, other = (
-            render_trace("describe", "cyan", [pair], [True], "will") for pair in [(a, b), (b, a)]
+            render_trace("describe", "cyan", [pair], [pair], "will") for pair in [(a, b), (b, a)]
         )
         assert one == other
 
