@@ -19,7 +19,7 @@ from typing import Any
 
 from vtk import errors
 from vtk.config.loading import Resolved
-from vtk.errors import UserInterrupt, VtkError
+from vtk.errors import Interrupted, UserInterrupt, VtkError
 from vtk.runs.files import storage_error
 from vtk.runs.reader import EventTail
 from vtk.runs.state import RunFollower, RunState
@@ -238,8 +238,10 @@ def _raise_unless_finished(
             f"the worker failed: {kind}: {message}\n{log_tail(log_path)}",
             f"All it said is in {log_path}.",
         )
-    if code in (-signal.SIGINT, UserInterrupt.exit_code):
-        raise UserInterrupt("interrupted before the run could save", _resume_hint(paths))
+    if code == -signal.SIGINT:
+        raise UserInterrupt("interrupted before the run began", _resume_hint(paths))
+    if code == -signal.SIGTERM:
+        raise Interrupted("stopped by SIGTERM before the run began", _resume_hint(paths))
     by_code = {found.exit_code: found for found in _error_kinds().values()}
     said = log_tail(log_path)
     how = f"with signal {-code}" if code < 0 else f"with exit code {code}"

@@ -219,16 +219,22 @@ def _merge(decisions: list[Decision]) -> Decision:
 
 
 def _stop_of(number: int) -> Decision:
-    return Decision(save=True, stop=error_of_signal(number))
+    return Decision(save=True, stop=error_of_signal(number, is_saved=True))
 
 
 def _stop(reason: str) -> Decision:
     return Decision(save=True, stop=Interrupted(f"{reason}; the run is saved", RESUME_HINT))
 
 
-def error_of_signal(number: int) -> VtkError:
-    """The error that a stop by a signal ends a run with."""
+def error_of_signal(number: int, *, is_saved: bool) -> VtkError:
+    """The error that a stop by a signal ends a run with.
+
+    Args:
+        number: The signal.
+        is_saved: Whether a step was done, so that there is something to go on from.
+    """
+    what = "the run is saved" if is_saved else "before the first step was done"
     if number == signal.SIGINT:
-        return UserInterrupt("interrupted; the run is saved", RESUME_HINT)
+        return UserInterrupt(f"interrupted; {what}", RESUME_HINT)
     name = signal.Signals(number).name
-    return Interrupted(f"stopped by {name}; the run is saved", RESUME_HINT)
+    return Interrupted(f"stopped by {name}; {what}", RESUME_HINT)

@@ -86,9 +86,10 @@ def run_attempt(attempt: Attempt) -> None:
             trainer.train(resume_from_checkpoint=None if folder is None else str(folder))
         except Interrupted:
             trainer.save_now()
-            if attempt.stop.received is not None:
-                raise error_of_signal(attempt.stop.received) from None
-            raise
+            if attempt.stop.received is None:
+                raise
+            is_saved = trainer.state.global_step > 0
+            raise error_of_signal(attempt.stop.received, is_saved=is_saved) from None
     if boundary.stopped_by is not None:
         raise boundary.stopped_by
 
