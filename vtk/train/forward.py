@@ -158,8 +158,9 @@ def prompt_embeddings(base: Any, prompts: PromptInputs) -> Tensor:
 def prompt_positions(base: Any, prompts: PromptInputs) -> tuple[Tensor, Tensor]:
     """The model's own M-RoPE positions (3, B, P), and where each completion begins (B,).
 
-    A completion goes on one past the greatest position of its prompt in any axis, as it does in
-    the library's own generation.
+    A completion goes on one past its prompt's last token, which is text and so has one position in
+    all axes, as it does in the library's own generation. A clip's temporal positions may be
+    greater.
     """
     positions_3BP, _ = base.model.get_rope_index(
         prompts.input_ids_1P,
@@ -168,8 +169,7 @@ def prompt_positions(base: Any, prompts: PromptInputs) -> tuple[Tensor, Tensor]:
         second_per_grid_ts=prompts.second_per_grid_ts,
         attention_mask=prompts.attention_mask_1P,
     )
-    is_padding_1BP = prompts.attention_mask_1P.unsqueeze(0) == 0
-    return positions_3BP, positions_3BP.masked_fill(is_padding_1BP, -1).amax(dim=(0, 2)) + 1
+    return positions_3BP, positions_3BP[0, :, -1] + 1
 
 
 def install_scoring(model: Any, temperature: float, engine: str = "shared") -> None:
