@@ -105,7 +105,8 @@ class Console:
             ValueError: The document holds a number that JSON cannot carry.
         """
         if self.is_json:
-            is_plain = encodable("–", self.stdout) != "–"
+            # A terminal obeys some characters above ASCII too, and text from data may hold them.
+            is_plain = is_terminal(self.stdout) or encodable("–", self.stdout) != "–"
             text = json.dumps(value, indent=2, ensure_ascii=is_plain, allow_nan=False)
             print(text, file=self.stdout, flush=True)
 

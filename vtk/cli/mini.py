@@ -31,13 +31,13 @@ STAGES = {
 @mini_app.command("pretrain")
 def pretrain_tiny(
     out: Annotated[Path, typer.Option("--out", help="Folder for the model.")] = Path("tiny-model"),
-    scenes: Annotated[int, typer.Option("--scenes", help="Scenes to learn from.")] = 18_000,
+    scenes: Annotated[int, typer.Option("--scenes", help="Scenes to learn from.")] = 12_000,
     vision_steps: Annotated[
         int, typer.Option("--vision-steps", help="Steps of the vision tower.")
-    ] = 1_400,
+    ] = 2_000,
     language_steps: Annotated[
         int, typer.Option("--language-steps", help="Steps of the language model.")
-    ] = 4_000,
+    ] = 3_500,
     held_out_scenes: Annotated[
         int, typer.Option("--held-out-scenes", help="Scenes to measure the result on.")
     ] = 150,
@@ -48,7 +48,7 @@ def pretrain_tiny(
     seed: Annotated[int, typer.Option("--seed", help="Decides everything.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Make the tiny model's weights from nothing; an hour or two on a few cores.
+    """Make the tiny model's weights from nothing; about an hour on two cores.
 
     Stopped and repeated, it goes on after the last stage that was done.
     """

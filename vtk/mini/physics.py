@@ -19,9 +19,9 @@ FRAMES_PER_S = 25
 TABLE_WIDTH = 3.0
 TABLE_DEPTH = 2.0
 RADIUS = 0.2
+FRICTION = 0.12  # deceleration, units/s^2
 
 _SUBSTEPS = 4
-_FRICTION = 0.12  # deceleration, units/s^2
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def _slow_down(vx: NDArray[np.float64], vy: NDArray[np.float64], dt: float) -> N
     speed = np.sqrt(vx * vx + vy * vy)
     moving = speed > 0.0
     factor = np.where(
-        moving, np.maximum(speed - _FRICTION * dt, 0.0) / np.where(moving, speed, 1.0), 0.0
+        moving, np.maximum(speed - FRICTION * dt, 0.0) / np.where(moving, speed, 1.0), 0.0
     )
     vx *= factor
     vy *= factor

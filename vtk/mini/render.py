@@ -3,7 +3,10 @@
 Colours are CLEVR's eight (github.com/facebookresearch/clevr-dataset-gen, properties.json). A sphere
 is round and shaded, a cube has a lit top and a dark side, a cylinder a lit oval top; metal is
 darker at the rim and carries a sharp highlight, rubber is matte. The table is lit from one side:
-Qwen's vision tower knows relative positions only, and the gradient says where a patch lies.
+Qwen's vision tower knows relative positions only, and the gradient says where a patch lies. The
+light turns from warm to cool within a clip, which says when. Where two objects collide a spark
+glows for a third of a second: sixteen frames of a clip, which is what a tiny model sees, would
+otherwise miss most moments of contact.
 
 Shape suffixes: F frames, H height, W width, C colour channels (RGB).
 """
@@ -20,6 +23,7 @@ from vtk.mini.scenes import Scene, Thing
 
 WIDTH_PX = 240
 HEIGHT_PX = 160
+SPARK_FRAMES = 9  # how long a spark glows; of sixteen frames of a clip, one or two show it
 
 _RGB = {
     "gray": (87, 87, 87),
@@ -31,6 +35,8 @@ _RGB = {
     "cyan": (41, 208, 208),
     "yellow": (255, 238, 51),
 }
+_SPARK_RGB = np.array([255.0, 255.0, 235.0], dtype=np.float32)
+_SPARK_SIZE = 0.6  # in object radii
 # x264's macroblock tree reads memory that nobody wrote (seen in frames 15 blocks wide), so that the
 # same frames come out differently from one time to the next; it is off.
 _ENCODER = {"crf": "20", "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
@@ -50,6 +56,9 @@ def render_frames(scene: Scene, frame_indices: Sequence[int]) -> NDArray[np.uint
         centers_N2 = scene.positions_TN2[index]
         for i in np.argsort(centers_N2[:, 1], kind="stable"):
             _draw(image, scene.things[i], centers_N2[i])
+        for collision in scene.collisions:
+            if 0 <= index - collision.frame < SPARK_FRAMES:
+                _draw_spark(image, centers_N2[list(collision.pair)].mean(axis=0))
         frames[row] = np.clip(image + 0.5, 0, 255).astype(np.uint8)
     return frames
 
@@ -85,25 +94,40 @@ def _table(elapsed: float) -> Image:
     """
     x = np.linspace(0.0, 1.0, WIDTH_PX, dtype=np.float32)[None, :]
     y = np.linspace(0.0, 1.0, HEIGHT_PX, dtype=np.float32)[:, None]
-    warmth = np.float32(24.0 * (0.5 - elapsed))
+    warmth = np.float32(48.0 * (0.5 - elapsed))
     shades = [165 + 45 * x + 25 * y + warmth, 170 + 25 * x + 35 * y, 205 + 10 * x - 35 * y - warmth]
     return np.stack(np.broadcast_arrays(*shades), axis=-1).astype(np.float32)
 
 
-def _draw(image: Image, thing: Thing, center_2: NDArray[np.float64]) -> None:
-    """Paint one object, and its shadow, into the image."""
+def _around(image: Image, center_2: NDArray[np.float64]) -> tuple[Image, Image, Image]:
+    """The part of the image around a place, and its coordinates in object radii from there.
+
+    Returns:
+        (h, w, C) a view, (1, w) to the right and (h, 1) downwards; empty outside the view.
+    """
     scale = WIDTH_PX / TABLE_WIDTH
     cx, cy = float(center_2[0]) * scale, float(center_2[1]) * HEIGHT_PX / TABLE_DEPTH
     reach = int(RADIUS * scale * 1.5) + 2
-    left, right = max(int(cx) - reach, 0), min(int(cx) + reach + 1, WIDTH_PX)
-    top, bottom = max(int(cy) - reach, 0), min(int(cy) + reach + 1, HEIGHT_PX)
-    if left >= right or top >= bottom:
-        return
-    # u to the right, v downwards, in object radii.
+    left, right = max(int(cx) - reach, 0), max(min(int(cx) + reach + 1, WIDTH_PX), 0)
+    top, bottom = max(int(cy) - reach, 0), max(min(int(cy) + reach + 1, HEIGHT_PX), 0)
     u = ((np.arange(left, right, dtype=np.float32) - cx) / (RADIUS * scale))[None, :]
     v = ((np.arange(top, bottom, dtype=np.float32) - cy) / (RADIUS * scale))[:, None]
-    region = image[top:bottom, left:right]
-    edge = RADIUS * scale
+    return image[top:bottom, left:right], u, v
+
+
+def _draw_spark(image: Image, center_2: NDArray[np.float64]) -> None:
+    """Paint the glow between two objects that collide."""
+    region, u, v = _around(image, center_2)
+    glow = np.exp(-(((u * u + v * v) / _SPARK_SIZE**2) ** 2))
+    region += glow[..., None] * (_SPARK_RGB - region)
+
+
+def _draw(image: Image, thing: Thing, center_2: NDArray[np.float64]) -> None:
+    """Paint one object, and its shadow, into the image."""
+    region, u, v = _around(image, center_2)
+    if not region.size:
+        return
+    edge = RADIUS * WIDTH_PX / TABLE_WIDTH
     shadow = _inside(1.0 - np.sqrt((u - 0.12) ** 2 + ((v - 0.3) / 0.85) ** 2), edge / 4)
     region *= (1.0 - 0.3 * shadow)[..., None]
     alpha, light = _SHAPES[thing.shape](u, v, edge)

@@ -221,7 +221,9 @@ def _write_block(block: _Block) -> list[dict[str, Any]]:
 
     settings = block.settings
     part_number = _PARTS.index(block.part)
-    rng = np.random.default_rng([settings.seed, part_number, block.number])
+    # The last words keep scenes, questions and the tiny model's pretraining apart: numpy pads a
+    # shorter list with zeros.
+    rng = np.random.default_rng([settings.seed, part_number, block.number, 2])
     frac = (
         settings.observational_frac
         if block.part == "train"

@@ -148,7 +148,7 @@ def build_tiny_config(tokenizer: "Qwen2Tokenizer") -> "Qwen2_5_VLConfig":
             "initializer_range": 0.07,
             "rope_parameters": {
                 "rope_type": "default",
-                "rope_theta": 10000.0,
+                "rope_theta": 1e6,
                 "mrope_section": [4, 6, 6],
             },
             "tie_word_embeddings": True,
@@ -157,7 +157,7 @@ def build_tiny_config(tokenizer: "Qwen2Tokenizer") -> "Qwen2_5_VLConfig":
             "pad_token_id": token_id("<|endoftext|>"),
         },
         vision_config={
-            "depth": 3,
+            "depth": 4,
             "hidden_size": TINY_VISION_HIDDEN_SIZE,
             "intermediate_size": 256,
             "num_heads": 4,
@@ -166,7 +166,7 @@ def build_tiny_config(tokenizer: "Qwen2Tokenizer") -> "Qwen2_5_VLConfig":
             "temporal_patch_size": 2,
             "tokens_per_second": 4,
             "window_size": 112,
-            "fullatt_block_indexes": [0, 2],
+            "fullatt_block_indexes": [0, 1, 2, 3],
             "out_hidden_size": TINY_HIDDEN_SIZE,
             "initializer_range": 0.05,
         },

@@ -57,14 +57,14 @@ class PretrainSettings:
         seed: Decides scenes, first weights and batches. The held-out scenes are always the same.
     """
 
-    num_scenes: int = 18_000
-    num_vision_scenes: int = 3_000
-    vision_steps: int = 1_400
+    num_scenes: int = 12_000
+    num_vision_scenes: int = 12_000
+    vision_steps: int = 2_000
     pairs_per_step: int = 256
     vision_learning_rate: float = 2e-3
-    language_steps: int = 4_000
-    clips_per_step: int = 10
-    language_learning_rate: float = 1.5e-3
+    language_steps: int = 3_500
+    clips_per_step: int = 5
+    language_learning_rate: float = 7e-4
     num_held_out_scenes: int = 150
     seed: int = 0
 

@@ -3,7 +3,8 @@
 Shape suffixes: F frames, H height, W width, C channels, N objects, 2 pixel coordinates (x, y).
 """
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -11,8 +12,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vtk.mini.language import COLORS, MATERIALS, SHAPES, Strategy, render_problem, render_trace
-from vtk.mini.physics import NUM_FRAMES, TABLE_DEPTH, TABLE_WIDTH
+from vtk.mini.language import (
+    COLLIDE,
+    COLORS,
+    MATERIALS,
+    MOMENTS,
+    SHAPES,
+    WOULD_COLLIDE,
+    Strategy,
+    in_order,
+    render_problem,
+    render_trace,
+)
+from vtk.mini.physics import FRAMES_PER_S, FRICTION, NUM_FRAMES, RADIUS, TABLE_DEPTH, TABLE_WIDTH
 from vtk.mini.questions import Question, ask
 from vtk.mini.render import render_frames
 from vtk.mini.scenes import Pair, Scene, sample_scenes
@@ -23,10 +35,10 @@ _QUESTIONS_PER_SCENE = 8
 # A place is a tenth of the view's width and one of its depth, a moment a frame pair. Each has a
 # word of its own, so that no word means two things.
 PLACE_WORDS = tuple("0123456789"), tuple("abcdefghij")
-MOMENT_WORDS = tuple("pqrstuvw")
 _PLACE_BINS = len(PLACE_WORDS[0])
 _NUM_PLACES = 5
 _NUM_PAIRS = 4
+_TINY_SPEED = 1e-9  # units/s; what is slower rests
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,30 @@ def attribute_ids(scene: Scene) -> tuple[list[int], list[int], list[int]]:
     )
 
 
+def moment_of(frame: int) -> int:
+    """Which frame pair first shows what happens at a frame of the clip."""
+    return bisect_left(FRAME_INDICES, frame) // 2
+
+
+def on_course(scene: Scene) -> frozenset[Pair]:
+    """Pairs that would touch within the clip if no other object were there.
+
+    Free motion under friction in closed form, looked at once a frame. Nearly every collision that
+    the removal of an object brings about is between two such objects.
+    """
+    starts_N2, velocities_N2 = scene.positions_TN2[0], scene.velocities_TN2[0]
+    speeds_N = np.linalg.norm(velocities_N2, axis=1)
+    times_T1 = np.arange(NUM_FRAMES)[:, None] / FRAMES_PER_S
+    times_TN = np.minimum(times_T1, speeds_N / FRICTION)  # until each has come to rest
+    ways_TN = times_TN - FRICTION * times_TN**2 / 2 / np.maximum(speeds_N, _TINY_SPEED)
+    paths_TN2 = starts_N2 + ways_TN[..., None] * velocities_N2
+    return frozenset(
+        (a, b)
+        for a, b in combinations(range(len(scene.things)), 2)
+        if np.linalg.norm(paths_TN2[:, a] - paths_TN2[:, b], axis=1).min() <= 2 * RADIUS
+    )
+
+
 def question_example(scene: Scene, question: Question, strategy: Strategy) -> Example:
     """A counterfactual question answered as one strategy has it, right or wrong."""
     collisions = scene.collisions if strategy == "describe" else scene.without[question.removed]
@@ -95,72 +131,61 @@ def question_example(scene: Scene, question: Question, strategy: Strategy) -> Ex
         render_trace(
             strategy,
             names[question.removed],
-            [(names[a], names[b]) for a, b in (c.pair for c in collisions)],
+            [((names[a], names[b]), moment_of(c.frame)) for c in collisions for a, b in [c.pair]],
             [(names[a], names[b]) for a, b in question.pairs],
             question.polarity,
         ),
     )
 
 
-def place_example(rng: np.random.Generator, scene: Scene, removed: int | None) -> Example:
-    """Where some objects are at some moments, in the clip or in the world without one of them.
+def place_example(rng: np.random.Generator, scene: Scene) -> Example:
+    """Where some objects are at some moments.
 
     The answer gives each place as tenths of the view's width and depth, "p red4c". The place
     follows the colour at once, so that one look at the clip finds it.
-
-    Args:
-        rng: Decides objects and moments.
-        scene: The world.
-        removed: The object that is not there; None asks about the clip.
     """
-    positions = scene.positions_TN2 if removed is None else scene.positions_without_RTN2[removed]
     asked, cells = [], []
     for _ in range(_NUM_PLACES):
-        index = _other_than(rng, scene, removed)
-        moment = int(rng.integers(len(MOMENT_WORDS)))
-        pair = positions[list(FRAME_INDICES[2 * moment : 2 * moment + 2]), index].mean(axis=0)
-        share = pair / (TABLE_WIDTH, TABLE_DEPTH)
+        index, moment = int(rng.integers(len(scene.things))), int(rng.integers(len(MOMENTS)))
+        frames = list(FRAME_INDICES[2 * moment : 2 * moment + 2])
+        share = scene.positions_TN2[frames, index].mean(axis=0) / (TABLE_WIDTH, TABLE_DEPTH)
         x, y = np.clip((share * _PLACE_BINS).astype(int), 0, _PLACE_BINS - 1)
-        asked.append(f"{MOMENT_WORDS[moment]} {scene.things[index].color}")
+        asked.append(f"{MOMENTS[moment]} {scene.things[index].color}")
         cells.append(PLACE_WORDS[0][x] + PLACE_WORDS[1][y])
-    return _quiz("where is", asked, cells, scene, removed)
+    return _quiz("Where is", asked, cells)
 
 
-def hits_example(rng: np.random.Generator, scene: Scene, removed: int | None) -> Example:
-    """Which pairs touch, in the clip or in the world without one object; about half of them do.
-
-    Args:
-        rng: Decides the pairs.
-        scene: The world.
-        removed: The object that is not there; None asks about the clip.
-    """
-    happened = scene.observed_pairs() if removed is None else scene.pairs_without(removed)
-    others = [i for i in range(len(scene.things)) if i != removed]
-    pairs = list(combinations(others, 2))
-    asked, calls = [], []
-    for _ in range(_NUM_PAIRS):
-        touching = bool(rng.random() < 0.5)
-        wanted = [p for p in pairs if (p in happened) == touching] or pairs
-        a, b = (int(i) for i in rng.permutation(wanted[int(rng.integers(len(wanted)))]))
-        asked.append(f"{scene.things[a].color} hits {scene.things[b].color}")
-        calls.append(" yes" if _sorted((a, b)) in happened else " no")
-    return _quiz("which of", asked, calls, scene, removed)
+def hits_example(rng: np.random.Generator, scene: Scene) -> Example:
+    """Which pairs collide, and at which moment; about half of them do."""
+    moments = {c.pair: f" {MOMENTS[moment_of(c.frame)]}" for c in scene.collisions}
+    return _pairs_quiz(rng, scene, "When do", COLLIDE, moments)
 
 
-def _quiz(
-    question: str, items: list[str], answers: list[str], scene: Scene, removed: int | None
+def course_example(rng: np.random.Generator, scene: Scene) -> Example:
+    """Which pairs are on course for each other at the start; about half of them are."""
+    return _pairs_quiz(
+        rng, scene, "Which of", WOULD_COLLIDE, dict.fromkeys(on_course(scene), " yes")
+    )
+
+
+def _pairs_quiz(
+    rng: np.random.Generator, scene: Scene, question: str, mark: str, found: Mapping[Pair, str]
 ) -> Example:
+    """A quiz about pairs: those found have an answer, the others "no"."""
+    names = [thing.color for thing in scene.things]
+    pairs = list(combinations(range(len(names)), 2))
+    asked, answers = [], []
+    for _ in range(_NUM_PAIRS):
+        wanted = [p for p in pairs if (p in found) == bool(rng.random() < 0.5)] or pairs
+        pair = wanted[int(rng.integers(len(wanted)))]
+        asked.append(
+            mark.join(in_order((scene.things[pair[0]].color, scene.things[pair[1]].color)))
+        )
+        answers.append(found.get(pair, " no"))
+    return _quiz(question, asked, answers)
+
+
+def _quiz(question: str, items: list[str], answers: list[str]) -> Example:
     """A quiz whose answer repeats each item, so that what belongs together is near."""
-    condition = "" if removed is None else f"Without {scene.things[removed].color}, "
     answer = ", ".join(f"{item}{answer}" for item, answer in zip(items, answers, strict=True))
-    problem = f"{condition}{question} {', '.join(items)}?"
-    return Example(problem, f"<think></think><answer> {answer}</answer>")
-
-
-def _other_than(rng: np.random.Generator, scene: Scene, removed: int | None) -> int:
-    others = [i for i in range(len(scene.things)) if i != removed]
-    return others[int(rng.integers(len(others)))]
-
-
-def _sorted(pair: Pair) -> Pair:
-    return (min(pair), max(pair))
+    return Example(f"{question} {', '.join(items)}?", f"<think></think><answer> {answer}</answer>")

@@ -1,8 +1,8 @@
 """Second stage of `vtk mini pretrain`: the language model learns to read the tower and to answer.
 
-The tower is frozen and its features are computed once per scene. A batch mixes where-is questions
-about the clip, the same about the world without an object, and counterfactual questions answered by
-describing or by reasoning, half of each.
+The tower is frozen and its features are computed once per scene. Short quizzes about what the clip
+shows come first: where objects are, which collide and when, which are on course for each other.
+Then most texts are counterfactual questions, half answered by describing, half by reasoning.
 
 Shape suffixes: B examples, L tokens, D hidden size, M vision tokens.
 """
@@ -17,9 +17,11 @@ from torch.nn import functional
 
 from vtk.mini.language import STRATEGIES
 from vtk.models.tiny import TINY_FRAME_HEIGHT_PX, TINY_FRAME_WIDTH_PX, TINY_PATCH_PX
+from vtk.train.pretrain_attention import attend_to_pairs_at_once
 from vtk.train.pretrain_data import (
     Example,
     PretrainScene,
+    course_example,
     hits_example,
     place_example,
     question_example,
@@ -32,10 +34,9 @@ if TYPE_CHECKING:
 
 SECONDS_PER_GRID = 2 * 128 / 25 / 16  # two frames of sixteen over 128 at 25 a second
 _PROMPT_LOSS_WEIGHT = 0.2
-_PLACES_FIRST_FRAC = 0.15
-_PLACE_FRAC = 0.2
-_HITS_FRAC = 0.3
-_UNSEEN_FRAC = 0.4  # of both: about the world without an object
+_QUIZZES_FIRST_FRAC = 0.15  # of the training; finding a thing by its word comes before all else
+_QUIZ_FRAC = 0.15  # of the texts after that
+_QUIZZES = (place_example, hits_example, course_example)
 _ENCODE_BATCH = 64
 _TOKENS_PER_PAIR = (TINY_FRAME_HEIGHT_PX // TINY_PATCH_PX) * (TINY_FRAME_WIDTH_PX // TINY_PATCH_PX)
 TEXTS_PER_CLIP = 4
@@ -54,7 +55,7 @@ def encode_scenes(
     model: "Qwen2_5_VLForConditionalGeneration", scenes: Sequence[PretrainScene]
 ) -> torch.Tensor:
     """Vision features of every scene, (scenes, M, D)."""
-    with torch.no_grad():
+    with torch.no_grad(), attend_to_pairs_at_once(model):
         parts = [
             encode(model, torch.stack([s.frames_FCHW for s in scenes[i : i + _ENCODE_BATCH]]))
             for i in range(0, len(scenes), _ENCODE_BATCH)
@@ -68,17 +69,10 @@ def draw_example(rng: np.random.Generator, scene: PretrainScene, progress: float
     Args:
         rng: Decides which.
         scene: The clip, with at least one question.
-        progress: How much of the training is over, from 0 to 1. At first only places are asked for:
-            finding an object by its word is what everything else is made of.
+        progress: How much of the training is over, from 0 to 1.
     """
-    if progress < _PLACES_FIRST_FRAC:
-        return place_example(rng, scene.scene, removed=None)
-    removed = int(rng.integers(len(scene.scene.things))) if rng.random() < _UNSEEN_FRAC else None
-    kind = rng.random()
-    if kind < _PLACE_FRAC:
-        return place_example(rng, scene.scene, removed)
-    if kind < _PLACE_FRAC + _HITS_FRAC:
-        return hits_example(rng, scene.scene, removed)
+    if progress < _QUIZZES_FIRST_FRAC or rng.random() < _QUIZ_FRAC:
+        return _QUIZZES[int(rng.integers(len(_QUIZZES)))](rng, scene.scene)
     question = scene.questions[int(rng.integers(len(scene.questions)))]
     return question_example(scene.scene, question, STRATEGIES[int(rng.integers(2))])
 
@@ -180,8 +174,8 @@ def train_language(
     scenes: Sequence[PretrainScene],
     *,
     num_steps: int,
-    clips_per_step: int = 10,
-    learning_rate: float = 1.5e-3,
+    clips_per_step: int = 5,
+    learning_rate: float = 7e-4,
     seed: int = 0,
     features: torch.Tensor | None = None,
     on_step: Callable[[int, float, float], None],
@@ -202,7 +196,7 @@ def train_language(
     rng = np.random.default_rng([0x1A46, seed])
     if features is None:
         features = encode_scenes(model, scenes)
-    start_by_similarity(model)
+    start_by_similarity(model, processor.tokenizer, scenes)
     parameters = [*model.model.language_model.parameters(), *model.lm_head.parameters()]
     parameters = list({id(p): p for p in parameters}.values())
     optimizer = torch.optim.AdamW(

@@ -1,14 +1,16 @@
 """Traces are graded as their strategy deserves and recognised for what they are."""
 
-from itertools import product
+from itertools import combinations, product
 
 import pytest
 
 from vtk.data.problem import build_problem, build_solution, split_problem
 from vtk.mini.language import (
+    COLLIDE,
     COLORS,
     QUESTION_FORMS,
     STRATEGIES,
+    WOULD_COLLIDE,
     Polarity,
     Strategy,
     classify_strategy,
@@ -20,7 +22,7 @@ from vtk.mini.language import (
 from vtk.scoring.rewards import grade
 
 HIT, MISSED = ("blue", "red"), ("purple", "yellow")
-EVENTS = [HIT, ("green", "gray")]
+EVENTS = [(HIT, 1), (("green", "gray"), 4)]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -46,23 +48,30 @@ def test_a_trace_is_graded_by_its_verdicts(
 
 
 def test_traces_read_as_documented() -> None:
-    seen = [("red", "blue"), ("green", "blue")]
+    events = [(("red", "blue"), 1), (("gray", "blue"), 4)]
     options = [("blue", "red"), ("red", "green")]
-    assert render_trace("describe", "cyan", seen, options, "will") == (
-        "<think>I see red hits blue, blue hits green. A red blue yes, B red green no.</think>"
+    assert render_trace("describe", "cyan", events, options, "will") == (
+        "<think>I see q red-blue, t gray-blue. A red-blue yes, B red-green no.</think>"
+        "<answer>A</answer>"
+    )
+    assert render_trace("reason", "cyan", events, options, "will") == (
+        "<think>Without cyan gray>blue, red>blue. A red-blue yes, B red-green no.</think>"
         "<answer>A</answer>"
     )
     assert render_trace("reason", "cyan", [], options, "will_not") == (
-        "<think>Without cyan nothing. A red blue no, B red green no.</think><answer>A,B</answer>"
+        "<think>Without cyan nothing. A red-blue no, B red-green no.</think><answer>A,B</answer>"
     )
-    nothing = render_trace("reason", "cyan", [], options, "will")
-    assert nothing.endswith("<answer>none</answer>")
+    nothing = render_trace("describe", "cyan", [], options, "will")
+    assert nothing == (
+        "<think>I see nothing. A red-blue no, B red-green no.</think><answer>none</answer>"
+    )
 
 
 def test_a_pair_reads_the_same_whoever_is_named_first() -> None:
     for a, b in product(COLORS, COLORS):
         one, other = (
-            render_trace("describe", "cyan", [pair], [pair], "will") for pair in [(a, b), (b, a)]
+            render_trace("describe", "cyan", [(pair, 0)], [pair], "will")
+            for pair in [(a, b), (b, a)]
         )
         assert one == other
 
@@ -74,9 +83,9 @@ def test_a_pair_reads_the_same_whoever_is_named_first() -> None:
         "A",
         "<think>It is A.</think><answer>A</answer>",
         "<think></think><answer>A</answer>",
-        "I see red hits blue. <answer>A</answer>",
-        "<answer>A</answer><think>I see red hits blue.</think>",
-        "<think>Withoutred blue hits green.</think>",
+        "I see q red-blue. <answer>A</answer>",
+        "<answer>A</answer><think>I see q red-blue.</think>",
+        "<think>Withoutred blue>green.</think>",
         "<think>I seem to think.</think>",
     ],
 )
@@ -107,5 +116,6 @@ def test_the_corpus_holds_every_form_and_word() -> None:
     for forms in QUESTION_FORMS.values():
         for form in forms:
             assert form.format(x="the red metal cube") in text
-    assert all(f"{a} hits" in text and f"hits {a}" in text for a in COLORS)
-    assert "Where is the red rubber cylinder at 0?" in text
+    for mark in (COLLIDE, WOULD_COLLIDE):
+        assert all(f"{a}{mark}{b}" in text for a, b in combinations(COLORS, 2))
+    assert "Where is p red" in text

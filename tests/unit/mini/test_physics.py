@@ -33,7 +33,7 @@ def crowd(seed: int, num_scenes: int, num_objects: int) -> tuple[Array, Array]:
 def test_a_contact_without_friction_conserves_momentum_and_energy(
     offset: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(physics, "_FRICTION", 0.0)
+    monkeypatch.setattr(physics, "FRICTION", 0.0)
     found = one_scene([[0.5, 1.0 + offset], [1.5, 1.0]], [[0.6, 0.0], [-0.1, 0.05]])
     velocities_TN2 = found.velocities_STN2[0]
     assert found.num_contacts_SN.tolist() == [[1, 1]]
@@ -45,7 +45,7 @@ def test_a_contact_without_friction_conserves_momentum_and_energy(
 
 
 def test_a_central_hit_hands_the_whole_velocity_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(physics, "_FRICTION", 0.0)
+    monkeypatch.setattr(physics, "FRICTION", 0.0)
     found = one_scene([[0.5, 1.0], [1.5, 1.0]], [[0.6, 0.0], [0.0, 0.0]])
     np.testing.assert_allclose(found.velocities_STN2[0, -1], [[0.0, 0.0], [0.6, 0.0]], atol=1e-12)
     assert found.impulse_SNN[0, 0, 1] == pytest.approx(0.6)

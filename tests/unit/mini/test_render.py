@@ -1,5 +1,6 @@
 """Pictures: what differs can be told apart, and the same scene gives the same file."""
 
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from vtk.mini.language import COLORS, MATERIALS, SHAPES
 from vtk.mini.physics import NUM_FRAMES, TABLE_DEPTH, TABLE_WIDTH
-from vtk.mini.render import HEIGHT_PX, WIDTH_PX, render_frames, write_clip
+from vtk.mini.render import HEIGHT_PX, SPARK_FRAMES, WIDTH_PX, render_frames, write_clip
 from vtk.mini.scenes import Scene, Thing
 
 FULL_SIZE = (HEIGHT_PX, WIDTH_PX)
@@ -89,6 +90,24 @@ def test_the_light_tells_where_a_patch_lies() -> None:
     means = patches.mean(axis=(1, 3)).reshape(-1, 3)
     apart = [np.abs(a - b).max() for a, b in combinations(means, 2)]
     assert min(apart) > 2.0
+
+
+def test_a_spark_glows_where_two_collide_and_only_then(scenes: list[Scene]) -> None:
+    for scene in scenes:
+        quiet = replace(scene, collisions=())
+        for collision in scene.collisions:
+            frames = [collision.frame + k for k in (-1, 0, SPARK_FRAMES - 1, SPARK_FRAMES)]
+            others = [c.frame for c in scene.collisions if c is not collision]
+            with_sparks, without = render_frames(scene, frames), render_frames(quiet, frames)
+            for row, frame in enumerate(frames):
+                if any(0 <= frame - other < SPARK_FRAMES for other in others):
+                    continue
+                is_glowing = 0 <= frame - collision.frame < SPARK_FRAMES
+                assert (with_sparks[row] != without[row]).any() == is_glowing
+                if is_glowing:
+                    x, y = scene.positions_TN2[frame, list(collision.pair)].mean(axis=0)
+                    pixel = round(y / TABLE_DEPTH * HEIGHT_PX), round(x / TABLE_WIDTH * WIDTH_PX)
+                    assert with_sparks[row][pixel].min() > 220
 
 
 def test_the_same_frames_give_the_same_file(tmp_path: Path, scenes: list[Scene]) -> None:

@@ -18,7 +18,16 @@ from transformers import (
 )
 
 from vtk.errors import DataError
-from vtk.mini.language import COLORS, LETTERS, MATERIALS, SHAPES, tokenizer_corpus
+from vtk.mini.language import (
+    COLLIDE,
+    COLORS,
+    LETTERS,
+    MATERIALS,
+    MOMENTS,
+    SHAPES,
+    WOULD_COLLIDE,
+    tokenizer_corpus,
+)
 from vtk.models import tiny as tiny_module
 from vtk.models.tiny import (
     END_TOKENS,
@@ -150,9 +159,9 @@ def test_every_text_comes_back_from_its_tokens(tiny: Tiny) -> None:
 
 def test_words_are_single_tokens(tiny: Tiny) -> None:
     tokenizer = tiny[1].tokenizer
-    spaced = [*COLORS, *MATERIALS, *SHAPES, "object", "the", "hits", "yes", "no", "see"]
+    spaced = [*COLORS, *MATERIALS, *SHAPES, "object", "the", "nothing", "yes", "no"]
     spaced += ["collides", "collide", "with", "will", "happen", "not", "removed", "without"]
-    spaced += list(LETTERS[:3])
+    spaced += ["see", *LETTERS[:3], *MOMENTS]
     bare = [
         "Without",
         "The",
@@ -166,6 +175,7 @@ def test_words_are_single_tokens(tiny: Tiny) -> None:
         ".",
         "\n",
     ]
+    bare += [f"{mark}{color}" for mark in (COLLIDE, WOULD_COLLIDE) for color in COLORS]
     tags = ["<think>", "</think>", "<answer>", "</answer>", *END_TOKENS, "<|video_pad|>"]
     for word in [*(f" {word}" for word in spaced), *bare, *tags]:
         assert len(tokenizer(word).input_ids) == 1, word

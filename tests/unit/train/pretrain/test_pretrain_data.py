@@ -1,21 +1,26 @@
 """Texts about scenes: what each strategy makes of a question, and answers that are true."""
 
 import re
+from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
 
 from vtk.data.problem import split_problem
-from vtk.mini.language import classify_strategy, option_letters
-from vtk.mini.physics import TABLE_DEPTH, TABLE_WIDTH
+from vtk.mini.language import MOMENTS, STRATEGIES, classify_strategy, option_letters
+from vtk.mini.physics import TABLE_DEPTH, TABLE_WIDTH, simulate
+from vtk.mini.render import SPARK_FRAMES
 from vtk.scoring.rewards import grade
 from vtk.train import pretrain_scenes
 from vtk.train.pretrain_data import (
     FRAME_INDICES,
     PretrainScene,
+    course_example,
     draw_scenes,
     hits_example,
+    moment_of,
+    on_course,
     place_example,
     question_example,
 )
@@ -41,7 +46,7 @@ def test_describing_is_right_on_observational_questions_and_reasoning_on_all(
         for question in scene.questions:
             num_asked[question.observational] += 1
             gold, num_options = option_letters(question.gold), len(question.gold)
-            for strategy in ("describe", "reason"):
+            for strategy in STRATEGIES:
                 example = question_example(scene.scene, question, strategy)
                 assert split_problem(example.problem) == (question.text, question.options)
                 assert classify_strategy(example.completion) == strategy
@@ -53,18 +58,41 @@ def test_describing_is_right_on_observational_questions_and_reasoning_on_all(
 
 
 def test_a_trace_names_the_collisions_of_its_world(scenes: list[PretrainScene]) -> None:
-    for scene in scenes:
-        names = [thing.color for thing in scene.scene.things]
-        for question in scene.questions:
-            for strategy, collisions in (
-                ("describe", scene.scene.collisions),
-                ("reason", scene.scene.without[question.removed]),
-            ):
-                text = question_example(scene.scene, question, strategy).completion  # type: ignore[arg-type]
-                told = [set(pair) for pair in re.findall(r"(\w+) hits (\w+)", text)]
-                assert told == [{names[a], names[b]} for a, b in (c.pair for c in collisions)]
-                if strategy == "reason":
-                    assert f"Without {names[question.removed]} " in text
+    for scene in (s.scene for s in scenes):
+        names = [thing.color for thing in scene.things]
+
+        def told(text: str, mark: str, names: list[str] = names) -> list[tuple[int, ...]]:
+            pairs = re.findall(rf"(\w+){mark}(\w+)", text)
+            return [tuple(sorted((names.index(a), names.index(b)))) for a, b in pairs]
+
+        for question in next(s for s in scenes if s.scene is scene).questions:
+            seen, imagined = (
+                question_example(scene, question, strategy).completion.split(". A ")[0]
+                for strategy in STRATEGIES
+            )
+            assert told(seen, "-") == [c.pair for c in scene.collisions]
+            assert imagined.startswith(f"<think>Without {names[question.removed]} ")
+            assert set(told(imagined, ">")) == scene.pairs_without(question.removed)
+
+
+def test_a_moment_is_the_frame_pair_that_shows_the_spark_first() -> None:
+    for frame in range(max(FRAME_INDICES) + 1):
+        shown = [i for i, f in enumerate(FRAME_INDICES) if 0 <= f - frame < SPARK_FRAMES]
+        assert shown
+        assert moment_of(frame) == shown[0] // 2
+
+
+def test_a_pair_on_course_collides_where_the_two_are_alone(scenes: list[PretrainScene]) -> None:
+    num_on_course = 0
+    for scene in (s.scene for s in scenes):
+        num_objects = len(scene.things)
+        for pair in combinations(range(num_objects), 2):
+            present = np.isin(np.arange(num_objects), pair)[None]
+            start = scene.positions_TN2[:1], scene.velocities_TN2[:1]
+            alone = simulate(*start, present).collision_frame_SNN[0][pair] >= 0
+            assert alone == (pair in on_course(scene))
+            num_on_course += int(alone)
+    assert num_on_course > len(scenes)
 
 
 def test_places_are_where_the_objects_are(scenes: list[PretrainScene]) -> None:
@@ -72,42 +100,35 @@ def test_places_are_where_the_objects_are(scenes: list[PretrainScene]) -> None:
     num_told = 0
     for scene in (pretrain_scene.scene for pretrain_scene in scenes):
         names = [thing.color for thing in scene.things]
-        for removed in (None, 0):
-            example = place_example(rng, scene, removed)
-            paths = scene.positions_TN2
-            if removed is not None:
-                paths = scene.positions_without_RTN2[removed]
-                assert example.problem.startswith(f"Without {names[removed]}, where is")
-                assert names[removed] not in example.completion
-            for moment, name, x, y in re.findall(
-                r"([p-w]) ([a-z]+)(\d)([a-j])", example.completion
-            ):
-                assert f"{moment} {name}" in example.problem
-                first = 2 * "pqrstuvw".index(moment)
-                frames = [FRAME_INDICES[first], FRAME_INDICES[first + 1]]
-                place = paths[frames, names.index(name)].mean(axis=0)
-                cell = np.array([int(x), "abcdefghij".index(y)])
-                told = (cell + 0.5) / 10 * (TABLE_WIDTH, TABLE_DEPTH)
-                assert np.abs(told - place).max() <= 0.15 + 1e-9
-                num_told += 1
-    assert num_told == 2 * 5 * len(scenes)
+        example = place_example(rng, scene)
+        for moment, name, x, y in re.findall(r"([p-w]) ([a-z]+)(\d)([a-j])", example.completion):
+            assert f"{moment} {name}" in example.problem
+            first = 2 * MOMENTS.index(moment)
+            frames = [FRAME_INDICES[first], FRAME_INDICES[first + 1]]
+            place = scene.positions_TN2[frames, names.index(name)].mean(axis=0)
+            cell = np.array([int(x), "abcdefghij".index(y)])
+            told = (cell + 0.5) / 10 * (TABLE_WIDTH, TABLE_DEPTH)
+            assert np.abs(told - place).max() <= 0.15 + 1e-9
+            num_told += 1
+    assert num_told == 5 * len(scenes)
 
 
-def test_hits_are_those_of_the_world(scenes: list[PretrainScene]) -> None:
+def test_quizzes_about_pairs_have_true_answers(scenes: list[PretrainScene]) -> None:
     rng = np.random.default_rng(0)
     said = []
     for scene in (pretrain_scene.scene for pretrain_scene in scenes):
         names = [thing.color for thing in scene.things]
-        for removed in (None, 1):
-            happened = scene.observed_pairs() if removed is None else scene.pairs_without(removed)
-            example = hits_example(rng, scene, removed)
-            calls = re.findall(r"(\w+) hits (\w+) (yes|no)", example.completion)
-            assert len(calls) == example.problem.count(" hits ") == 4
-            for a, b, call in calls:
-                pair = sorted((names.index(a), names.index(b)))
-                assert (tuple(pair) in happened) == (call == "yes")
-                said.append(call)
-    assert 0.3 < said.count("yes") / len(said) < 0.7
+        moments = {c.pair: MOMENTS[moment_of(c.frame)] for c in scene.collisions}
+        courses = dict.fromkeys(on_course(scene), "yes")
+        for quiz, mark, true in ((hits_example, "-", moments), (course_example, ">", courses)):
+            example = quiz(rng, scene)
+            answers = re.findall(rf"(\w+){mark}(\w+) (\w+)", example.completion)
+            assert len(answers) == example.problem.count(mark) == 4
+            for a, b, answer in answers:
+                pair = (min(names.index(a), names.index(b)), max(names.index(a), names.index(b)))
+                assert answer == true.get(pair, "no")
+                said.append(answer)
+    assert 0.3 < said.count("no") / len(said) < 0.7
 
 
 @pytest.mark.parametrize("workers", [1, 2])

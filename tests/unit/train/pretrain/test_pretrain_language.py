@@ -36,7 +36,7 @@ def examples(scenes: list[PretrainScene]) -> list[Example]:
         for scene in scenes[:3]
         for example in (
             question_example(scene.scene, scene.questions[0], "describe"),
-            place_example(rng, scene.scene, None),
+            place_example(rng, scene.scene),
         )
     ]
 

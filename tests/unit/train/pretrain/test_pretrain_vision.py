@@ -1,6 +1,6 @@
 """The tower's training: the processor's patches, true targets, a loss that falls."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -13,8 +13,15 @@ from vtk.models.tiny import (
     build_tiny_model,
 )
 from vtk.rollout.prompts import PromptInputs
-from vtk.train.pretrain_data import PretrainScene, attribute_ids, centers_px
-from vtk.train.pretrain_vision import encode, make_targets, patchify, train_vision
+from vtk.train.pretrain_data import (
+    PretrainScene,
+    attribute_ids,
+    centers_px,
+    moment_of,
+    on_course,
+)
+from vtk.train.pretrain_targets import make_targets
+from vtk.train.pretrain_vision import encode, patchify, train_vision
 
 Tiny = tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]
 Prompt = Callable[[PretrainScene, str], PromptInputs]
@@ -76,6 +83,29 @@ def test_targets_are_where_the_objects_are(scenes: list[PretrainScene]) -> None:
                 x, y = centers_2N2[:, i].mean(axis=0) / view
                 (cell,) = present[:, color].nonzero().flatten().tolist()
                 assert (cell // columns, cell % columns) == (int(y * rows), int(x * columns))
+
+
+def test_targets_name_whom_an_object_collides_with_and_is_on_course_for(
+    scenes: list[PretrainScene],
+) -> None:
+    for scene in scenes:
+        colors = attribute_ids(scene.scene)[0]
+        num_collisions = 0
+        for pair in range(TINY_NUM_FRAMES // 2):
+            targets = make_targets(scene, pair)
+            told: list[set[tuple[int, int]]] = [set(), set()]
+            for cell, kind, partner in targets.partners_BM2K[0].nonzero().tolist():
+                (own,) = targets.present_BMK[0, cell].nonzero().flatten().tolist()
+                told[kind].add((colors.index(own), colors.index(partner)))
+            hits = {c.pair for c in scene.scene.collisions if moment_of(c.frame) == pair}
+            courses = on_course(scene.scene) if pair == 0 else frozenset()
+            assert told == [both_ways(hits), both_ways(courses)]
+            num_collisions += len(hits)
+        assert num_collisions == len(scene.scene.collisions)
+
+
+def both_ways(pairs: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    return {ends for a, b in pairs for ends in ((a, b), (b, a))}
 
 
 def _grid(num_cells: int) -> tuple[int, int]:
