@@ -159,9 +159,9 @@ def test_every_text_comes_back_from_its_tokens(tiny: Tiny) -> None:
 
 def test_words_are_single_tokens(tiny: Tiny) -> None:
     tokenizer = tiny[1].tokenizer
-    spaced = [*COLORS, *MATERIALS, *SHAPES, "object", "the", "nothing", "yes", "no"]
+    spaced = [*COLORS, *MATERIALS, *SHAPES, "object", "the", "yes", "no"]
     spaced += ["collides", "collide", "with", "will", "happen", "not", "removed", "without"]
-    spaced += ["see", *LETTERS[:3], *MOMENTS]
+    spaced += ["see", *LETTERS[:2], *MOMENTS]
     bare = [
         "Without",
         "The",

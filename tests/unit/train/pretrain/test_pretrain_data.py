@@ -62,7 +62,7 @@ def test_a_trace_names_the_collisions_of_its_world(scenes: list[PretrainScene]) 
         names = [thing.color for thing in scene.things]
 
         def told(text: str, mark: str, names: list[str] = names) -> list[tuple[int, ...]]:
-            pairs = re.findall(rf"(\w+){mark}(\w+)", text)
+            pairs = re.findall(rf" (\w+){mark}(\w+)", text)
             return [tuple(sorted((names.index(a), names.index(b)))) for a, b in pairs]
 
         for question in next(s for s in scenes if s.scene is scene).questions:
