@@ -65,7 +65,7 @@ class SceneHead(nn.Module):
 def head_loss(
     outputs: Sequence[torch.Tensor], targets: Targets
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Sum of the head's losses, and what it gets right: colours, place, shape, material, time."""
+    """Sum of the head's losses, and how much of each kind of word it gets right."""
     colors, places, bins_x, bins_y, shapes, materials, pairs, partners, shares = outputs
     own = targets.owned_BM
     presence = functional.binary_cross_entropy_with_logits(
@@ -84,8 +84,10 @@ def head_loss(
         partners[own], targets.partners_BM2K[own], reduction="none", pos_weight=torch.tensor(2.0)
     ).sum(dim=-1)
     is_first = targets.pair_BM[own] == 0
-    hits, no_courses = partner_losses[:, 0].mean(), partner_losses[~is_first, 1].mean()
-    courses = partner_losses[is_first, 1].mean()
+    hits = partner_losses[:, 0].mean()
+    courses, no_courses = (
+        _mean_where(partner_losses[:, 1], is_asked) for is_asked in (is_first, ~is_first)
+    )
     loss = 8.0 * presence + 4.0 * place + 0.3 * bins + 0.1 * kinds + 0.2 * time
     loss = loss + 3.0 * hits + 0.5 * courses + 0.2 * no_courses
     # A word is in the feature once or not at all: logits alone would leave every absent word in it
@@ -106,6 +108,11 @@ def head_loss(
             "courses_f1": _f1(partners[own][:, 1], targets.partners_BM2K[own][:, 1]),
         }
     return loss, report
+
+
+def _mean_where(losses: torch.Tensor, is_asked: torch.Tensor) -> torch.Tensor:
+    """Mean of the losses that are asked for; 0 where none is, as in a batch without first pairs."""
+    return (losses * is_asked).sum() / is_asked.sum().clamp(min=1)
 
 
 def _accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:

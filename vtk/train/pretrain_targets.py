@@ -29,10 +29,11 @@ class Targets:
     """What the head should say about B frame pairs.
 
     Attributes:
-        present_BMK: 1 where an object of this colour has its centre in the token's cell.
-        partners_BM2K: 1 for the colours that this object collides with in this pair of frames, and
-            for those that it is on course for in the first pair.
-        owned_BM: Whether any has.
+        present_BMK: 1 where an object of this colour has its centre in the token's cell. The rest
+            is about that object; where two share a cell, about the later one.
+        partners_BM2K: 1 for the colours that it collides with in this pair of frames, and for those
+            that it is on course for in the first pair.
+        owned_BM: Whether any object has its centre there.
         places_BM4: The object's centre in both frames, from -1 to 1 over the view.
         bins_BM2: Its mean place in tenths of the view.
         shape_BM: Its shape.

@@ -20,6 +20,7 @@ from vtk.train.pretrain_data import (
     moment_of,
     on_course,
 )
+from vtk.train.pretrain_head import SceneHead, head_loss
 from vtk.train.pretrain_targets import make_targets
 from vtk.train.pretrain_vision import encode, patchify, train_vision
 
@@ -141,3 +142,13 @@ def test_the_seed_decides_everything(scenes: list[PretrainScene]) -> None:
         towers.append(torch.cat([p.flatten() for p in model.model.visual.parameters()]))
     assert torch.equal(towers[0], towers[1])
     assert not torch.equal(towers[0], towers[2])
+
+
+def test_a_batch_of_later_pairs_alone_has_a_loss(fresh: Tiny, scenes: list[PretrainScene]) -> None:
+    """It has no courses to learn."""
+    head = SceneHead(fresh[0], fresh[1].tokenizer)
+    for pair in (0, 3):
+        features = encode(fresh[0], scenes[0].frames_FCHW[None, 2 * pair : 2 * pair + 2])
+        loss, found = head_loss(head(features), make_targets(scenes[0], pair))
+        assert torch.isfinite(loss)
+        assert found["courses_f1"] <= 1.0
