@@ -10,7 +10,7 @@ VENV ?= .venv
 ARGS ?=
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.vtk-installed
-CODE := vtk tui tests
+CODE := vtk tui tests docs/make_pictures.py
 
 .PHONY: help install demo test check format clean
 

@@ -2,9 +2,11 @@
 
 Usage: python docs/make_pictures.py DEMO_FOLDER
 
-DEMO_FOLDER is what `vtk demo --out DEMO_FOLDER` filled. Each picture is the output of one command, drawn as an SVG terminal of 100 columns.
+DEMO_FOLDER is what `vtk demo --out DEMO_FOLDER` filled. Each picture is the output of one command,
+drawn as an SVG terminal of 100 columns.
 """
 
+import io
 import os
 import subprocess
 import sys
@@ -30,7 +32,7 @@ def _draw(name: str, command: list[str], title: str, last_lines: int | None = No
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=True
     )
     lines = done.stdout.decode().splitlines()
-    console = Console(record=True, width=_WIDTH, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    console = Console(record=True, width=_WIDTH, file=io.StringIO())
     console.print(Text.from_ansi("\n".join(lines[-last_lines:] if last_lines else lines)))
     (_HERE / name).write_text(console.export_svg(title=title), encoding="utf-8")
 

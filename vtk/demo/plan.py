@@ -43,7 +43,7 @@ class DemoSettings:
     num_bias_steps: int
     num_policy_steps: int
     num_draws: int
-    beta: float = -0.01
+    beta: float = -0.1
     temperature: float = 1.0
     seed: int = 0
     model: str = "tiny"

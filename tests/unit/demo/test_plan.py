@@ -38,7 +38,7 @@ def test_a_demo_is_the_commands_that_a_user_would_type() -> None:
         f"train-bias --preset tiny --max-steps {FULL.num_bias_steps} --seed 7 --name bias"
     )
     assert typed["train-cdpo"] == (
-        "train-cdpo --preset tiny --bias-model bias --beta -0.01 "
+        "train-cdpo --preset tiny --bias-model bias --beta -0.1 "
         f"--max-steps {FULL.num_policy_steps} --seed 7 --name cdpo"
     )
 
@@ -65,15 +65,15 @@ def test_each_variant_differs_from_cdpo_in_one_thing() -> None:
     cdpo = typed["train-cdpo"].removesuffix(" --name cdpo")
     changed = {
         "self": cdpo.replace("--bias-model bias", "--bias-model self"),
-        "attract": cdpo.replace("--beta -0.01", "--beta 0.01"),
-        "weak": cdpo.replace("--beta -0.01", "--beta -0.001"),
-        "strong": cdpo.replace("--beta -0.01", "--beta -0.1"),
-        "hinge": cdpo.replace("--beta -0.01", "--beta -0.01 --repulsion hinge"),
-        "npo": cdpo.replace("--beta -0.01", "--beta -0.01 --repulsion npo"),
+        "attract": cdpo.replace("--beta -0.1", "--beta 0.1"),
+        "weak": cdpo.replace("--beta -0.1", "--beta -0.01"),
+        "strong": cdpo.replace("--beta -0.1", "--beta -1"),
+        "hinge": cdpo.replace("--beta -0.1", "--beta -0.1 --repulsion hinge"),
+        "npo": cdpo.replace("--beta -0.1", "--beta -0.1 --repulsion npo"),
     }
     for name, expected in changed.items():
         assert typed[f"train-cdpo-{name}"] == f"{expected} --name cdpo-{name}"
-    assert betas_of(settings)["cdpo-strong"] == -0.1
+    assert betas_of(settings)["cdpo-strong"] == -1.0
     assert "cdpo-self" not in betas_of(settings)
     assert len(models_of(settings)) == 10
 
