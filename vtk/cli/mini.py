@@ -53,7 +53,7 @@ def pretrain_tiny(
     Stopped and repeated, it goes on after the last stage that was done.
     """
     from vtk.mini.processes import num_cores
-    from vtk.train.pretrain import PretrainSettings, pretrain
+    from vtk.train.pretrain.run import PretrainSettings, pretrain
 
     console = Console(as_json)
     settings = PretrainSettings(
@@ -85,7 +85,7 @@ def report_tiny(
     as_json: Json = False,
 ) -> None:
     """Show how often a tiny model describes and reasons, and how often each is right."""
-    from vtk.train.pretrain_report import measure_model
+    from vtk.train.pretrain.report import measure_model
 
     console = Console(as_json)
     with _Stages(console) as stages:

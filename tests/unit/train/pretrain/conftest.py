@@ -9,7 +9,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 from vtk.mini.physics import FRAMES_PER_S, NUM_FRAMES
 from vtk.models.tiny import build_tiny_model
 from vtk.rollout.prompts import PromptInputs, prepare_prompt
-from vtk.train.pretrain_data import FRAME_INDICES, PretrainScene, draw_scenes
+from vtk.train.pretrain.data import FRAME_INDICES, PretrainScene, draw_scenes
 from vtk.video.frames import Clip
 
 Tiny = tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]

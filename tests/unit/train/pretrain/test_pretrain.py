@@ -11,7 +11,7 @@ from vtk.config.sections import ModelSettings
 from vtk.errors import ConfigError, DataError
 from vtk.models.loader import load_policy, weights_hash
 from vtk.runs.files import read_json
-from vtk.train.pretrain import PretrainSettings, pretrain
+from vtk.train.pretrain.run import PretrainSettings, pretrain
 
 SETTINGS = PretrainSettings(
     num_scenes=3,

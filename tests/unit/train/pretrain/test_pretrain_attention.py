@@ -3,9 +3,9 @@
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
-from vtk.train.pretrain_attention import attend_to_pairs_at_once
-from vtk.train.pretrain_data import PretrainScene
-from vtk.train.pretrain_vision import encode
+from vtk.train.pretrain.attention import attend_to_pairs_at_once
+from vtk.train.pretrain.data import PretrainScene
+from vtk.train.pretrain.vision import encode
 
 Tiny = tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]
 

@@ -13,8 +13,8 @@ from vtk.mini.language import MOMENTS, STRATEGIES, classify_strategy, option_let
 from vtk.mini.physics import TABLE_DEPTH, TABLE_WIDTH, simulate
 from vtk.mini.render import SPARK_FRAMES
 from vtk.scoring.rewards import grade
-from vtk.train import pretrain_scenes
-from vtk.train.pretrain_data import (
+from vtk.train.pretrain import scenes as pretrain_scenes
+from vtk.train.pretrain.data import (
     FRAME_INDICES,
     PretrainScene,
     contacts_on_course,
@@ -27,7 +27,7 @@ from vtk.train.pretrain_data import (
     place_example,
     question_example,
 )
-from vtk.train.pretrain_scenes import held_out_scenes, training_scenes
+from vtk.train.pretrain.scenes import held_out_scenes, training_scenes
 
 
 def test_scenes_are_the_same_every_time(scenes: list[PretrainScene]) -> None:

@@ -10,8 +10,8 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 from vtk.models.tiny import build_tiny_model
 from vtk.rollout.prompts import PromptInputs
-from vtk.train.pretrain_data import Example, PretrainScene, place_example, question_example
-from vtk.train.pretrain_language import (
+from vtk.train.pretrain.data import Example, PretrainScene, place_example, question_example
+from vtk.train.pretrain.language import (
     TextBatch,
     draw_example,
     encode_scenes,

@@ -9,9 +9,9 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 from vtk.errors import ConfigError
 from vtk.mini.language import Strategy
 from vtk.models.tiny import build_tiny_config
-from vtk.train import pretrain_report
-from vtk.train.pretrain_data import PretrainScene, question_example
-from vtk.train.pretrain_report import (
+from vtk.train.pretrain import report as pretrain_report
+from vtk.train.pretrain.data import PretrainScene, question_example
+from vtk.train.pretrain.report import (
     GradedCompletion,
     StrategyRow,
     as_json,

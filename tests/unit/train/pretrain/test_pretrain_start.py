@@ -7,11 +7,11 @@ import pytest
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
-from vtk.train.pretrain_data import Example, PretrainScene, hits_example, place_example
-from vtk.train.pretrain_language import language_loss, tokenize
-from vtk.train.pretrain_start import clip_rotation, start_by_similarity
-from vtk.train.pretrain_targets import make_targets, true_words
-from vtk.train.pretrain_words import WORDS, word_ids
+from vtk.train.pretrain.data import Example, PretrainScene, hits_example, place_example
+from vtk.train.pretrain.language import language_loss, tokenize
+from vtk.train.pretrain.start import clip_rotation, start_by_similarity
+from vtk.train.pretrain.targets import make_targets, true_words
+from vtk.train.pretrain.words import WORDS, word_ids
 
 Tiny = tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]
 Quiz = Callable[..., Example]

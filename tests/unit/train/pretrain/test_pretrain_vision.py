@@ -13,16 +13,16 @@ from vtk.models.tiny import (
     build_tiny_model,
 )
 from vtk.rollout.prompts import PromptInputs
-from vtk.train.pretrain_data import (
+from vtk.train.pretrain.data import (
     PretrainScene,
     attribute_ids,
     centers_px,
     moment_of,
     on_course,
 )
-from vtk.train.pretrain_head import SceneHead, head_loss
-from vtk.train.pretrain_targets import make_targets
-from vtk.train.pretrain_vision import encode, patchify, train_vision
+from vtk.train.pretrain.head import SceneHead, head_loss
+from vtk.train.pretrain.targets import make_targets
+from vtk.train.pretrain.vision import encode, patchify, train_vision
 
 Tiny = tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]
 Prompt = Callable[[PretrainScene, str], PromptInputs]

@@ -22,8 +22,8 @@ from torch.nn import functional
 
 from vtk.mini.language import COLORS
 from vtk.models.tiny import TINY_FRAME_HEIGHT_PX, TINY_FRAME_WIDTH_PX
-from vtk.train.pretrain_targets import Targets, true_words
-from vtk.train.pretrain_words import WORDS, word_ids
+from vtk.train.pretrain.targets import Targets, true_words
+from vtk.train.pretrain.words import WORDS, word_ids
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from vtk.mini.language import COLORS, MATERIALS, MOMENTS, SHAPES
 from vtk.models.tiny import TINY_FRAME_HEIGHT_PX, TINY_FRAME_WIDTH_PX, TINY_PATCH_PX
-from vtk.train.pretrain_data import (
+from vtk.train.pretrain.data import (
     PretrainScene,
     attribute_ids,
     centers_px,

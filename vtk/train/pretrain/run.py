@@ -17,18 +17,18 @@ import torch
 
 from vtk.errors import ConfigError
 from vtk.models.tiny import build_tiny_model
-from vtk.train.pretrain_data import PretrainScene
-from vtk.train.pretrain_files import (
+from vtk.train.pretrain.data import PretrainScene
+from vtk.train.pretrain.files import (
     finished_report,
     load_tower,
     save_model,
     save_tower,
     software_versions,
 )
-from vtk.train.pretrain_language import encode_scenes, train_language
-from vtk.train.pretrain_report import as_json, measure_strategies
-from vtk.train.pretrain_scenes import MAX_SCENES, held_out_scenes, training_scenes
-from vtk.train.pretrain_vision import train_vision
+from vtk.train.pretrain.language import encode_scenes, train_language
+from vtk.train.pretrain.report import as_json, measure_strategies
+from vtk.train.pretrain.scenes import MAX_SCENES, held_out_scenes, training_scenes
+from vtk.train.pretrain.vision import train_vision
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor

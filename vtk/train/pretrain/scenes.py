@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vtk.mini.processes import map_in_processes
 from vtk.mini.questions import Question
 from vtk.mini.scenes import Scene
-from vtk.train.pretrain_data import PretrainScene, draw_scenes
+from vtk.train.pretrain.data import PretrainScene, draw_scenes
 
 CHUNK_SCENES = 1000
 HELD_OUT_SEED = 999

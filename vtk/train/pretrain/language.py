@@ -17,8 +17,8 @@ from torch.nn import functional
 
 from vtk.mini.language import STRATEGIES
 from vtk.models.tiny import TINY_FRAME_HEIGHT_PX, TINY_FRAME_WIDTH_PX, TINY_PATCH_PX
-from vtk.train.pretrain_attention import attend_to_pairs_at_once
-from vtk.train.pretrain_data import (
+from vtk.train.pretrain.attention import attend_to_pairs_at_once
+from vtk.train.pretrain.data import (
     Example,
     PretrainScene,
     course_example,
@@ -26,8 +26,8 @@ from vtk.train.pretrain_data import (
     place_example,
     question_example,
 )
-from vtk.train.pretrain_start import start_by_similarity
-from vtk.train.pretrain_vision import encode
+from vtk.train.pretrain.start import start_by_similarity
+from vtk.train.pretrain.vision import encode
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor

@@ -21,8 +21,8 @@ from vtk.rollout.generate import SamplingSettings, generate
 from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
 from vtk.scoring.rewards import grade
 from vtk.scoring.stats import clustered_mean
-from vtk.train.pretrain_data import FRAME_INDICES, Example, PretrainScene, question_example
-from vtk.train.pretrain_scenes import held_out_scenes
+from vtk.train.pretrain.data import FRAME_INDICES, Example, PretrainScene, question_example
+from vtk.train.pretrain.scenes import held_out_scenes
 from vtk.video.frames import Clip
 
 if TYPE_CHECKING:

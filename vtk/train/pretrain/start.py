@@ -2,7 +2,7 @@
 
 With random heads a narrow model needs thousands of steps before it finds an object of the clip by
 its word, because matching and copying are each useless without the other. The tower speaks in the
-words' embeddings (`vtk.train.pretrain_vision`), so that both can be there from the first step:
+words' embeddings (`vtk.train.pretrain.vision`), so that both can be there from the first step:
 
 * In the first layer one key-value group looks at the token before, by its place alone (biases that
   the rotary embedding turns into a peak at distance one), and adds that token's words. " red" of
@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vtk.mini.language import STRATEGIES
-from vtk.train.pretrain_data import PretrainScene, question_example
-from vtk.train.pretrain_words import WORDS, word_ids
+from vtk.train.pretrain.data import PretrainScene, question_example
+from vtk.train.pretrain.words import WORDS, word_ids
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration

@@ -1,6 +1,6 @@
 """First stage of `vtk mini pretrain`: the vision tower learns what moves where, and what meets.
 
-It learns from single frame pairs, through a head that is thrown away (`vtk.train.pretrain_head`).
+It learns from single frame pairs, through a head that is thrown away (`vtk.train.pretrain.head`).
 
 Shape suffixes: B clips or frame pairs, F frames, C channels, H height, W width, M merged tokens
 (row-major over the grid), D hidden size, K colours.
@@ -17,12 +17,12 @@ from vtk.models.tiny import (
     TINY_MERGE,
     TINY_PATCH_PX,
 )
-from vtk.train.pretrain_attention import attend_to_pairs_at_once
-from vtk.train.pretrain_data import PretrainScene, moment_of
-from vtk.train.pretrain_head import SceneHead, head_loss
-from vtk.train.pretrain_start import clip_rotation
-from vtk.train.pretrain_targets import make_targets, stack_targets
-from vtk.train.pretrain_words import word_ids
+from vtk.train.pretrain.attention import attend_to_pairs_at_once
+from vtk.train.pretrain.data import PretrainScene, moment_of
+from vtk.train.pretrain.head import SceneHead, head_loss
+from vtk.train.pretrain.start import clip_rotation
+from vtk.train.pretrain.targets import make_targets, stack_targets
+from vtk.train.pretrain.words import word_ids
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration
@@ -151,7 +151,7 @@ def _finish_features(
     """Change the tower's last layer.
 
     A colour's part of a feature becomes as long as its word, and the clip's words are turned away
-    from those of texts (`vtk.train.pretrain_start`).
+    from those of texts (`vtk.train.pretrain.start`).
     """
     words_KD = model.lm_head.weight.detach()[word_ids(tokenizer, "colors")]
     targets = stack_targets([make_targets(scene, 0) for scene in scenes[:_NUM_SCALE_SCENES]])

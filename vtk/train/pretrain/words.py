@@ -8,7 +8,7 @@ collides with at that moment ("-blue") and, at the clip's beginning, for whom it
 from typing import TYPE_CHECKING
 
 from vtk.mini.language import COLLIDE, COLORS, MATERIALS, MOMENTS, SHAPES, WOULD_COLLIDE
-from vtk.train.pretrain_data import PLACE_WORDS
+from vtk.train.pretrain.data import PLACE_WORDS
 
 if TYPE_CHECKING:
     from transformers.models.qwen2.tokenization_qwen2 import Qwen2Tokenizer
