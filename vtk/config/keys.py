@@ -123,7 +123,8 @@ def value_from_text(key: Key, text: str, source: str) -> Any:
     if any(kind is str or get_origin(kind) is Literal for kind in kinds):
         return text
     if any(get_origin(kind) is list for kind in kinds):
-        return [item.strip() for item in text.strip("[]").split(",") if item.strip()]
+        items = (item.strip().strip("\"'") for item in text.strip("[]").split(","))
+        return [item for item in items if item]
     try:
         return TypeAdapter(key.annotation).validate_strings(text)
     except ValidationError as error:

@@ -134,12 +134,14 @@ def _require_layers(model: Any, target_modules: Sequence[str]) -> None:
     present = {
         name.rsplit(".", 1)[-1]
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and not re.fullmatch(_VISION_TOWER, name)
+        if isinstance(module, nn.Linear)
+        and not re.fullmatch(_VISION_TOWER, name)
+        and module is not model.get_output_embeddings()  # its adapter would never be trained
     }
     for target in target_modules:
         if target not in present:
             raise ConfigError(
-                f"lora.target_modules names {target!r}, which is no layer of the language model",
+                f"lora.target_modules names {target!r}, which takes no adapter",
                 hint=f"it has: {', '.join(sorted(present))}",
             )
 

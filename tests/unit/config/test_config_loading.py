@@ -83,6 +83,7 @@ def test_the_config_of_another_stage_is_refused(tmp_path: Path) -> None:
         ("optim.num_steps", "20", 20),
         ("lora.enabled", "true", True),
         ("lora.target_modules", "q_proj, v_proj", ["q_proj", "v_proj"]),
+        ("lora.target_modules", '["q_proj", "v_proj"]', ["q_proj", "v_proj"]),
         ("model.path", "123", "123"),
         ("model.dtype", "bfloat16", "bfloat16"),
         ("eval.num_samples", "none", None),

@@ -132,7 +132,7 @@ def test_pickled_and_damaged_adapters_are_refused(tiny: Tiny, bias_folder: Path)
         attach_reference_adapter(policy, bias_folder)
 
 
-@pytest.mark.parametrize("name", ["nosuch_proj", "qkv"])
+@pytest.mark.parametrize("name", ["nosuch_proj", "qkv", "lm_head"])
 def test_unknown_layers_are_refused(tiny: Tiny, name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         attach_policy_adapter(tiny[0], LORA.model_copy(update={"target_modules": ["q_proj", name]}))

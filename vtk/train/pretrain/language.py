@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SECONDS_PER_GRID = 2 * 128 / 25 / 16  # two frames of sixteen over 128 at 25 a second
 _PROMPT_LOSS_WEIGHT = 0.2
+_VERDICT_LOSS_WEIGHT = 4.0  # of "yes" and "no": one wrong verdict and the answer is lost
 _QUIZZES_FIRST_FRAC = 0.15  # of the training; finding a thing by its word comes before all else
 _QUIZ_FRAC = 0.15  # of the texts after that
 _QUIZZES = (place_example, hits_example, course_example)
@@ -92,6 +93,7 @@ def tokenize(
     tokenizer = processor.tokenizer
     clip = f"<|vision_start|>{processor.video_token * num_vision_tokens}<|vision_end|>"
     head = f"<|im_start|>user\n{clip}"
+    verdicts = {tokenizer(word).input_ids[0] for word in (" yes", " no")}
     rows, weights = [], []
     for example in examples:
         prompt = tokenizer(f"{head}{example.problem}<|im_end|>\n<|im_start|>assistant\n").input_ids
@@ -101,7 +103,7 @@ def tokenize(
         weights.append(
             [0.0] * text_start
             + [_PROMPT_LOSS_WEIGHT] * (len(prompt) - text_start)
-            + [1.0] * len(completion)
+            + [_VERDICT_LOSS_WEIGHT if id_ in verdicts else 1.0 for id_ in completion]
         )
     longest = max(len(row) for row in rows)
     pad = tokenizer.pad_token_id
@@ -164,7 +166,7 @@ def language_loss(
         model.lm_head(hidden[:, :-1][chosen]), targets[chosen], reduction="none"
     )
     weights = weights[chosen]
-    completion = losses[weights == 1.0].mean()
+    completion = losses[weights >= 1.0].mean()
     return (losses * weights).sum() / weights.sum(), completion.item()
 
 

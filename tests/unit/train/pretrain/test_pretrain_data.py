@@ -17,7 +17,6 @@ from vtk.train.pretrain import scenes as pretrain_scenes
 from vtk.train.pretrain.data import (
     FRAME_INDICES,
     PretrainScene,
-    contacts_on_course,
     course_example,
     draw_scenes,
     hits_example,
@@ -58,7 +57,7 @@ def test_describing_suffices_on_observational_questions_and_imagining_on_most_ot
     assert set(scores["describe", True]) == {1.0}
     assert set(scores["describe", False]) == {0.0}
     assert np.mean(scores["reason", False]) > 0.8
-    assert 0.5 < np.mean(scores["reason", True]) < 0.9
+    assert 0.4 < np.mean(scores["reason", True]) < 0.8
 
 
 def test_a_trace_names_the_collisions_of_its_world(scenes: list[PretrainScene]) -> None:
@@ -80,22 +79,19 @@ def test_a_trace_names_the_collisions_of_its_world(scenes: list[PretrainScene]) 
             assert set(told(imagined, ">")) == {c.pair for c in expected}
 
 
-def test_what_is_imagined_is_each_free_objects_first_contact(scenes: list[PretrainScene]) -> None:
+def test_what_is_imagined_are_the_contacts_that_do_not_need_the_object(
+    scenes: list[PretrainScene],
+) -> None:
     num_true = num_imagined = 0
     for scene in (s.scene for s in scenes):
-        contacts = {c.pair: c.frame for c in contacts_on_course(scene)}
         for removed in range(len(scene.things)):
             imagined = imagined_collisions(scene, removed)
-            met = [index for c in imagined for index in c.pair]
-            assert len(set(met)) == len(met)
-            assert removed not in met
-            for pair, frame in contacts.items():
-                if removed in pair or any(c.pair == pair for c in imagined):
-                    continue  # every other contact comes after one of its two objects' own
-                assert any(c.frame <= frame and set(c.pair) & set(pair) for c in imagined)
+            pairs = {c.pair for c in imagined}
+            assert pairs == {pair for pair in on_course(scene) if removed not in pair}
+            assert [c.frame for c in imagined] == sorted(c.frame for c in imagined)
             num_imagined += len(imagined)
-            num_true += len({c.pair for c in imagined} & scene.pairs_without(removed))
-    assert num_true > 0.9 * num_imagined > 0
+            num_true += len(pairs & scene.pairs_without(removed))
+    assert num_imagined > num_true > 0.5 * num_imagined
 
 
 def test_a_moment_is_the_frame_pair_that_shows_the_spark_first() -> None:
