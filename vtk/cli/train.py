@@ -301,7 +301,7 @@ train_bias = _command(
 train_cdpo = _command(
     "cdpo",
     "Stage 2, CDPO: GRPO plus a push away from the bias model.\n\n"
-    "Example: vtk train-cdpo --preset tiny --data clevrer-mini --bias-model RUN --beta -0.1",
+    "Example: vtk train-cdpo --preset tiny --data clevrer-mini --bias-model RUN --beta -0.05",
 )
 train_grpo = _command(
     "grpo",

@@ -8,7 +8,8 @@ DIR/previous-N/    what --force moved aside
 ```
 
 A folder belongs to the settings that it was first made with; the same settings go on where the last
-attempt stopped.
+attempt stopped. Ablations can be added to a demo and seeds to a study: a step is done once its very
+command has ended well.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ from typing import Any, Final
 from vtk.demo.collect import collect
 from vtk.demo.folder import DemoFolder, claim_folder
 from vtk.demo.pipeline import Pipeline, Watcher, shared_environment
-from vtk.demo.plan import DemoSettings, plan_steps
+from vtk.demo.plan import DemoSettings, demo_settings, plan_steps
 from vtk.demo.study import plan_study, seed_folder, study_settings, summarise
 from vtk.demo.study_table import study_markdown
 from vtk.runs.files import read_json, write_bytes_atomic, write_json_atomic
@@ -50,7 +50,7 @@ def make_demo(settings: DemoSettings, how: Circumstances) -> dict[str, Any]:
     words += ["--ablations"] if settings.has_variants else []
     words += [] if settings.model == "tiny" else ["--model", settings.model]
     repeat = _command(["--seed", str(settings.seed), *words], how)
-    record = claim_folder(folder, settings.as_json(), is_forced=how.is_forced)
+    record = claim_folder(folder, settings.identity(), is_forced=how.is_forced)
     Pipeline(
         steps, folder, record, how.watcher, how.num_lanes, shared_environment(folder), repeat
     ).run()
@@ -74,9 +74,10 @@ def make_study(
     listed = ",".join(str(seed) for seed in seeds)
     ablations = ["--ablations"] if has_variants else []
     repeat = _command(["--seeds", listed, *words, *ablations], how)
-    facts = {"demos": {str(seed): demo.as_json() for seed, demo in settings.items()}}
     folder = DemoFolder(how.out)
-    record = claim_folder(folder, facts, is_forced=how.is_forced)
+    identity = demo_settings(is_quick=is_quick, model=model).identity()
+    del identity["seed"]  # seeds can be added to a study
+    record = claim_folder(folder, identity, is_forced=how.is_forced)
     Pipeline(steps, folder, record, how.watcher, how.num_lanes, {}, repeat).run()
     results = [read_json(DemoFolder(seed_folder(how.out, seed)).results) for seed in seeds]
     summary = summarise(results) | {"repeat": repeat}

@@ -146,7 +146,7 @@ class Pipeline:
         for step in self.steps:
             record = self.record.of(step.name)
             is_whole = step.gauge.kind == "none" or self.gauges.fraction(step) >= 1.0
-            if record.command is not None and is_whole:
+            if record.command == as_typed(self._planned(step)) and is_whole:
                 self._done.add(step.name)
                 self.watcher.kept(step, record.command)
 

@@ -43,7 +43,7 @@ class DemoSettings:
     num_bias_steps: int
     num_policy_steps: int
     num_draws: int
-    beta: float = -0.1
+    beta: float = -0.05
     temperature: float = 1.0
     seed: int = 0
     model: str = "tiny"
@@ -52,6 +52,10 @@ class DemoSettings:
     def as_json(self) -> dict[str, Any]:
         """The settings as plain data."""
         return asdict(self)
+
+    def identity(self) -> dict[str, Any]:
+        """What a folder belongs to: all but the ablations, which can be added to a demo."""
+        return {name: value for name, value in asdict(self).items() if name != "has_variants"}
 
 
 FULL: Final = DemoSettings(

@@ -22,7 +22,7 @@ def test_the_presets_are_the_four_that_are_documented() -> None:
 def test_every_preset_configures_every_stage(name: str, stage: str) -> None:
     resolved = load_config(stage, name, environ={}, overrides={"reference.path": "runs/bias"})
     assert resolved.config.stage == stage
-    repulsion = -0.1 if name == "tiny" else -0.01
+    repulsion = -0.05 if name == "tiny" else -0.01
     assert resolved.config.objective.beta == (repulsion if stage == "cdpo" else 0)
     from_preset = [source for source in resolved.provenance.values() if source.startswith("preset")]
     assert len(from_preset) > 20

@@ -84,6 +84,14 @@ def test_steps_run_in_order_and_are_not_repeated(folder: DemoFolder, notes: Note
     assert again.said == [("kept", "list"), ("kept", "version")]
 
 
+def test_a_step_whose_command_changed_is_run_again(folder: DemoFolder, notes: Notes) -> None:
+    pipeline(folder, [step("list", "runs", "list")], notes).run()
+    again = Notes()
+    pipeline(folder, [step("list", "runs", "list", "--json")], again).run()
+    assert again.said == [("started", "list"), ("ended", "list")]
+    assert read_record(folder.record).of("list").command == "vtk runs list --json"
+
+
 def test_a_failing_command_keeps_its_exit_code_and_its_last_words(
     folder: DemoFolder, notes: Notes
 ) -> None:

@@ -38,7 +38,7 @@ def test_a_demo_is_the_commands_that_a_user_would_type() -> None:
         f"train-bias --preset tiny --max-steps {FULL.num_bias_steps} --seed 7 --name bias"
     )
     assert typed["train-cdpo"] == (
-        "train-cdpo --preset tiny --bias-model bias --beta -0.1 "
+        "train-cdpo --preset tiny --bias-model bias --beta -0.05 "
         f"--max-steps {FULL.num_policy_steps} --seed 7 --name cdpo"
     )
 
@@ -65,17 +65,27 @@ def test_each_variant_differs_from_cdpo_in_one_thing() -> None:
     cdpo = typed["train-cdpo"].removesuffix(" --name cdpo")
     changed = {
         "self": cdpo.replace("--bias-model bias", "--bias-model self"),
-        "attract": cdpo.replace("--beta -0.1", "--beta 0.1"),
-        "weak": cdpo.replace("--beta -0.1", "--beta -0.01"),
-        "strong": cdpo.replace("--beta -0.1", "--beta -1"),
-        "hinge": cdpo.replace("--beta -0.1", "--beta -0.1 --repulsion hinge"),
-        "npo": cdpo.replace("--beta -0.1", "--beta -0.1 --repulsion npo"),
+        "attract": cdpo.replace("--beta -0.05", "--beta 0.05"),
+        "weak": cdpo.replace("--beta -0.05", "--beta -0.005"),
+        "strong": cdpo.replace("--beta -0.05", "--beta -0.5"),
+        "hinge": cdpo.replace("--beta -0.05", "--beta -0.05 --repulsion hinge"),
+        "npo": cdpo.replace("--beta -0.05", "--beta -0.05 --repulsion npo"),
     }
     for name, expected in changed.items():
         assert typed[f"train-cdpo-{name}"] == f"{expected} --name cdpo-{name}"
-    assert betas_of(settings)["cdpo-strong"] == -1.0
+    assert betas_of(settings)["cdpo-strong"] == -0.5
     assert "cdpo-self" not in betas_of(settings)
     assert len(models_of(settings)) == 10
+
+
+def test_ablations_can_be_added_to_a_demo_and_other_numbers_not() -> None:
+    plain, more = (demo_settings(is_quick=True, has_variants=has) for has in (False, True))
+    assert plain.identity() == more.identity()
+    assert set(commands(plain).items()) - set(commands(more).items()) == {
+        ("compare", f"compare '{BASE_RUN}' bias grpo cdpo")
+    }
+    assert plain.identity() != demo_settings(is_quick=True, seed=1).identity()
+    assert plain.identity() != demo_settings(is_quick=False).identity()
 
 
 def test_comparison_names_the_base_run_once_it_is_known() -> None:
