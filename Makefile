@@ -8,6 +8,7 @@ SHELL := bash
 
 VENV ?= .venv
 ARGS ?=
+DEMO_OUT := $(if $(findstring --quick,$(ARGS)),demo-out-quick,demo-out)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.vtk-installed
 CODE := vtk tui tests docs/make_pictures.py
@@ -20,7 +21,7 @@ help:  ## show this list
 install: $(INSTALLED)  ## install vtk and its tools into $(VENV)
 
 demo: $(INSTALLED)  ## run the whole method on this machine's CPU; ARGS="--quick" for two minutes
-	$(BIN)/vtk demo --out demo-out $(ARGS)
+	$(BIN)/vtk demo --out $(DEMO_OUT) $(ARGS)
 
 test: $(INSTALLED)  ## run every test that needs no GPU, the slow ones last
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "not gpu and not slow" $(ARGS)
@@ -37,7 +38,7 @@ format: $(INSTALLED)  ## format the code and mend what ruff can mend
 	$(BIN)/ruff format $(CODE)
 
 clean:  ## remove the environment and everything that was built or cached
-	rm -rf $(VENV) dist build demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist build demo-out demo-out-quick .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last, so an interrupted installation is repeated.

@@ -254,4 +254,7 @@ def _error_kinds() -> dict[str, type[VtkError]]:
 
 
 def _resume_hint(paths: RunPaths) -> str:
-    return f"Go on from the last checkpoint with --resume {paths.run_id}."
+    return (
+        f"Go on with the same command and --resume {paths.run_id}; it starts at the last "
+        "checkpoint, or anew where there is none."
+    )

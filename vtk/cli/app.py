@@ -79,6 +79,11 @@ def explain(fault: Exception) -> VtkError:
             hint="Free some space or choose another folder, then repeat the command: "
             "what was complete is kept.",
         )
+    if isinstance(fault, PermissionError):
+        return VtkError(
+            f"No permission: {_first_line(fault)}",
+            hint="Choose a folder that you may write to (--data-dir, --runs-dir, --out).",
+        )
     if isinstance(fault, OSError):
         return VtkError(f"{type(fault).__name__}: {_first_line(fault)}")
     return VtkError(

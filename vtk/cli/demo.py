@@ -20,7 +20,10 @@ _TYPES: Final = ("observational", "inferential", "all")
 Quick = Annotated[
     bool, typer.Option("--quick", help="A first look: fewer clips and steps, minutes less.")
 ]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Decides clips, training and answers.")]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", min=0, help="Decides clips, training and answers; 0 if not given."),
+]
 Seeds = Annotated[
     str | None,
     typer.Option("--seeds", help="Several seeds, such as 0,1,2: one demo each, then means."),
@@ -50,7 +53,7 @@ _DEFAULT_OUT: Final = Path("demo-out")
 
 def demo(
     quick: Quick = False,
-    seed: Seed = 0,
+    seed: Seed = None,
     seeds: Seeds = None,
     ablations: Ablations = False,
     out: Out = _DEFAULT_OUT,
@@ -68,11 +71,13 @@ def demo(
     from vtk.demo.pipeline import num_free_lanes
 
     console = Console(as_json)
+    if seed is not None and seeds is not None:
+        raise ConfigError("--seed and --seeds exclude each other", "Put all of them into --seeds.")
     chosen = None if seeds is None else _parse_seeds(seeds)
     with narrate(console, is_study=chosen is not None) as watcher:
         how = Circumstances(out, processes or num_free_lanes(), force, watcher)
         if chosen is None:
-            document = _make_one(how, quick, seed, model, ablations, console)
+            document = _make_one(how, quick, seed or 0, model, ablations, console)
         else:
             document = _make_several(how, chosen, quick, model, ablations)
     if chosen is None:

@@ -71,10 +71,10 @@ def show_command(
     _print_view(console, state)
     if changes:
         rows = [(name, str(change["value"]), change["from"]) for name, change in changes.items()]
-        console.table(("setting", "value", "from"), rows, title="\nNot the default:")
+        console.table(("setting", "value", "from"), rows, title="Not the default:")
     if checkpoints:
         sizes = [(c["step"], c["path"], c["state"], format_bytes(c["bytes"])) for c in checkpoints]
-        console.table(("step", "checkpoint", "state", "size"), sizes, title="\nCheckpoints:")
+        console.table(("step", "checkpoint", "state", "size"), sizes, title="Checkpoints:")
 
 
 @runs_app.command("stop")

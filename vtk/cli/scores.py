@@ -84,7 +84,10 @@ def show_results(console: Console, results: dict[str, Any]) -> None:
     outcomes = ", ".join(f"{count} {name}" for name, count in results["outcomes"].items())
     console.say(f"Answers: {outcomes}; format right in {format_percent(results['format'])}")
     for kind, count in results["errors"].items():
-        console.warn(f"{count} answers failed ({kind}) and count as wrong; see samples.jsonl")
+        console.warn(
+            f"{count} answers failed ({kind}) and count as wrong; samples.jsonl "
+            "names them; after mending, ask them again with --retry-errors"
+        )
     _show_strategies(console, results["strategies"])
 
 

@@ -101,6 +101,11 @@ def describe_objective(config: VtkConfig) -> str:
 
 def _check_objective(config: VtkConfig, *, is_reference_needed: bool) -> None:
     beta, path = config.objective.beta, config.reference.path
+    if config.stage != "cdpo" and beta != 0:
+        raise ConfigError(
+            f"train-{config.stage} has no KL term, but objective.beta is {beta:g}.",
+            hint="Use `vtk train-cdpo`, or leave --beta out.",
+        )
     if config.stage == "cdpo" and beta == 0:
         raise ConfigError(
             "train-cdpo with objective.beta = 0 has no KL term: that is plain GRPO.",
@@ -109,7 +114,7 @@ def _check_objective(config: VtkConfig, *, is_reference_needed: bool) -> None:
     if beta != 0 and path is None and is_reference_needed:
         raise ConfigError(
             f"objective.beta is {beta:g}, but no reference.path names the model it refers to.",
-            hint="Give the bias model with `--reference RUN` (`vtk train-bias` makes one).",
+            hint="Give the bias model with `--bias-model RUN` (`vtk train-bias` makes one).",
         )
     if path is not None and path != "self" and path == config.model.path:
         raise ConfigError(

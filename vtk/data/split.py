@@ -131,10 +131,8 @@ def split_dataset(
 def _check_inputs(root: Path, dataset: Dataset) -> None:
     missing = [path for part in PARTS if not (path := questions_file(root, part)).is_file()]
     if missing:
-        hint = f"Get it with: vtk download {dataset.name}"
-        if dataset.kind != "generated":
-            hint = f"Lay your copy of {dataset.name} out as data/README.md says."
-        raise DataError(f"{dataset.name} is not complete: there is no {missing[0]}", hint)
+        fault = f"{dataset.name} is not complete: there is no {missing[0]}"
+        raise DataError(fault, dataset.how_to_get)
 
 
 def count_part(found: LabelledPart) -> dict[str, Any]:

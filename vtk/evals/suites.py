@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 
-from vtk.data.registry import split_file
+from vtk.data.registry import how_to_make_split, split_file
 from vtk.data.sample import VideoSample, load_samples
 from vtk.errors import ConfigError, DataError
 
@@ -80,7 +80,7 @@ def load_questions(suite: Suite, data_dir: Path, part: str = DEFAULT_PART) -> li
     if not path.is_file():
         raise DataError(
             f"suite {suite.name} needs {path}, which is not there",
-            f"Make it with: vtk download {suite.dataset} && vtk split {suite.dataset}",
+            how_to_make_split(suite.dataset),
         )
     return load_samples(path)
 

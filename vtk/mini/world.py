@@ -237,7 +237,7 @@ def _write_block(block: _Block) -> list[dict[str, Any]]:
         questions = ask(question_rng, scene, settings.questions_per_scene, frac)
         annotation = annotation_path(block.root, block.part, index)
         clip = clip_path(block.root, block.part, index)
-        if not (annotation.is_file() and clip.is_file()):
+        if not (_has_content(annotation) and _has_content(clip)):
             clip.parent.mkdir(parents=True, exist_ok=True)
             temporary = clip.with_suffix(".mp4.part")
             write_clip(temporary, render_frames(scene, range(NUM_FRAMES)))
@@ -251,6 +251,10 @@ def _write_block(block: _Block) -> list[dict[str, Any]]:
             }
         )
     return entries
+
+
+def _has_content(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _folder_range(scene_index: int) -> str:

@@ -231,7 +231,11 @@ def _claim_directory(runs_dir: Path, stage: str, name: str | None, created: floa
             return RunPaths(root)
         except FileExistsError:
             if name is not None or not runs_dir.is_dir():
-                raise ConfigError(f"{root} exists already", hint="choose another name") from None
+                raise ConfigError(
+                    f"{root} exists already",
+                    "Choose another --name, or go on with that run: the same command and "
+                    f"--resume {root.name}.",
+                ) from None
             number += 1
         except OSError as error:
             raise storage_error(root, error) from error

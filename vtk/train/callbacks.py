@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vtk.train.trainer import CDPOTrainer
 
 GPU_EVERY_STEPS = 10
-RESUME_HINT = "Go on with --resume."
+RESUME_HINT = "Go on with the same command and --resume."
 _PAUSE_POLL_S = 0.25
 
 

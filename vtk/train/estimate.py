@@ -8,6 +8,7 @@ read from the headers of safetensors files.
 import json
 import os
 import struct
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
@@ -15,16 +16,47 @@ from typing import Any, Final
 
 from vtk.config.schema import VtkConfig
 from vtk.errors import DataError
+from vtk.runs.files import read_json
 from vtk.train.inputs import TrainingInputs
 
 GIB: Final = 2**30
-PATCH_GROUP_PX: Final = 28 * 28
 TEXT_TOKENS: Final = 160
-HUB_NUM_PARAMETERS: Final = {
-    "Qwen/Qwen2.5-VL-3B-Instruct": 3_754_622_976,
-    "Qwen/Qwen2.5-VL-7B-Instruct": 8_292_166_656,
+
+
+@dataclass(frozen=True, slots=True)
+class HubModel:
+    """Sizes of a model that is not on this machine yet.
+
+    From the model card's safetensors metadata and its config.json; the vision tower's size follows
+    from the latter.
+    """
+
+    num_parameters: int
+    num_vision_parameters: int
+    num_layers: int
+    hidden_size: int
+    key_value_size: int
+    intermediate_size: int
+
+    def adapted_shapes(self, target_modules: Sequence[str]) -> list[tuple[int, int]]:
+        """Shapes of the language model's layers of these names."""
+        hidden, inner = self.hidden_size, self.intermediate_size
+        shapes = {
+            "q_proj": (hidden, hidden),
+            "k_proj": (self.key_value_size, hidden),
+            "v_proj": (self.key_value_size, hidden),
+            "o_proj": (hidden, hidden),
+            "gate_proj": (inner, hidden),
+            "up_proj": (inner, hidden),
+            "down_proj": (hidden, inner),
+        }
+        return [shapes[name] for name in target_modules if name in shapes] * self.num_layers
+
+
+HUB_MODELS: Final = {
+    "Qwen/Qwen2.5-VL-3B-Instruct": HubModel(3_754_622_976, 668_684_288, 36, 2048, 256, 11008),
+    "Qwen/Qwen2.5-VL-7B-Instruct": HubModel(8_292_166_656, 676_550_144, 28, 3584, 512, 18944),
 }
-"""From the model cards' safetensors metadata, for models that are not on this machine yet."""
 GPU_TFLOPS: Final = {"H100": 790, "H200": 790, "A100": 312, "A6000": 155, "L40": 181, "4090": 165}
 """Dense bfloat16 matrix throughput, from the makers' data sheets."""
 _EFFICIENCY: Final = 0.35
@@ -71,7 +103,7 @@ def estimate(config: VtkConfig, inputs: TrainingInputs) -> Estimate:
     optim, rollout = config.optim, config.rollout
     num_sequences = optim.prompts_per_device * optim.accumulation_steps * rollout.num_generations
     num_prompts = num_sequences // (rollout.num_generations if rollout.engine == "shared" else 1)
-    prompt_tokens = num_prompts * (_video_tokens(config) + TEXT_TOKENS)
+    prompt_tokens = num_prompts * (_video_tokens(config, inputs.model) + TEXT_TOKENS)
     tokens = prompt_tokens + num_sequences * rollout.max_completion_tokens
     flops_per_s, assumed, has_gpu = _machine()
     num_parameters = count_parameters(inputs.model)
@@ -104,7 +136,8 @@ def count_parameters(model: str) -> int | None:
     weights = [path for path in files if path.name.startswith(("model", "adapter_model"))]
     if weights:
         return sum(sum(_tensor_sizes(path).values()) for path in weights)
-    return HUB_NUM_PARAMETERS.get(model)
+    known = HUB_MODELS.get(model)
+    return None if known is None else known.num_parameters
 
 
 def _tensor_sizes(path: Path) -> dict[str, int]:
@@ -119,21 +152,28 @@ def _tensor_sizes(path: Path) -> dict[str, int]:
 
 
 def _num_trained(config: VtkConfig, model: str, num_parameters: int) -> int:
+    if config.lora.enabled:
+        shapes = _adapted_shapes(config, model)
+        return sum(config.lora.rank * (rows + columns) for rows, columns in shapes)
+    return num_parameters - (_num_vision(model) if config.model.freeze_vision else 0)
+
+
+def _num_vision(model: str) -> int:
+    """Parameters of the vision tower."""
+    if model in HUB_MODELS:
+        return HUB_MODELS[model].num_vision_parameters
     sizes: dict[str, int] = {}
-    if Path(model).is_dir():
-        for path in Path(model).glob("model*.safetensors"):
-            sizes |= _tensor_sizes(path)
-    vision = sum(size for name, size in sizes.items() if "visual." in name)
-    if not config.lora.enabled:
-        return num_parameters - (vision if config.model.freeze_vision else 0)
-    shapes = _adapted_shapes(config, model)
-    return sum(config.lora.rank * (rows + columns) for rows, columns in shapes)
+    for path in Path(model).glob("model*.safetensors"):
+        sizes |= _tensor_sizes(path)
+    return sum(size for name, size in sizes.items() if "visual." in name)
 
 
 def _adapted_shapes(config: VtkConfig, model: str) -> list[tuple[int, int]]:
-    """Shapes of the layers that get an adapter; empty when the files are not here."""
+    """Shapes of the layers that get an adapter."""
+    if model in HUB_MODELS:
+        return HUB_MODELS[model].adapted_shapes(config.lora.target_modules)
     shapes = []
-    for path in Path(model).glob("model*.safetensors") if Path(model).is_dir() else ():
+    for path in Path(model).glob("model*.safetensors"):
         with path.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(_HEADER_LENGTH_BYTES))
             header = json.loads(stream.read(length))
@@ -179,9 +219,17 @@ def _reference_bytes(
     return num_trained * 4 if is_adapter else num_parameters * weight_bytes
 
 
-def _video_tokens(config: VtkConfig) -> int:
-    video = config.video
-    return video.num_frames // 2 * max(1, video.max_pixels_px // PATCH_GROUP_PX)
+def _video_tokens(config: VtkConfig, model: str) -> int:
+    """Tokens of a clip: two frames make one patch in time, merged patches one token."""
+    video, (patch_px, merge) = config.video, _patch_and_merge(model)
+    return video.num_frames // 2 * max(1, video.max_pixels_px // (patch_px * merge) ** 2)
+
+
+def _patch_and_merge(model: str) -> tuple[int, int]:
+    """Side of a patch in pixels, and how many patches a token merges per side."""
+    path = Path(model) / "config.json"
+    vision = read_json(path).get("vision_config", {}) if path.is_file() else {}
+    return vision.get("patch_size", 14), vision.get("spatial_merge_size", 2)
 
 
 def _machine() -> tuple[float, str, bool]:

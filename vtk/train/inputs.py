@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from vtk.config.schema import Stage, VtkConfig
-from vtk.data.registry import split_file
+from vtk.data.registry import how_to_make_split, split_file
 from vtk.errors import ConfigError, DataError
 from vtk.models.sources import resolve_model_path
 
@@ -108,7 +108,7 @@ def _split_part(stage: Stage, part: str) -> str:
 
 def _existing(path: Path, dataset: str | None) -> Path:
     if not path.is_file():
-        hint = f"Make it with: vtk download {dataset} && vtk split {dataset}" if dataset else None
+        hint = how_to_make_split(dataset) if dataset else None
         raise DataError(f"there is no data file {path}", hint)
     return path
 

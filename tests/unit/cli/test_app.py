@@ -114,8 +114,14 @@ def test_a_full_disk_is_named(number: int) -> None:
 
 
 def test_other_system_errors_keep_their_file() -> None:
+    told = explain(IsADirectoryError(errno.EISDIR, "Is a directory", "runs"))
+    assert told.message == "IsADirectoryError: [Errno 21] Is a directory: 'runs'"
+
+
+def test_a_folder_that_cannot_be_written_names_the_ways_out() -> None:
     told = explain(PermissionError(errno.EACCES, "Permission denied", "runs"))
-    assert told.message == "PermissionError: [Errno 13] Permission denied: 'runs'"
+    assert told.message == "No permission: [Errno 13] Permission denied: 'runs'"
+    assert "--runs-dir" in (told.hint or "")
 
 
 @pytest.mark.parametrize(

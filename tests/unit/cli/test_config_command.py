@@ -30,7 +30,7 @@ def test_show_tells_every_value_and_its_source(capsys: Captured) -> None:
 def test_show_reads_well_without_json(capsys: Captured) -> None:
     assert main(["config", "show", "tiny"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "stage cdpo: repels from a bias model still to be named, strength 0.01"
+    assert lines[0] == "stage cdpo: repels from a bias model still to be named, strength 0.05"
     assert any(line.split()[:2] == ["model.path", "tiny"] for line in lines)
 
 

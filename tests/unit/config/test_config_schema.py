@@ -63,13 +63,14 @@ def test_cdpo_may_attract() -> None:
 @pytest.mark.parametrize(
     ("settings", "message", "hint"),
     [
-        ({"stage": "cdpo"}, "no reference.path", "--reference"),
+        ({"stage": "cdpo"}, "no reference.path", "--bias-model"),
         (
             {"stage": "cdpo", "reference": {"path": "a"}, "objective": {"beta": 0.0}},
             "plain GRPO",
             "train-grpo",
         ),
-        ({"stage": "grpo", "objective": {"beta": 0.1}}, "no reference.path", "--reference"),
+        ({"stage": "grpo", "objective": {"beta": 0.1}}, "no KL term", "train-cdpo"),
+        ({"stage": "bias", "objective": {"beta": -0.1}}, "no KL term", "train-cdpo"),
         (
             {"stage": "cdpo", "model": {"path": "tiny"}, "reference": {"path": "tiny"}},
             "both 'tiny'",

@@ -1,6 +1,7 @@
 """What a run is made from is found and pinned before anything starts, or refused at once."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from vtk.errors import ConfigError, DataError
 from vtk.launch import Processes, create_training_run, visible_gpus, worker_command
 from vtk.runs.files import read_json
 from vtk.runs.store import RunPaths, create_run
-from vtk.train.estimate import count_parameters, estimate
+from vtk.train.estimate import TEXT_TOKENS, count_parameters, estimate
 from vtk.train.inputs import TrainingInputs, pin_inputs
 
 
@@ -152,6 +153,30 @@ def test_the_estimate_counts_what_is_trained(folder: Path) -> None:
     assert whole.run_s == pytest.approx(500 * whole.step_s)
     shared, repeated = needs(rollout__engine="shared"), needs(rollout__engine="reference")
     assert shared.tokens_per_step < repeated.tokens_per_step
+
+
+def test_a_model_on_the_hub_is_estimated_from_its_published_sizes(folder: Path) -> None:
+    def needs(**more: Any) -> Any:
+        config = _resolved(folder, "cdpo", reference__path="self", **more).config
+        inputs = pin_inputs(config, folder / "data", folder / "runs")
+        return estimate(config, replace(inputs, model="Qwen/Qwen2.5-VL-3B-Instruct"))
+
+    lora = needs(lora__enabled=True, lora__rank=64)
+    assert lora.num_trained_parameters == 119_734_272  # 36 layers
+    frozen = needs(model__freeze_vision=True)
+    assert frozen.num_trained_parameters == 3_754_622_976 - 668_684_288
+
+
+def test_a_clip_has_as_many_tokens_as_the_model_makes_of_it(folder: Path) -> None:
+    def tokens(vision: dict[str, int]) -> int:
+        (folder / "base" / "config.json").write_text(json.dumps({"vision_config": vision}))
+        config = _resolved(folder, "grpo").config
+        return estimate(
+            config, pin_inputs(config, folder / "data", folder / "runs")
+        ).tokens_per_step
+
+    merged, whole = (tokens({"patch_size": 14, "spatial_merge_size": size}) for size in (2, 1))
+    assert whole > merged + TEXT_TOKENS
 
 
 def test_an_unknown_model_has_no_estimate(folder: Path) -> None:

@@ -113,7 +113,7 @@ def test_the_published_output_folder_is_the_folder_of_runs(
         ("cdpo", [], 2, "reference"),
         ("cdpo", ["--bias-model", "nobody"], 4, "nobody"),
         ("cdpo", ["--bias-model", "self", "--beta", "0"], 2, "beta"),
-        ("grpo", ["--beta", "-0.1"], 2, "reference"),
+        ("grpo", ["--beta", "-0.1"], 2, "train-cdpo"),
         ("bias", ["--preset", "tinny"], 2, "tiny"),
         ("bias", ["--set", "optim.num_step=3"], 2, "num_steps"),
         ("bias", ["--set", "optim.num_steps"], 2, "KEY=VALUE"),
@@ -136,7 +136,7 @@ def test_data_is_a_name_or_a_file(command: Command, folder: Path) -> None:
     assert "clevrer-mini" in document["error"]["hint"]
     code, document, _ = command("grpo", "--model", str(folder / "base"), "--data", "clevrer")
     assert code == 4
-    assert "vtk download clevrer && vtk split clevrer" in document["error"]["hint"]
+    assert "data/README.md says; then: vtk split clevrer" in document["error"]["hint"]
 
 
 class TestResume:
