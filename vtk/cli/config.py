@@ -69,7 +69,7 @@ def show_command(
     console.say(f"stage {stage}: {describe_objective(resolved.config)}", style="bold")
     columns = ["setting", "value", "from"] + (["meaning"] if explain else [])
     rows = [
-        (dotted, _shown(value), resolved.provenance[dotted], known_keys()[dotted].description)
+        (dotted, setting_text(value), resolved.provenance[dotted], known_keys()[dotted].description)
         for dotted, value in resolved.flat().items()
     ]
     console.table(columns, [row[: len(columns)] for row in rows])
@@ -149,7 +149,8 @@ def parse_assignments(assignments: list[str] | None) -> dict[str, Any]:
     return overrides
 
 
-def _shown(value: Any) -> str:
+def setting_text(value: Any) -> str:
+    """A setting's value as one types it."""
     if value is None:
         return "none"
     if isinstance(value, bool):

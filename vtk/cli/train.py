@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vtk.cli.config import ConfigFile, parse_assignments
+from vtk.cli.config import ConfigFile, parse_assignments, setting_text
 from vtk.cli.console import Console
 from vtk.cli.options import DEFAULT_DATA_DIR, DEFAULT_RUNS_DIR, DataDir, Json
 from vtk.errors import ConfigError
@@ -276,7 +276,10 @@ def _show_plan(resolved: "Resolved", given: Mapping[str, Any], console: Console)
     needs = estimate(resolved.config, inputs)
     sentence = describe_objective(resolved.config)
     console.say(f"vtk would train stage {resolved.config.stage}: {sentence}.", style="bold")
-    rows = [(key, value, resolved.provenance[key]) for key, value in resolved.flat().items()]
+    rows = [
+        (key, setting_text(value), resolved.provenance[key])
+        for key, value in resolved.flat().items()
+    ]
     console.table(["setting", "value", "from"], rows)
     console.table(["input", "found"], list(inputs.as_json().items()))
     show_estimate(needs, console)

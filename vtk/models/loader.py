@@ -5,6 +5,7 @@ its path. No code from a checkpoint is ever run, and weights come from safetenso
 """
 
 import hashlib
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLProcessor,
 )
+from transformers.utils import logging as transformers_logging
 from transformers.utils.import_utils import is_flash_attn_2_available
 from transformers.utils.peft_utils import find_adapter_config_file
 
@@ -23,6 +25,9 @@ from vtk.config.sections import ModelSettings
 from vtk.errors import ConfigError, DataError, MissingEnvironmentError
 from vtk.models.adapters import adapter_base, load_adapter
 from vtk.models.sources import resolve_model_path
+
+if not sys.stderr.isatty():
+    transformers_logging.disable_progress_bar()  # a bar that moves is for a terminal
 
 __all__ = [
     "attention_kernel",
