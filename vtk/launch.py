@@ -23,7 +23,7 @@ from vtk.errors import Interrupted, UserInterrupt, VtkError
 from vtk.runs.files import storage_error
 from vtk.runs.reader import EventTail
 from vtk.runs.state import RunFollower, RunState
-from vtk.runs.store import RunPaths, create_run
+from vtk.runs.store import RunPaths, create_run, resume_hint
 from vtk.train.inputs import INPUTS_KEY, pin_inputs
 
 LOG_TAIL_LINES = 20
@@ -239,22 +239,15 @@ def _raise_unless_finished(
             f"All it said is in {log_path}.",
         )
     if code == -signal.SIGINT:
-        raise UserInterrupt("interrupted before the run began", _resume_hint(paths))
+        raise UserInterrupt("interrupted before the run began", resume_hint(paths))
     if code == -signal.SIGTERM:
-        raise Interrupted("stopped by SIGTERM before the run began", _resume_hint(paths))
+        raise Interrupted("stopped by SIGTERM before the run began", resume_hint(paths))
     by_code = {found.exit_code: found for found in _error_kinds().values()}
     said = log_tail(log_path)
     how = f"with signal {-code}" if code < 0 else f"with exit code {code}"
-    raise by_code.get(code, VtkError)(f"the worker ended {how}\n{said}", _resume_hint(paths))
+    raise by_code.get(code, VtkError)(f"the worker ended {how}\n{said}", resume_hint(paths))
 
 
 def _error_kinds() -> dict[str, type[VtkError]]:
     found = {name: value for name, value in vars(errors).items() if isinstance(value, type)}
     return {name: kind for name, kind in found.items() if issubclass(kind, VtkError)}
-
-
-def _resume_hint(paths: RunPaths) -> str:
-    return (
-        f"Go on with the same command and --resume {paths.run_id}; it starts at the last "
-        "checkpoint, or anew where there is none."
-    )

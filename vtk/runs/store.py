@@ -213,6 +213,14 @@ def num_steps_of(config_json: Mapping[str, Any]) -> int | None:
     return num_steps if is_count(num_steps) else None
 
 
+def resume_hint(paths: RunPaths) -> str:
+    """The command that goes on with a training run; empty for what is no training run."""
+    stage = read_json(paths.run_json).get("stage") if paths.run_json.is_file() else None
+    if stage in (None, "eval"):
+        return ""
+    return f"Go on with it: vtk train-{stage} --resume {paths.run_id}"
+
+
 def _claim_directory(runs_dir: Path, stage: str, name: str | None, created: float) -> RunPaths:
     made_up = f"{stage}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(created))}"
     wanted = made_up if name is None else name
@@ -230,12 +238,13 @@ def _claim_directory(runs_dir: Path, stage: str, name: str | None, created: floa
             sync_folder(runs_dir)
             return RunPaths(root)
         except FileExistsError:
-            if name is not None or not runs_dir.is_dir():
+            if not runs_dir.is_dir():
                 raise ConfigError(
-                    f"{root} exists already",
-                    "Choose another --name, or go on with that run: the same command and "
-                    f"--resume {root.name}.",
+                    f"{runs_dir} exists already and is no folder", "Choose another --runs-dir."
                 ) from None
+            if name is not None:
+                hint = f"Choose another --name. {resume_hint(RunPaths(root))}".strip()
+                raise ConfigError(f"{root} exists already", hint) from None
             number += 1
         except OSError as error:
             raise storage_error(root, error) from error

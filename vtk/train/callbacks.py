@@ -17,14 +17,13 @@ from typing_extensions import override
 
 from vtk.errors import Interrupted, UserInterrupt, VtkError
 from vtk.runs.control import Request, acknowledge, pending
+from vtk.runs.store import RunPaths, resume_hint
 from vtk.system.gpu import GpuMonitor
 
 if TYPE_CHECKING:
-    from vtk.runs.store import RunPaths
     from vtk.train.trainer import CDPOTrainer
 
 GPU_EVERY_STEPS = 10
-RESUME_HINT = "Go on with the same command and --resume."
 _PAUSE_POLL_S = 0.25
 
 
@@ -81,7 +80,7 @@ class StepBoundary(TrainerCallback):
     def __init__(
         self,
         trainer: "CDPOTrainer",
-        paths: "RunPaths",
+        paths: RunPaths,
         stop: StopSignal,
         evaluate: Callable[[int], None] | None,
         gpus: GpuMonitor | None,
@@ -142,7 +141,7 @@ class StepBoundary(TrainerCallback):
         shared: list[Any] = [None]
         if accelerator.is_main_process:
             asked = [self._act(request) for request in pending(self.paths)]
-            decided = _merge([*asked, *map(_stop_of, received)])
+            decided = _merge([*asked, *map(self._stop_of, received)])
             if is_after_step:
                 decided = self._with_what_is_due(decided, step)
             shared = [(decided, self.trainer.beta, self._is_paused)]
@@ -169,7 +168,7 @@ class StepBoundary(TrainerCallback):
             "checkpoint": lambda _: (Decision(save=True), "saving after this step"),
             "pause": self._pause,
             "resume": self._resume,
-            "stop": lambda _: (_stop(f"stopped as {request.who} asked"), "saving and stopping"),
+            "stop": lambda _: (self._stop(request.who), "saving and stopping"),
             "eval": self._ask_evaluation,
             "set_beta": self._set_beta,
         }
@@ -184,6 +183,13 @@ class StepBoundary(TrainerCallback):
         )
         acknowledge(self.paths, request)
         return decision
+
+    def _stop_of(self, number: int) -> Decision:
+        return Decision(save=True, stop=error_of_signal(number, self.paths, is_saved=True))
+
+    def _stop(self, who: str) -> Decision:
+        reason = f"stopped as {who} asked; the run is saved"
+        return Decision(save=True, stop=Interrupted(reason, resume_hint(self.paths)))
 
     def _pause(self, _: Mapping[str, Any]) -> tuple[Decision, str]:
         self._is_paused = True
@@ -218,23 +224,16 @@ def _merge(decisions: list[Decision]) -> Decision:
     )
 
 
-def _stop_of(number: int) -> Decision:
-    return Decision(save=True, stop=error_of_signal(number, is_saved=True))
-
-
-def _stop(reason: str) -> Decision:
-    return Decision(save=True, stop=Interrupted(f"{reason}; the run is saved", RESUME_HINT))
-
-
-def error_of_signal(number: int, *, is_saved: bool) -> VtkError:
+def error_of_signal(number: int, paths: RunPaths, *, is_saved: bool) -> VtkError:
     """The error that a stop by a signal ends a run with.
 
     Args:
         number: The signal.
+        paths: The run.
         is_saved: Whether a step was done, so that there is something to go on from.
     """
     what = "the run is saved" if is_saved else "before the first step was done"
     if number == signal.SIGINT:
-        return UserInterrupt(f"interrupted; {what}", RESUME_HINT)
+        return UserInterrupt(f"interrupted; {what}", resume_hint(paths))
     name = signal.Signals(number).name
-    return Interrupted(f"stopped by {name}; {what}", RESUME_HINT)
+    return Interrupted(f"stopped by {name}; {what}", resume_hint(paths))

@@ -89,7 +89,7 @@ def run_attempt(attempt: Attempt) -> None:
             if attempt.stop.received is None:
                 raise
             is_saved = trainer.state.global_step > 0
-            raise error_of_signal(attempt.stop.received, is_saved=is_saved) from None
+            raise error_of_signal(attempt.stop.received, attempt.paths, is_saved=is_saved) from None
     if boundary.stopped_by is not None:
         raise boundary.stopped_by
 

@@ -36,6 +36,7 @@ def view(done: float = 0.5, left_s: float = 125.0) -> DemoView:
     [
         (["--seeds", "0,x"], "is no list of whole numbers"),
         (["--seeds", "1,1"], "names a seed twice"),
+        (["--seeds", "0,1", "--seed", "0"], "exclude each other"),
         (["--seeds", ""], "is no list of whole numbers"),
         (["--seeds", "0,1,"], "is no list of whole numbers"),
         (["--seed", "-1"], "seed"),

@@ -58,8 +58,19 @@ def test_runs_of_the_same_second_get_different_directories(tmp_path: Path) -> No
 
 def test_a_name_is_never_given_twice(new_run: NewRun) -> None:
     new_run("mine")
-    with pytest.raises(ConfigError, match="exists already"):
+    with pytest.raises(ConfigError, match="exists already") as caught:
         new_run("mine")
+    assert "--name" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(("stage", "says"), [("cdpo", True), ("eval", False)])
+def test_the_way_to_go_on_with_a_run_is_its_command(
+    tmp_path: Path, stage: str, says: bool
+) -> None:
+    create_run(tmp_path, stage, "mine")
+    with pytest.raises(ConfigError) as caught:
+        create_run(tmp_path, stage, "mine")
+    assert (f"vtk train-{stage} --resume mine" in (caught.value.hint or "")) == says
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "a b", "", "x" * 101, "\x1b[2J"])
@@ -72,8 +83,9 @@ def test_a_name_that_is_no_folder_name_is_refused(tmp_path: Path, name: str) -> 
 
 def test_runs_dir_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
-    with pytest.raises(ConfigError, match="exists already"):
-        create_run(tmp_path / "runs", "bias")
+    with pytest.raises(ConfigError, match="is no folder") as caught:
+        create_run(tmp_path / "runs", "bias", "mine")
+    assert "--runs-dir" in (caught.value.hint or "")
 
 
 def test_the_newest_run_is_the_one_created_last(new_run: NewRun) -> None:
