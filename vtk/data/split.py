@@ -8,7 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from vtk.data.rules import DEFAULT_RULE, RULES
 from vtk.data.subset import bias_rows, thin_out
 from vtk.errors import ConfigError, DataError, VtkError
 from vtk.format import format_count, format_percent
-from vtk.runs.files import storage_error, write_bytes_atomic, write_json_atomic
+from vtk.runs.files import file_sha256, storage_error, write_bytes_atomic, write_json_atomic
 
 BIAS_QUESTIONS = ("original", "modified")
 MANIFEST_FILE = "manifest.json"
@@ -234,11 +234,9 @@ def _write(path: Path, value: Any) -> None:
 
 def _describe_inputs(root: Path, found: LabelledPart) -> dict[str, Any]:
     path = questions_file(root, found.part)
-    with path.open("rb") as file:
-        digest = file_digest(file, "sha256").hexdigest()
     return {
         "questions": path.relative_to(root).as_posix(),
-        "questions_sha256": digest,
+        "questions_sha256": file_sha256(path),
         "annotations_sha256": found.annotations_sha256,
         "num_annotations": found.counts["annotations"],
     }

@@ -6,9 +6,9 @@ from typing import Final
 from vtk.data.registry import DATASETS, dataset_dir, split_dir, split_file
 from vtk.demo.folder import DemoFolder, Record, read_record
 from vtk.demo.plan import DATASET, Step
-from vtk.evals.folder import RESULTS_FILE
 from vtk.evals.record import SAMPLES_FILE
 from vtk.runs.files import read_json
+from vtk.runs.results import RESULTS_FILE
 from vtk.runs.state import RunFollower, RunState
 from vtk.runs.store import RunPaths, list_runs
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from vtk.evals.settings import EvaluationSettings
 from vtk.mini.language import classify_strategy
 from vtk.rollout.generate import Rollout, generate
 from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
+from vtk.runs.files import file_sha256
 from vtk.scoring.answers import join_letters
 from vtk.scoring.rewards import grade
 from vtk.video.frames import Clip
@@ -210,16 +211,15 @@ def _evidence(video: Path, clip: Clip) -> dict[str, Any]:
     """What the model was shown, for anyone who wants to repeat it."""
     status = video.stat()
     return {
-        "video_sha256": _file_sha256(video, status.st_size, status.st_mtime_ns),
+        "video_sha256": _sha256_of_version(video, status.st_size, status.st_mtime_ns),
         "decoder": clip.decoder,
         "timestamps_s": [round(time_s, 6) for time_s in clip.timestamps_s],
     }
 
 
 @lru_cache(maxsize=1024)
-def _file_sha256(path: Path, _num_bytes: int, _mtime_ns: int) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+def _sha256_of_version(path: Path, _num_bytes: int, _mtime_ns: int) -> str:
+    return file_sha256(path)
 
 
 def _seed_of(seed: int, name: str) -> int:

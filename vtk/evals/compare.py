@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vtk.errors import ConfigError, DataError
-from vtk.evals.folder import RESULTS_FILE, SETTINGS_FILE, differing_keys
+from vtk.evals.folder import SETTINGS_FILE, differing_keys
 from vtk.evals.record import SAMPLES_FILE, EvalRow, read_rows
 from vtk.evals.results import (
     PROTOCOLS,
@@ -20,6 +20,7 @@ from vtk.evals.results import (
     question_score,
 )
 from vtk.runs.files import read_json
+from vtk.runs.results import RESULTS_FILE
 from vtk.runs.store import RunPaths
 from vtk.scoring.stats import Difference, paired_difference, questions_to_resolve
 

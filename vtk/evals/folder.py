@@ -20,9 +20,9 @@ from vtk.errors import ConfigError, DataError
 from vtk.evals.record import SAMPLES_FILE
 from vtk.runs.events import to_json_value
 from vtk.runs.files import read_json, storage_error, write_json_atomic
+from vtk.runs.results import RESULTS_FILE
 
 SETTINGS_FILE: Final = "settings.json"
-RESULTS_FILE: Final = "results.json"
 _VERSION: Final = 1
 _NUM_DIFFERENCES_SHOWN: Final = 6
 _RESTART_HINT: Final = "Use the same settings, or set those results aside with --restart."

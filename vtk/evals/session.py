@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtk.data.sample import VideoSample
-from vtk.evals.folder import RESULTS_FILE, claim_settings, set_aside, settings_hash
+from vtk.evals.folder import claim_settings, set_aside, settings_hash
 from vtk.evals.record import SAMPLES_FILE, EvalRow, ReadRows, RowKey, SampleLog, read_rows
 from vtk.evals.results import build_results
 from vtk.evals.runner import iter_rows
 from vtk.evals.settings import EvaluationSettings, plan_rows
 from vtk.evals.suites import Suite
 from vtk.runs.files import write_json_atomic
+from vtk.runs.results import RESULTS_FILE
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLProcessor

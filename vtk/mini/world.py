@@ -5,16 +5,17 @@ ROOT/videos/train/video_00000-01000/video_00000.mp4
 ROOT/annotations/train/annotation_00000-01000/annotation_00000.json
 ROOT/questions/train.json            validation likewise, from scene 10000 on as in CLEVRER
 ROOT/world.json                      the settings that made it, and whether it is complete
+ROOT/clips.json                      the sha256 of every clip, written when all are there
 ```
 
 Scenes are drawn in blocks with a random state of their own, so the result does not depend on the
-number of workers. A scene whose annotation exists is not rendered again: the annotation is written
-after the clip and marks it complete.
+number of workers. A clip that is there is not rendered again, unless it is no longer the one that
+was written.
 """
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,8 +24,10 @@ from typing import Any
 from vtk.errors import ConfigError, DataError
 from vtk.mini.processes import map_in_processes
 from vtk.mini.scenes import Palette
+from vtk.runs.files import file_sha256, read_json
 
 WORLD_FILE = "world.json"
+CLIPS_FILE = "clips.json"
 FIRST_VALIDATION_SCENE = 10_000  # CLEVRER numbers its validation clips from here
 BYTES_PER_SCENE = 120_000  # a clip and its annotation, rounded up; for the check of free space
 
@@ -84,7 +87,7 @@ class WorldSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """A run of scenes that one worker draws and writes."""
+    """A run of scenes that one worker draws and writes; `known` are the hashes of their clips."""
 
     root: Path
     part: str
@@ -92,6 +95,15 @@ class _Block:
     first_scene: int
     num_scenes: int
     settings: WorldSettings
+    known: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A block's entries of the question file, and the hashes of its clips by their names."""
+
+    entries: list[dict[str, Any]]
+    clips: dict[str, str]
 
 
 def write_world(
@@ -115,22 +127,27 @@ def write_world(
         Counts: scenes and questions per part.
 
     Raises:
-        DataError: Another world lies there already.
+        DataError: Another world lies there already, or clips.json is damaged.
         VtkError: A worker process was killed.
     """
     _claim(root, settings, overwrite)
-    blocks = list(_blocks(root, settings))
+    clips_file = root / CLIPS_FILE
+    known = read_json(clips_file) if clips_file.is_file() else {}
+    blocks = list(_blocks(root, settings, known))
     total = settings.num_scenes + settings.num_validation_scenes
     scenes: dict[str, list[dict[str, Any]]] = {part: [] for part in _PARTS}
+    clips: dict[str, str] = {}
     done = 0
     with closing(map_in_processes(_write_block, blocks, workers)) as results:
-        for block, entries in results:
-            scenes[block.part] += entries
+        for block, written in results:
+            scenes[block.part] += written.entries
+            clips |= written.clips
             done += block.num_scenes
             on_progress(done, total)
     for part, entries in scenes.items():
         entries.sort(key=lambda entry: entry["scene_index"])
         _write_json(root / "questions" / f"{part}.json", entries)
+    _write_json(clips_file, dict(sorted(clips.items())))
     _write_json(root / WORLD_FILE, _world_record(settings, complete=True))
     return {
         part: {"scenes": len(entries), "questions": sum(len(e["questions"]) for e in entries)}
@@ -193,24 +210,28 @@ def _clear(root: Path) -> None:
     """Remove a world; its questions first, so that what is left cannot be taken for a whole one."""
     for part in _PARTS:
         (root / "questions" / f"{part}.json").unlink(missing_ok=True)
+    (root / CLIPS_FILE).unlink(missing_ok=True)
     for kind, name in (("annotations", "annotation_*.json*"), ("videos", "video_*.mp4*")):
         for part in _PARTS:
             for path in (root / kind / part).glob(f"*/{name}"):
                 path.unlink()
 
 
-def _blocks(root: Path, settings: WorldSettings) -> Iterator[_Block]:
+def _blocks(root: Path, settings: WorldSettings, known: Mapping[str, str]) -> Iterator[_Block]:
     counts = {
         "train": (0, settings.num_scenes),
         "validation": (FIRST_VALIDATION_SCENE, settings.num_validation_scenes),
     }
     for part, (first, count) in counts.items():
         for number, start in enumerate(range(0, count, _BLOCK)):
-            yield _Block(root, part, number, first + start, min(_BLOCK, count - start), settings)
+            scenes = range(first + start, first + min(start + _BLOCK, count))
+            names = [clip_path(root, part, index).name for index in scenes]
+            hashes = {name: known[name] for name in names if name in known}
+            yield _Block(root, part, number, scenes[0], len(scenes), settings, hashes)
 
 
-def _write_block(block: _Block) -> list[dict[str, Any]]:
-    """Draw and write one block; returns its entries of the question file."""
+def _write_block(block: _Block) -> _Written:
+    """Draw a block, and write what is missing of it."""
     import numpy as np
 
     from vtk.mini.annotations import to_annotation, video_name
@@ -230,19 +251,20 @@ def _write_block(block: _Block) -> list[dict[str, Any]]:
         else settings.validation_observational_frac
     )
     scenes = sample_scenes(rng, settings.palette)
-    entries = []
+    entries, clips = [], {}
     for index in range(block.first_scene, block.first_scene + block.num_scenes):
         scene = next(scenes)
         question_rng = np.random.default_rng([settings.seed, part_number, index, 1])
         questions = ask(question_rng, scene, settings.questions_per_scene, frac)
-        annotation = annotation_path(block.root, block.part, index)
         clip = clip_path(block.root, block.part, index)
-        if not (_has_content(annotation) and _has_content(clip)):
+        clips[clip.name] = _hash_of_whole(clip, block.known.get(clip.name))
+        if not clips[clip.name]:
             clip.parent.mkdir(parents=True, exist_ok=True)
             temporary = clip.with_suffix(".mp4.part")
             write_clip(temporary, render_frames(scene, range(NUM_FRAMES)))
             _settle(temporary, clip)
-            _write_json(annotation, to_annotation(scene, index))
+            clips[clip.name] = file_sha256(clip)
+        _write_json(annotation_path(block.root, block.part, index), to_annotation(scene, index))
         entries.append(
             {
                 "scene_index": index,
@@ -250,11 +272,19 @@ def _write_block(block: _Block) -> list[dict[str, Any]]:
                 "questions": [to_clevrer(question, i) for i, question in enumerate(questions)],
             }
         )
-    return entries
+    return _Written(entries, clips)
 
 
-def _has_content(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
+def _hash_of_whole(clip: Path, expected: str | None) -> str:
+    """The hash of a clip that need not be written again; empty for one that must be.
+
+    A clip gets its name when it is whole. Where an earlier attempt did not come to write down its
+    hash, only an empty one is known to be damaged since.
+    """
+    if not clip.is_file() or clip.stat().st_size == 0:
+        return ""
+    found = file_sha256(clip)
+    return found if found == (expected or found) else ""
 
 
 def _folder_range(scene_index: int) -> str:
@@ -263,10 +293,13 @@ def _folder_range(scene_index: int) -> str:
 
 
 def _write_json(path: Path, content: object) -> None:
-    """Replace a file as a whole."""
+    """Replace a file as a whole, if it holds something else."""
+    text = json.dumps(content, separators=(",", ":")).encode()
+    if path.is_file() and path.read_bytes() == text:
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(path.suffix + ".part")
-    temporary.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+    temporary.write_bytes(text)
     _settle(temporary, path)
 
 

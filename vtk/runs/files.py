@@ -5,6 +5,7 @@ content is written beside it, synced, renamed over it, and the folder is synced.
 """
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -68,6 +69,12 @@ def read_json(path: Path) -> dict[str, Any]:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise DataError(f"{path} is damaged: {error}") from error
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's content, in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def storage_error(path: Path, error: OSError) -> VtkError:

@@ -18,6 +18,7 @@ from vtk.runs.files import read_json
 from vtk.runs.fold import EventFold
 from vtk.runs.owner import STALE_AFTER_S, Owner, OwnerState
 from vtk.runs.reader import EventTail
+from vtk.runs.results import StoredResults
 from vtk.runs.snapshot import RunState, Status
 from vtk.runs.store import RunPaths, num_steps_of
 
@@ -83,6 +84,7 @@ class RunFollower:
         self._num_restarts = 0
         self._known, self._problems = _known_facts(paths)
         self._fold = EventFold(self._known)
+        self._results = StoredResults(paths)
 
     def poll(self) -> RunState:
         """Return the snapshot as of now.
@@ -104,11 +106,14 @@ class RunFollower:
     def _judged_with_files(self, seen: "_SeenOwner") -> RunState:
         state = self._fold.snapshot()
         mailbox = read_mailbox(self.paths)
+        is_told = state.stage == "eval"  # the log of an evaluation holds its results
+        stored, unreadable_results = ((), ()) if is_told else self._results.poll()
         acted_on = {record.id for record in state.controls}
-        problems = (*self._problems, *seen.problems, *_version_notice(state))
+        problems = (*self._problems, *seen.problems, *unreadable_results, *_version_notice(state))
         state = replace(
             state,
             root=self.paths.root,
+            eval_history=(*state.eval_history, *stored),
             pending_requests=tuple(r for r in mailbox.requests if r.id not in acted_on),
             num_unreadable_requests=len(mailbox.unreadable),
             num_unreadable_lines=state.num_unreadable_lines + self._tail.num_unreadable,

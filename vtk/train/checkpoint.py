@@ -6,7 +6,6 @@ A checkpoint is filled in a folder with another name. When all of it is on the d
 and older ones are deleted only when the new one is on the disk. Reading one checks every byte.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,7 +17,7 @@ from typing import Any
 
 from vtk.errors import DataError
 from vtk.models.sources import MANIFEST_NAME
-from vtk.runs.files import read_json, storage_error, sync_folder, write_json_atomic
+from vtk.runs.files import file_sha256, read_json, storage_error, sync_folder, write_json_atomic
 from vtk.runs.store import RunPaths
 
 MANIFEST_VERSION = 1
@@ -143,7 +142,7 @@ def damage_of(folder: Path) -> str | None:
             return f"{name} is missing"
         if path.stat().st_size != expected["bytes"]:
             return f"{name} has {path.stat().st_size} bytes instead of {expected['bytes']}"
-        if _sha256(path) != expected["sha256"]:
+        if file_sha256(path) != expected["sha256"]:
             return f"{name} has other content than when it was written"
     return None
 
@@ -169,12 +168,7 @@ def _measure(path: Path) -> dict[str, Any]:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-    return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def _set_aside(folder: Path) -> Path:

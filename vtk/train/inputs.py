@@ -4,7 +4,6 @@ A name such as a run's id means its newest checkpoint *now*; pinning keeps every
 the same one. Nothing heavy is imported, so that a wrong name is an error before any process starts.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from vtk.config.schema import Stage, VtkConfig
 from vtk.data.registry import how_to_make_split, split_file
 from vtk.errors import ConfigError, DataError
 from vtk.models.sources import resolve_model_path
+from vtk.runs.files import file_sha256
 
 SELF_REFERENCE = "self"
 INPUTS_KEY = "inputs"
@@ -83,7 +83,7 @@ def pin_inputs(config: VtkConfig, data_dir: Path, runs_dir: Path) -> TrainingInp
         model=_pinned(config.model.path, runs_dir),
         reference=_pinned_reference(config, runs_dir),
         train=str(_existing(train, config.data.dataset)),
-        train_sha256=_sha256(train),
+        train_sha256=file_sha256(train),
         validation=None if validation is None else str(_existing(validation, config.data.dataset)),
         suite=config.data.dataset or (validation.stem if validation else "none"),
     )
@@ -129,8 +129,3 @@ def _pinned_reference(config: VtkConfig, runs_dir: Path) -> str | None:
             "Name the bias model; if the ablation is meant, ask for it with --reference self.",
         )
     return pinned
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -10,10 +10,11 @@ import pytest
 
 from tests.unit.evals.conftest import SAMPLED, Script
 from vtk.errors import ConfigError, Interrupted
-from vtk.evals.folder import RESULTS_FILE, SETTINGS_FILE
+from vtk.evals.folder import SETTINGS_FILE
 from vtk.evals.record import SAMPLES_FILE, EvalRow, ReadRows, read_rows
 from vtk.evals.session import Inquiry, questions_hash, run_inquiry
 from vtk.evals.suites import find_suite
+from vtk.runs.results import RESULTS_FILE
 
 Ask = Callable[..., dict[str, object]]
 

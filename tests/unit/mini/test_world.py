@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from vtk.mini.questions import Question
 from vtk.mini.world import WorldSettings, annotation_path, clip_path, read_world, write_world
 
 SETTINGS = WorldSettings(num_scenes=3, num_validation_scenes=2, seed=1)
+OWN = WorldSettings(2, 1, seed=4)
 FIRST_SCENE = {"train": 0, "validation": 10_000}
 
 
@@ -52,7 +54,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def own_world(tmp_path: Path) -> Path:
     """A smaller world to change."""
-    write_world(tmp_path, WorldSettings(2, 1, seed=4))
+    write_world(tmp_path, OWN)
     return tmp_path
 
 
@@ -74,7 +76,7 @@ def test_another_seed_gives_another_world(world: Path, own_world: Path) -> None:
 
 def test_layout_is_clevrers(world: Path) -> None:
     files = {str(path.relative_to(world)) for path in world.rglob("*") if path.is_file()}
-    expected = {"world.json"}
+    expected = {"world.json", "clips.json"}
     for part, count in (("train", 3), ("validation", 2)):
         expected.add(f"questions/{part}.json")
         for index in range(FIRST_SCENE[part], FIRST_SCENE[part] + count):
@@ -146,6 +148,39 @@ def test_an_interrupted_world_is_finished_and_nothing_is_rendered_twice(
     assert {path for path in before if after[path] != before[path]} == {lost}
     assert json_bytes(tmp_path) == json_bytes(world)
     assert pixels(tmp_path) == pixels(world)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [cut, flip, Path.unlink, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize("place", [clip_path, annotation_path])
+def test_what_was_damaged_later_is_made_again(
+    own_world: Path,
+    damage: Callable[[Path], None],
+    place: Callable[[Path, str, int], Path],
+) -> None:
+    texts, before, shown = json_bytes(own_world), write_times(own_world), pixels(own_world)
+    damage(place(own_world, "train", 1))
+    write_world(own_world, OWN)
+    after = write_times(own_world)
+    changed = {path for path in before if after[path] != before[path]}
+    assert changed == ({clip_path(own_world, "train", 1)} if place is clip_path else set())
+    assert json_bytes(own_world) == texts
+    assert pixels(own_world) == shown
+
+
+def test_a_damaged_list_of_clips_is_told(own_world: Path) -> None:
+    (own_world / "clips.json").write_text("[]")
+    with pytest.raises(DataError, match=r"clips\.json"):
+        write_world(own_world, OWN)
 
 
 def test_a_complete_world_is_left_as_it_is(world: Path) -> None:

@@ -29,6 +29,7 @@ from vtk.mini.questions import Question, ask
 from vtk.mini.render import render_frames
 from vtk.mini.scenes import Collision, Pair, Scene, sample_scenes
 from vtk.models.tiny import TINY_FRAME_HEIGHT_PX, TINY_FRAME_WIDTH_PX, TINY_NUM_FRAMES
+from vtk.video.frames import Clip
 
 FRAME_INDICES = tuple(int(i) for i in np.linspace(0, NUM_FRAMES - 1, TINY_NUM_FRAMES).round())
 _QUESTIONS_PER_SCENE = 8
@@ -80,6 +81,18 @@ def draw_scenes(seed: int, count: int) -> Iterator[PretrainScene]:
             frames, (TINY_FRAME_HEIGHT_PX, TINY_FRAME_WIDTH_PX), mode="bicubic", antialias=True
         )
         yield PretrainScene(scene, small, questions)
+
+
+def clip_of(scene: PretrainScene) -> Clip:
+    """A scene's frames as they would be if they had been read from its video."""
+    return Clip(
+        frames_FCHW=scene.frames_FCHW,
+        timestamps_s=tuple(index / FRAMES_PER_S for index in FRAME_INDICES),
+        source_fps=float(FRAMES_PER_S),
+        num_source_frames=NUM_FRAMES,
+        decoder="none",
+        source_indices=FRAME_INDICES,
+    )
 
 
 def centers_px(scene: Scene) -> NDArray[np.float32]:

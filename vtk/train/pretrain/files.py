@@ -17,6 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 REPORT_FILE = "report.json"
 TOWER_FILE = "tower.safetensors"
 _PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
+_TURN = "clip_rotation"
 _DISTRIBUTION = "videothinker-toolkit"
 
 
@@ -63,6 +65,7 @@ def save_tower(
     folder: Path,
     model: "Qwen2_5_VLForConditionalGeneration",
     settings: Mapping[str, Any],
+    turn_DD: torch.Tensor,
     result: Mapping[str, float],
 ) -> None:
     """Keep the trained tower until the language model is done.
@@ -71,19 +74,22 @@ def save_tower(
         folder: Of the pretraining.
         model: Its `visual` part is saved.
         settings: What decided the tower.
+        turn_DD: The rotation that it was finished with.
         result: What it could do at the end.
     """
     metadata = {"settings": json.dumps(settings), "result": json.dumps(result)}
-    write_bytes_atomic(folder / TOWER_FILE, save(model.model.visual.state_dict(), metadata))
+    tensors = {**model.model.visual.state_dict(), _TURN: turn_DD.contiguous()}
+    write_bytes_atomic(folder / TOWER_FILE, save(tensors, metadata))
 
 
 def load_tower(
     folder: Path, model: "Qwen2_5_VLForConditionalGeneration", settings: Mapping[str, Any]
-) -> dict[str, float] | None:
+) -> tuple[torch.Tensor, dict[str, float]] | None:
     """Put a saved tower into the model.
 
     Returns:
-        What it could do; None if there is no tower made with these settings.
+        The rotation that it was finished with and what it could do; None if there is no tower made
+        with these settings.
 
     Raises:
         DataError: The file is damaged.
@@ -99,9 +105,9 @@ def load_tower(
             weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise DataError(f"{path} is damaged: {error}", hint="remove it, then repeat") from error
+    turn_DD = weights.pop(_TURN)
     model.model.visual.load_state_dict(weights)
-    result: dict[str, float] = json.loads(metadata["result"])
-    return result
+    return turn_DD, json.loads(metadata["result"])
 
 
 def save_model(

@@ -26,6 +26,7 @@ from vtk.train.pretrain.data import (
     place_example,
     question_example,
 )
+from vtk.train.pretrain.descent import Descent
 from vtk.train.pretrain.start import start_by_similarity
 from vtk.train.pretrain.vision import encode
 
@@ -174,6 +175,7 @@ def train_language(
     model: "Qwen2_5_VLForConditionalGeneration",
     processor: "Qwen2_5_VLProcessor",
     scenes: Sequence[PretrainScene],
+    turn_DD: torch.Tensor,
     *,
     num_steps: int,
     clips_per_step: int = 5,
@@ -188,6 +190,7 @@ def train_language(
         model: Its tower is left as it is.
         processor: Gives the tokenizer.
         scenes: What to ask about; each has at least one question.
+        turn_DD: The rotation between texts and clips that `train_vision` gave.
         num_steps: Optimizer steps.
         clips_per_step: Clips in a batch, with `TEXTS_PER_CLIP` texts about each.
         learning_rate: Peak of a one-cycle schedule.
@@ -198,14 +201,13 @@ def train_language(
     rng = np.random.default_rng([0x1A46, seed])
     if features is None:
         features = encode_scenes(model, scenes)
-    start_by_similarity(model, processor.tokenizer, scenes)
-    parameters = [*model.model.language_model.parameters(), *model.lm_head.parameters()]
-    parameters = list({id(p): p for p in parameters}.values())
-    optimizer = torch.optim.AdamW(
-        parameters, lr=learning_rate, weight_decay=0.02, betas=(0.9, 0.98)
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=num_steps, pct_start=0.05
+    start_by_similarity(model, processor.tokenizer, turn_DD)
+    descent = Descent(
+        [*model.model.language_model.parameters(), *model.lm_head.parameters()],
+        learning_rate=learning_rate,
+        num_steps=num_steps,
+        weight_decay=0.02,
+        warmup_frac=0.05,
     )
     for step in range(num_steps):
         picks = rng.integers(len(scenes), size=clips_per_step)
@@ -216,9 +218,5 @@ def train_language(
         ]
         batch = tokenize(processor, examples, features.shape[1])
         loss, completion_loss = language_loss(model, features[torch.from_numpy(picks)], batch)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
+        descent.step(loss)
         on_step(step, loss.item(), completion_loss)

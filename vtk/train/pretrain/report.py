@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from vtk.config.sections import ModelSettings
 from vtk.errors import ConfigError
-from vtk.mini.language import STRATEGIES, classify_strategy, option_letters
-from vtk.mini.physics import FRAMES_PER_S, NUM_FRAMES
+from vtk.mini.language import (
+    STRATEGIES,
+    classify_strategy,
+    option_letters,
+    render_problem,
+)
 from vtk.mini.questions import Question
 from vtk.models.loader import load_policy, weights_hash
 from vtk.models.sources import resolve_model_path
@@ -21,9 +25,8 @@ from vtk.rollout.generate import SamplingSettings, generate
 from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
 from vtk.scoring.rewards import grade
 from vtk.scoring.stats import clustered_mean
-from vtk.train.pretrain.data import FRAME_INDICES, Example, PretrainScene, question_example
+from vtk.train.pretrain.data import PretrainScene, clip_of
 from vtk.train.pretrain.scenes import held_out_scenes
-from vtk.video.frames import Clip
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
@@ -103,7 +106,9 @@ def measure_strategies(
     for start in range(0, len(items), _BATCH_PROMPTS):
         batch = items[start : start + _BATCH_PROMPTS]
         prompts = [
-            _prompt(processor, scenes[index], question_example(scenes[index].scene, q, "reason"))
+            prepare_prompt(
+                processor, render_problem(q.text, q.options), clip_of(scenes[index]), "mini"
+            )
             for index, q in batch
         ]
         texts = _sample(model, processor, prompts, num_generations, seed + start)
@@ -208,17 +213,3 @@ def _grade(scene: int, question: Question, completion: str) -> GradedCompletion:
         is_right=grade(completion, option_letters(question.gold), num_options).strict == 1.0,
         chance=1 / comb(num_options, num_correct),
     )
-
-
-def _prompt(
-    processor: "Qwen2_5_VLProcessor", scene: PretrainScene, example: Example
-) -> PromptInputs:
-    clip = Clip(
-        frames_FCHW=scene.frames_FCHW,
-        timestamps_s=tuple(i / FRAMES_PER_S for i in FRAME_INDICES),
-        source_fps=float(FRAMES_PER_S),
-        num_source_frames=NUM_FRAMES,
-        decoder="none",
-        source_indices=FRAME_INDICES,
-    )
-    return prepare_prompt(processor, example.problem, clip, "mini")

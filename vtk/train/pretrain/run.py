@@ -117,9 +117,9 @@ def pretrain(
         return report
     started_s = time.monotonic()
     model, processor = build_tiny_model(settings.seed)
-    vision = _vision_stage(folder, model, processor, settings, workers, on_progress)
+    turn_DD, vision = _vision_stage(folder, model, processor, settings, workers, on_progress)
     scenes, features = _encode_stage(model, settings, workers, on_progress)
-    language = _language_stage(model, processor, scenes, features, settings, on_progress)
+    language = _language_stage(model, processor, scenes, features, turn_DD, settings, on_progress)
     del scenes, features
     rows = _measure_stage(model, processor, settings, on_progress)
     report = {
@@ -140,8 +140,12 @@ def _vision_stage(
     settings: PretrainSettings,
     workers: int,
     on_progress: OnProgress,
-) -> dict[str, float]:
-    """Train the tower, or load the one that an earlier attempt trained."""
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """Train the tower, or load the one that an earlier attempt trained.
+
+    Returns:
+        The rotation that it was finished with, (D, D), and what it could do at the end.
+    """
     earlier = load_tower(folder, model, settings.of_tower())
     if earlier is not None:
         return earlier
@@ -154,7 +158,7 @@ def _vision_stage(
         remark = f"place error {found['place_error_px']:.2f} px"
         on_progress("vision", step + 1, settings.vision_steps, remark)
 
-    train_vision(
+    turn_DD = train_vision(
         model,
         processor.tokenizer,
         scenes,
@@ -165,8 +169,8 @@ def _vision_stage(
         on_step=note,
     )
     result = _mean_of_last(history)
-    save_tower(folder, model, settings.of_tower(), result)
-    return result
+    save_tower(folder, model, settings.of_tower(), turn_DD, result)
+    return turn_DD, result
 
 
 def _encode_stage(
@@ -190,6 +194,7 @@ def _language_stage(
     processor: "Qwen2_5_VLProcessor",
     scenes: list[PretrainScene],
     features: torch.Tensor,
+    turn_DD: torch.Tensor,
     settings: PretrainSettings,
     on_progress: OnProgress,
 ) -> dict[str, float]:
@@ -204,6 +209,7 @@ def _language_stage(
         model,
         processor,
         scenes,
+        turn_DD,
         num_steps=settings.language_steps,
         clips_per_step=settings.clips_per_step,
         learning_rate=settings.language_learning_rate,

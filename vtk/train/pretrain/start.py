@@ -84,17 +84,16 @@ def clip_rotation(
 def start_by_similarity(
     model: "Qwen2_5_VLForConditionalGeneration",
     tokenizer: "Qwen2Tokenizer",
-    scenes: Sequence[PretrainScene],
+    turn_DD: torch.Tensor,
 ) -> None:
     """Set the heads' weights, once, before training.
 
     Args:
         model: Its language model is changed in place.
         tokenizer: Gives the words' ids.
-        scenes: Those that the tower was trained on, or at least the first of them.
+        turn_DD: The rotation that the tower was finished with, see `clip_rotation`.
     """
     embeddings_VD = model.lm_head.weight.detach()  # tied
-    turn_DD = clip_rotation(model, tokenizer, scenes)
     matched_DW = _basis(embeddings_VD[word_ids(tokenizer, *_MATCHED)])
     copied = [_basis(embeddings_VD[word_ids(tokenizer, *groups)]) for groups in _COPIED]
     generator = torch.Generator().manual_seed(0)

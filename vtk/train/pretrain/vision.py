@@ -13,12 +13,10 @@ import numpy as np
 import torch
 
 from vtk.mini.scenes import Scene
-from vtk.models.tiny import (
-    TINY_MERGE,
-    TINY_PATCH_PX,
-)
+from vtk.models.tiny import TINY_MERGE, TINY_PATCH_PX
 from vtk.train.pretrain.attention import attend_to_pairs_at_once
 from vtk.train.pretrain.data import PretrainScene, moment_of
+from vtk.train.pretrain.descent import Descent
 from vtk.train.pretrain.head import SceneHead, head_loss
 from vtk.train.pretrain.start import clip_rotation
 from vtk.train.pretrain.targets import make_targets, stack_targets
@@ -82,7 +80,7 @@ def train_vision(
     learning_rate: float = 2e-3,
     seed: int = 0,
     on_step: Callable[[int, float, dict[str, float]], None],
-) -> None:
+) -> torch.Tensor:
     """Train the tower in place on single frame pairs of random scenes.
 
     Args:
@@ -95,17 +93,20 @@ def train_vision(
         seed: Decides the head's first weights, the frame pairs and the noise on them. The global
             random state is left as it was.
         on_step: Called after each step with its number, its loss and what the head gets right.
+
+    Returns:
+        The rotation that the clip's words are turned by (`vtk.train.pretrain.start`), (D, D).
     """
     rng = np.random.default_rng([0x5EE, seed])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         head = SceneHead(model, tokenizer)
-    parameters = [*model.model.visual.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=learning_rate, weight_decay=0.01, betas=(0.9, 0.98)
-    )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, learning_rate, total_steps=num_steps, pct_start=0.06
+    descent = Descent(
+        [*model.model.visual.parameters(), *head.parameters()],
+        learning_rate=learning_rate,
+        num_steps=num_steps,
+        weight_decay=0.01,
+        warmup_frac=0.06,
     )
     num_pairs = scenes[0].frames_FCHW.shape[0] // 2
     for step in range(num_steps):
@@ -118,13 +119,9 @@ def train_vision(
         targets = stack_targets([make_targets(scenes[s], p) for s, p in picks])
         with attend_to_pairs_at_once(model):
             loss, report = head_loss(head(encode(model, frames)), targets)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
+        descent.step(loss)
         on_step(step, loss.item(), report)
-    _finish_features(model, tokenizer, scenes)
+    return _finish_features(model, tokenizer, scenes)
 
 
 def _draw_pair(rng: np.random.Generator, scene: Scene, num_pairs: int) -> int:
@@ -147,11 +144,14 @@ def _finish_features(
     model: "Qwen2_5_VLForConditionalGeneration",
     tokenizer: "Qwen2Tokenizer",
     scenes: Sequence[PretrainScene],
-) -> None:
+) -> torch.Tensor:
     """Change the tower's last layer.
 
     A colour's part of a feature becomes as long as its word, and the clip's words are turned away
     from those of texts (`vtk.train.pretrain.start`).
+
+    Returns:
+        The rotation, (D, D).
     """
     words_KD = model.lm_head.weight.detach()[word_ids(tokenizer, "colors")]
     targets = stack_targets([make_targets(scene, 0) for scene in scenes[:_NUM_SCALE_SCENES]])
@@ -160,6 +160,7 @@ def _finish_features(
     with torch.no_grad():
         shares_BMK = encode(model, frames) @ words_KD.T / words_KD.pow(2).sum(dim=1)
         share = shares_BMK[targets.present_BMK.bool()].mean()
-        turn_DD = clip_rotation(model, tokenizer, scenes) / share
-        last.weight.copy_(turn_DD @ last.weight)
-        last.bias.copy_(turn_DD @ last.bias)
+        turn_DD = clip_rotation(model, tokenizer, scenes)
+        last.weight.copy_(turn_DD @ last.weight / share)
+        last.bias.copy_(turn_DD @ last.bias / share)
+    return turn_DD

@@ -6,11 +6,9 @@ import pytest
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
-from vtk.mini.physics import FRAMES_PER_S, NUM_FRAMES
 from vtk.models.tiny import build_tiny_model
 from vtk.rollout.prompts import PromptInputs, prepare_prompt
-from vtk.train.pretrain.data import FRAME_INDICES, PretrainScene, draw_scenes
-from vtk.video.frames import Clip
+from vtk.train.pretrain.data import PretrainScene, clip_of, draw_scenes
 
 Tiny = tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]
 Prompt = Callable[[PretrainScene, str], PromptInputs]
@@ -40,15 +38,7 @@ def prompt(still: Tiny) -> Prompt:
     """The model's inputs for a question about a scene, made by the real processor."""
 
     def make(scene: PretrainScene, problem: str) -> PromptInputs:
-        clip = Clip(
-            frames_FCHW=scene.frames_FCHW,
-            timestamps_s=tuple(index / FRAMES_PER_S for index in FRAME_INDICES),
-            source_fps=float(FRAMES_PER_S),
-            num_source_frames=NUM_FRAMES,
-            decoder="none",
-            source_indices=FRAME_INDICES,
-        )
-        return prepare_prompt(still[1], problem, clip, "mini")
+        return prepare_prompt(still[1], problem, clip_of(scene), "mini")
 
     return make
 

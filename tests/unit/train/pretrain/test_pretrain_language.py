@@ -19,6 +19,7 @@ from vtk.train.pretrain.language import (
     tokenize,
     train_language,
 )
+from vtk.train.pretrain.start import clip_rotation
 
 Tiny = tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]
 Prompt = Callable[[PretrainScene, str], PromptInputs]
@@ -152,6 +153,7 @@ def test_a_few_steps_lower_the_loss_and_leave_the_tower(
         fresh[0],
         fresh[1],
         scenes,
+        clip_rotation(fresh[0], fresh[1].tokenizer, scenes),
         num_steps=10,
         clips_per_step=2,
         on_step=lambda _step, loss, _completion: losses.append(loss),
@@ -164,11 +166,14 @@ def test_a_few_steps_lower_the_loss_and_leave_the_tower(
 
 
 def test_known_features_are_used_as_they_are(still: Tiny, scenes: list[PretrainScene]) -> None:
+    turn_DD = clip_rotation(still[0], still[1].tokenizer, scenes)
+
     def first_loss(features: torch.Tensor | None) -> float:
         found: list[float] = []
         train_language(
             *build_tiny_model(seed=0),
             scenes[:3],
+            turn_DD,
             num_steps=1,
             clips_per_step=2,
             learning_rate=1e-12,

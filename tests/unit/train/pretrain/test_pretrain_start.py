@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
+from transformers.models.qwen2.tokenization_qwen2 import Qwen2Tokenizer
 
 from vtk.train.pretrain.data import Example, PretrainScene, hits_example, place_example
 from vtk.train.pretrain.language import language_loss, tokenize
@@ -17,11 +18,15 @@ Tiny = tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]
 Quiz = Callable[..., Example]
 
 
+def parts(tiny: Tiny) -> tuple[Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer]:
+    return tiny[0], tiny[1].tokenizer
+
+
 def features_of_a_perfect_tower(fresh: Tiny, scenes: list[PretrainScene]) -> torch.Tensor:
     """(scenes, M, D): at each token the sum of the true words, turned as the tower turns them."""
     model, processor = fresh
     words_WD = model.lm_head.weight.detach()[word_ids(processor.tokenizer, *WORDS)]
-    turn_DD = clip_rotation(model, processor.tokenizer, scenes)
+    turn_DD = clip_rotation(*parts(fresh), scenes)
     num_pairs = len(scenes[0].frames_FCHW) // 2
     return (
         torch.stack(
@@ -65,7 +70,7 @@ def test_what_a_word_asks_for_leads_before_any_training(
     fresh: Tiny, scenes: list[PretrainScene], quiz: Quiz, group: str
 ) -> None:
     assert share_right(fresh, scenes, quiz, group) < 0.4
-    start_by_similarity(fresh[0], fresh[1].tokenizer, scenes)
+    start_by_similarity(*parts(fresh), clip_rotation(*parts(fresh), scenes))
     assert share_right(fresh, scenes, quiz, group) > 0.6
 
 
@@ -73,7 +78,7 @@ def test_the_rotation_is_one_and_turns_words_away_from_texts(
     fresh: Tiny, scenes: list[PretrainScene]
 ) -> None:
     model, processor = fresh
-    turn_DD = clip_rotation(model, processor.tokenizer, scenes)
+    turn_DD = clip_rotation(*parts(fresh), scenes)
     size = len(turn_DD)
     torch.testing.assert_close(turn_DD @ turn_DD.T, torch.eye(size), atol=1e-5, rtol=0)
     embeddings_VD = model.lm_head.weight.detach()
@@ -88,7 +93,7 @@ def test_only_attention_and_what_drowns_it_is_changed(
     fresh: Tiny, scenes: list[PretrainScene], weights: Callable[..., dict[str, torch.Tensor]]
 ) -> None:
     before = weights(fresh[0])
-    start_by_similarity(fresh[0], fresh[1].tokenizer, scenes)
+    start_by_similarity(*parts(fresh), clip_rotation(*parts(fresh), scenes))
     changed = {
         name.rsplit(".", 2)[-2]
         for name, tensor in fresh[0].state_dict().items()
