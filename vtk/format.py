@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 MISSING: Final = "–"
+_COARSE_FROM: Final = 10
 """Shown where there is no number."""
 
 _BYTE_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
@@ -117,13 +118,16 @@ def format_duration_s(seconds: float | None) -> str:
 def format_age_s(seconds: float | None) -> str:
     """Return how long ago something was, in whole units; what lies in the future was now.
 
+    From ten of the larger unit on the smaller one is left out.
+
     Example:
-        >>> format_age_s(0.73), format_age_s(64.2)
-        ('0 s', '1 min 4 s')
+        >>> format_age_s(0.73), format_age_s(64.2), format_age_s(664.2)
+        ('0 s', '1 min 4 s', '11 min')
     """
     if seconds is None or not math.isfinite(seconds):
         return format_duration_s(seconds)
-    return _two_largest_units(max(0, math.floor(seconds)))
+    units = _two_largest_units(max(0, math.floor(seconds))).split()
+    return " ".join(units[:2] if int(units[0]) >= _COARSE_FROM else units)
 
 
 def format_value(value: float | None, unit: str) -> str:

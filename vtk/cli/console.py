@@ -184,7 +184,9 @@ class Console:
         )
         for name, right in zip(columns, is_right, strict=True):
             table.add_column(
-                Text(encodable(name, self.prose)), justify="right" if right else "left"
+                Text(encodable(name, self.prose)),
+                justify="right" if right else "left",
+                overflow="fold",  # what is cut short cannot be copied into the next command
             )
         for row in cells:
             table.add_row(*(Text(encodable(cell, self.prose)) for cell in row))

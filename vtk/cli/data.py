@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vtk.cli.console import Console
-from vtk.cli.options import DEFAULT_DATA_DIR, DataDir, Json
+from vtk.cli.options import DEFAULT_DATA_DIR, DataDir, Json, folder_options
 from vtk.cli.progress import show_progress
 from vtk.format import format_bytes, format_count, format_percent
 
@@ -64,7 +64,7 @@ def download(
     state = "Wrote" if made.is_new else "Already complete:"
     console.say(f"{state} {made.path}: {clips} clips, {format_bytes(made.bytes)}")
     console.document([asdict(made)])
-    console.next_command(f"vtk split {made.name}")
+    console.next_command(f"vtk split {made.name}{folder_options(data_dir=data_dir)}")
 
 
 def split(
@@ -113,7 +113,7 @@ def split(
     found_here = {"path": str(result.folder), "num_missing_videos": result.num_missing_videos}
     console.document({**result.manifest, **found_here, "published": _published(dataset)})
     preset = "tiny" if dataset.kind == "generated" else "3b-24gb"
-    console.next_command(f"vtk train-bias --preset {preset}")
+    console.next_command(f"vtk train-bias --preset {preset}{folder_options(data_dir=data_dir)}")
 
 
 def _show_list(console: Console, found: list[dict[str, Any]]) -> None:

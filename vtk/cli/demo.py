@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from vtk.cli.console import Console
-from vtk.cli.options import Json
+from vtk.cli.options import Json, folder_options
 from vtk.errors import ConfigError
 from vtk.format import MISSING, format_count, format_duration_s, format_interval, format_percent
 
@@ -83,7 +83,8 @@ def demo(
     if chosen is None:
         _show_results(console, document)
         console.say(f"Report: {out / 'report.html'}", style="bold")
-        console.next_command(f"vtk dashboard cdpo --runs-dir {out / 'runs'}", "look at a run")
+        folders = folder_options(runs_dir=out / "runs")
+        console.next_command(f"vtk dashboard cdpo{folders}", "look at a run")
     else:
         console.say(document["markdown"])
         console.say(f"Tables: {out / 'study.md'}", style="bold")
@@ -151,7 +152,8 @@ def _show_results(console: Console, document: dict[str, Any]) -> None:
     console.say()
     for sentence in findings["caveats"]:
         console.say(sentence, style="dim")
-    console.say(f"Wall time of all commands: {format_duration_s(document['wall_s'])}.", style="dim")
+    took = format_duration_s(document["wall_s"])
+    console.say(f"Computing time of all commands together: {took}.", style="dim")
 
 
 def _accuracy(found: dict[str, Any]) -> str:

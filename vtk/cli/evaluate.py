@@ -11,7 +11,14 @@ import typer
 
 from vtk.cli.config import ConfigFile, parse_assignments
 from vtk.cli.console import Console
-from vtk.cli.options import DEFAULT_DATA_DIR, DEFAULT_RUNS_DIR, DataDir, Json, RunsDir
+from vtk.cli.options import (
+    DEFAULT_DATA_DIR,
+    DEFAULT_RUNS_DIR,
+    DataDir,
+    Json,
+    RunsDir,
+    folder_options,
+)
 from vtk.cli.progress import show_progress
 from vtk.cli.scores import Tracker, show_comparison, show_results
 from vtk.errors import DataError, VtkError
@@ -104,7 +111,10 @@ def evaluate(
     session = _Session(console, policy, processor, retry_errors, restart)
     results = session.run(run, placed)
     console.document({"run_id": run.run_id, "run_dir": str(run.root), "suites": results})
-    console.next_command(f"vtk compare {run.run_id} OTHER_RUN", "paired, on the same questions")
+    where = folder_options(runs_dir=runs_dir)
+    console.next_command(
+        f"vtk compare {run.run_id} OTHER_RUN{where}", "paired, on the same questions"
+    )
 
 
 def compare(

@@ -1,5 +1,6 @@
 """`vtk mini`: how the tiny model that is shipped with vtk is made, and what it can do."""
 
+import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -72,7 +73,7 @@ def pretrain_tiny(
     )
     _show_rows(console, report["strategies"])
     console.document({"path": str(out), **report})
-    console.next_command(f"vtk mini report --model {out}")
+    console.next_command(f"vtk mini report --model {shlex.quote(str(out))}")
 
 
 @mini_app.command("report")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 import typer
 
 from vtk.cli.console import Console, encodable, has_colour, is_terminal
-from vtk.cli.options import DEFAULT_RUNS_DIR, Json, RunsDir
+from vtk.cli.options import DEFAULT_RUNS_DIR, Json, RunsDir, folder_options
 from vtk.errors import ConfigError, DataError
 from vtk.format import MISSING, format_age_s, format_bytes, format_count, format_number
 from vtk.runs.control import request
@@ -52,7 +52,7 @@ def list_command(runs_dir: RunsDir = DEFAULT_RUNS_DIR, as_json: Json = False) ->
         console.next_command("vtk demo", "the whole method on this machine")
         return
     console.table(_COLUMNS, [_row(state) for state in states])
-    console.next_command(f"vtk dashboard {states[0].run_id}")
+    console.next_command(f"vtk dashboard {states[0].run_id}{folder_options(runs_dir=runs_dir)}")
 
 
 @runs_app.command("show")
@@ -64,7 +64,7 @@ def show_command(
     paths = resolve_run(runs_dir, run)
     state = read_state(paths)
     origin, config = _read_or_empty(paths.run_json), _read_or_empty(paths.config_json)
-    changes, checkpoints = _changes(config), _checkpoints(paths, state)
+    changes, checkpoints = _changes(config), _checkpoints(paths, state, config)
     extra = {"run": origin, "changes": changes, "checkpoints": checkpoints}
     console.document(state.to_dict() | to_json_value(extra))
     _say_origin(console, origin)
@@ -86,7 +86,8 @@ def stop_command(run: Run, runs_dir: RunsDir = DEFAULT_RUNS_DIR, as_json: Json =
     if not state.is_live:
         raise ConfigError(
             f"run {state.run_id} is not running, it is {state.status}: {state.status_reason}",
-            hint=f"see where it stands: vtk runs show {state.run_id}",
+            hint="see where it stands: "
+            f"vtk runs show {state.run_id}{folder_options(runs_dir=runs_dir)}",
         )
     waiting = [asked for asked in state.pending_requests if asked.action == "stop"]
     asked = waiting[0] if waiting else request(paths, "stop")
@@ -99,7 +100,7 @@ def stop_command(run: Run, runs_dir: RunsDir = DEFAULT_RUNS_DIR, as_json: Json =
         console.say(f"Asked run {state.run_id} to stop.")
     when = "after its current step" if state.status == "running" else "as soon as it has started"
     console.note(f"It stops {when}, saves a checkpoint first, and can be resumed.")
-    console.next_command(f"vtk dashboard {state.run_id}")
+    console.next_command(f"vtk dashboard {state.run_id}{folder_options(runs_dir=runs_dir)}")
 
 
 def dashboard(
@@ -197,7 +198,7 @@ def _row(state: RunState) -> tuple[str, ...]:
         state.run_id,
         state.stage or MISSING,
         state.status,
-        format_count(state.step) + steps,
+        MISSING if state.stage == "eval" else format_count(state.step) + steps,
         format_number(state.metrics.get("reward/mean"), 3),
         format_number(state.metrics.get("kl/signed"), 3),
         MISSING if since is None else format_age_s(time.time() - since),
@@ -238,13 +239,21 @@ def _setting(config: Any, dotted: str) -> Any:
     return config
 
 
-def _checkpoints(paths: RunPaths, state: RunState) -> list[dict[str, Any]]:
+def _checkpoints(
+    paths: RunPaths, state: RunState, config_json: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """Return the checkpoints on disk, and those the log names that are no longer there."""
     found = {
         int(f.name[5:]) for f in paths.checkpoints_dir.glob("step_*") if f.name[5:].isdecimal()
     }
     steps = found | {checkpoint.step for checkpoint in state.checkpoints}
-    return [_checkpoint(step, paths.checkpoint_dir(step)) for step in sorted(steps)]
+    listed = [_checkpoint(step, paths.checkpoint_dir(step)) for step in sorted(steps)]
+    keep = _setting(config_json.get("config"), "checkpoint.keep")
+    if isinstance(keep, int):
+        for checkpoint in listed[:-keep]:
+            if checkpoint["state"] == "missing":
+                checkpoint["state"] = "not kept"
+    return listed
 
 
 def _checkpoint(step: int, folder: Path) -> dict[str, Any]:

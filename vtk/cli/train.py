@@ -9,7 +9,7 @@ import typer
 
 from vtk.cli.config import ConfigFile, parse_assignments, setting_text
 from vtk.cli.console import Console
-from vtk.cli.options import DEFAULT_DATA_DIR, DEFAULT_RUNS_DIR, DataDir, Json
+from vtk.cli.options import DEFAULT_DATA_DIR, DEFAULT_RUNS_DIR, DataDir, Json, folder_options
 from vtk.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -202,7 +202,11 @@ def _train(stage: str, given: Mapping[str, Any]) -> None:
         name=given["name"],
         argv=sys.argv,
     )
-    _run(paths, resolved, processes, console)
+    _run(paths, resolved, processes, _folders(given), console)
+
+
+def _folders(given: Mapping[str, Any]) -> str:
+    return folder_options(data_dir=given["data_dir"], runs_dir=given["runs_dir"])
 
 
 def _resolve(stage: str, given: Mapping[str, Any]) -> "Resolved":
@@ -227,7 +231,13 @@ def _resolve(stage: str, given: Mapping[str, Any]) -> "Resolved":
     )
 
 
-def _run(paths: "RunPaths", resolved: "Resolved", processes: "Processes", console: Console) -> None:
+def _run(
+    paths: "RunPaths",
+    resolved: "Resolved",
+    processes: "Processes",
+    folders: str,
+    console: Console,
+) -> None:
     """Launch an attempt, show how far it is, and say what came of it."""
     from vtk.cli.progress import show_progress
     from vtk.cli.training import Narrator, summary
@@ -242,7 +252,7 @@ def _run(paths: "RunPaths", resolved: "Resolved", processes: "Processes", consol
     console.say(f"Finished {paths.run_id}; the model is in {document['checkpoint']}.")
     console.document(document)
     suite = config.data.dataset or "SUITE"
-    console.next_command(f"vtk eval {suite} --model {paths.run_id}", "judge it")
+    console.next_command(f"vtk eval {suite} --model {paths.run_id}{folders}", "judge it")
 
 
 def _resume(stage: str, given: Mapping[str, Any], processes: "Processes", console: Console) -> None:
@@ -262,7 +272,7 @@ def _resume(stage: str, given: Mapping[str, Any], processes: "Processes", consol
     if given["dry_run"]:
         _show_plan(resolved, given, console)
         return
-    _run(paths, resolved, processes, console)
+    _run(paths, resolved, processes, _folders(given), console)
 
 
 def _show_plan(resolved: "Resolved", given: Mapping[str, Any], console: Console) -> None:

@@ -89,14 +89,13 @@ class Gauges:
         return step.gauge.total * _num_lines(held_out)
 
     def _demo(self, step: Step) -> float:
-        """Share of a seed's commands that are done; 1 once its numbers are there."""
+        """Share of a seed's commands that are done; 1 once its numbers are there, too."""
         seed = DemoFolder(self.folder.root / str(step.gauge.run))
-        if seed.results.is_file():
-            return 1.0
         if not seed.record.is_file():
             return 0.0
         num_done = sum(found.is_done for found in read_record(seed.record).steps.values())
-        return min(0.99, num_done / max(1, step.gauge.total))
+        is_done = num_done >= step.gauge.total and seed.results.is_file()
+        return 1.0 if is_done else min(0.99, num_done / max(1, step.gauge.total))
 
     def _evaluated_run(self, step: Step) -> RunPaths | None:
         if step.gauge.run is not None:

@@ -169,7 +169,7 @@ def _kicker(document: Mapping[str, Any]) -> str:
     return (
         f"{'Quick demo' if document['is_quick'] else 'Demo'}, seed {document['seed']}, "
         f"{document['created']}: {format_count(questions['num_held_out'])} held-out questions "
-        f"about {format_count(questions['num_clips'])} clips, {took}"
+        f"about {format_count(questions['num_clips'])} clips, {took} of computing"
     )
 
 

@@ -13,6 +13,7 @@ No other module knows these names.
 
 import difflib
 import re
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -218,7 +219,7 @@ def resume_hint(paths: RunPaths) -> str:
     stage = read_json(paths.run_json).get("stage") if paths.run_json.is_file() else None
     if stage in (None, "eval"):
         return ""
-    return f"Go on with it: vtk train-{stage} --resume {paths.run_id}"
+    return f"Go on with it: vtk train-{stage} --resume {shlex.quote(str(paths.root))}"
 
 
 def _claim_directory(runs_dir: Path, stage: str, name: str | None, created: float) -> RunPaths:

@@ -151,7 +151,7 @@ def test_kill_9_and_resume_ends_alike(shell: Shell, straight: dict[str, Any]) ->
     _, err = process.communicate(timeout=STARTUP_TIMEOUT_S)
     assert process.returncode == 1
     assert "signal 9" in err
-    assert "--resume killed" in err
+    assert f"--resume {paths.root}" in err
     assert read_state(paths).status == "lost"
     resumed = shell.resume("killed")
     assert resumed.returncode == 0, resumed.stderr

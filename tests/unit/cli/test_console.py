@@ -100,6 +100,17 @@ def test_a_terminal_gets_colour_unless_the_user_said_no(monkeypatch: pytest.Monk
     assert not has_colour(Terminal())
 
 
+def test_a_narrow_table_breaks_words_and_cuts_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "24")
+    monkeypatch.setenv("NO_COLOR", "1")
+    out = Terminal()
+    name = "eval-20261123-015646"
+    Console(False, out, out).table(["run", "status"], [[name, "finished"]])
+    assert "…" not in out.getvalue()
+    cells = [line[:14].strip() for line in out.getvalue().splitlines()]
+    assert name in "".join(cells)
+
+
 def test_a_stream_without_unicode_gets_a_likeness() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii")

@@ -8,6 +8,7 @@ import pytest
 from vtk.demo.folder import DemoFolder, Record, claim_folder
 from vtk.demo.gauges import BASE_RUN_FACT, Gauges
 from vtk.demo.plan import Step, demo_settings, plan_steps
+from vtk.demo.study import plan_study, seed_folder
 from vtk.mini.world import WorldSettings, write_world
 from vtk.runs.store import RunPaths, create_run
 from vtk.runs.writer import EventWriter
@@ -39,6 +40,24 @@ def test_nothing_is_done_in_an_empty_folder(folder: DemoFolder, record: Record) 
     assert [gauges.fraction(one) for one in plan_steps(SETTINGS)] == [0.0] * 10
     assert gauges.note(step("train-bias")) == f"0 of {SETTINGS.num_bias_steps} steps"
     assert gauges.note(step("split")) == ""
+
+
+def test_a_seed_that_gets_ablations_later_is_not_done(tmp_path: Path) -> None:
+    plain, with_variants = (
+        plan_study(tmp_path, {3: demo_settings(is_quick=True, seed=3, has_variants=has)}, [])[0]
+        for has in (False, True)
+    )
+    seed = DemoFolder(seed_folder(tmp_path, 3))
+    record = claim_folder(seed, SETTINGS.as_json(), is_forced=False)
+    for name in (one.name for one in plan_steps(SETTINGS)):
+        record.of(name).command = "done"
+    record.write()
+    gauges = Gauges(DemoFolder(tmp_path), record)
+    assert gauges.fraction(plain) == 0.99, "its numbers are not there yet"
+    seed.results.write_text("{}")
+    assert gauges.fraction(plain) == 1.0
+    assert gauges.fraction(with_variants) == pytest.approx(10 / 22)
+    assert gauges.note(with_variants) == "10 of 22 commands"
 
 
 def test_clips_count_as_they_are_written(folder: DemoFolder, record: Record) -> None:

@@ -67,10 +67,10 @@ def test_a_name_is_never_given_twice(new_run: NewRun) -> None:
 def test_the_way_to_go_on_with_a_run_is_its_command(
     tmp_path: Path, stage: str, says: bool
 ) -> None:
-    create_run(tmp_path, stage, "mine")
+    run = create_run(tmp_path, stage, "mine")
     with pytest.raises(ConfigError) as caught:
         create_run(tmp_path, stage, "mine")
-    assert (f"vtk train-{stage} --resume mine" in (caught.value.hint or "")) == says
+    assert (f"vtk train-{stage} --resume {run.root}" in (caught.value.hint or "")) == says
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", ".hidden", "a b", "", "x" * 101, "\x1b[2J"])

@@ -18,7 +18,7 @@ import pytest
 from vtk.cli.app import main
 from vtk.runs.control import pending
 from vtk.runs.events import METRICS
-from vtk.runs.store import RunPaths
+from vtk.runs.store import RunPaths, create_run
 from vtk.runs.writer import EventWriter
 
 NewRun = Callable[..., RunPaths]
@@ -89,6 +89,27 @@ def test_show_tells_settings_and_checkpoints(vtk: Cli, new_run: NewRun) -> None:
     assert "optim.num_steps" not in out, "a default is not a difference"
     states = {line.split()[0]: line.split()[2] for line in out.splitlines()[-2:]}
     assert states == {"5": "missing", "9": "complete"}
+
+
+def test_an_evaluation_has_no_steps_to_show(vtk: Cli, tmp_path: Path) -> None:
+    create_run(tmp_path / "runs", "eval", "asked", config={"optim": {"num_steps": 120}})
+    assert vtk("runs", "list")[1].splitlines()[1].split()[:4] == ["asked", "eval", "created", "–"]
+
+
+def test_what_the_run_was_told_not_to_keep_is_not_missing(vtk: Cli, tmp_path: Path) -> None:
+    run = create_run(tmp_path / "runs", "cdpo", "kept", config={"checkpoint": {"keep": 1}})
+    document = json.loads(vtk("runs", "show", finished(run).run_id, "--json")[1])
+    assert [c["state"] for c in document["checkpoints"]] == ["not kept", "complete"]
+
+
+def test_the_next_command_finds_the_same_runs(
+    vtk: Cli, new_run: NewRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_run("mine")
+    runs_dir = str(tmp_path / "runs")
+    assert f"Next: vtk dashboard mine --runs-dir {runs_dir}\n" in vtk("runs", "list")[2]
+    monkeypatch.setenv("VTK_RUNS_DIR", runs_dir)
+    assert "Next: vtk dashboard mine\n" in vtk("runs", "list")[2]
 
 
 def test_show_as_json(vtk: Cli, new_run: NewRun) -> None:
