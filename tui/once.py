@@ -36,7 +36,7 @@ STATUS_STYLES: Final[Mapping[str, str]] = {
 }
 _NUM_ALERTS: Final = 4
 _MAX_SPARK_CHARS: Final = 60
-_NAME_CHARS: Final = 28
+_NAME_CHARS: Final = 30
 _VALUE_CHARS: Final = 24
 
 

@@ -50,6 +50,13 @@ def encodable(text: str, stream: TextIO) -> str:
     return text
 
 
+def _styled(line: str, style: str) -> str:
+    from rich.color import ColorSystem
+    from rich.style import Style as RichStyle
+
+    return RichStyle.parse(style).render(line, color_system=ColorSystem.STANDARD)
+
+
 def safe_lines(text: str) -> str:
     """`text` with its line breaks kept and every other control character made visible."""
     return "\n".join(visible_text(line, max_chars=MAX_LINE_CHARS) for line in text.split("\n"))
@@ -144,14 +151,9 @@ class Console:
     def _write(self, stream: TextIO, text: str, style: Style) -> None:
         shown = encodable(safe_lines(text), stream)
         if style and has_colour(stream):
-            from rich.console import Console as RichConsole
-            from rich.text import Text
-
-            RichConsole(file=stream, highlight=False, soft_wrap=True).print(
-                Text(shown, style=style)
-            )
-        else:
-            print(shown, file=stream, flush=True)
+            shown = "\n".join(_styled(line, style) for line in shown.split("\n"))
+        # Through the stream itself: where bars are drawn it is Rich's, which keeps out of their way.
+        print(shown, file=stream, flush=True)
 
     def _plain_table(
         self, columns: Sequence[str], cells: list[list[str]], is_right: list[bool], title: str
