@@ -152,7 +152,7 @@ class Console:
         shown = encodable(safe_lines(text), stream)
         if style and has_colour(stream):
             shown = "\n".join(_styled(line, style) for line in shown.split("\n"))
-        # Through the stream itself: where bars are drawn it is Rich's, which keeps out of their way.
+        # Through the stream itself: it is Rich's where bars are drawn, and keeps out of their way.
         print(shown, file=stream, flush=True)
 
     def _plain_table(
