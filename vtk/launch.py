@@ -24,6 +24,7 @@ from vtk.runs.files import storage_error
 from vtk.runs.reader import EventTail
 from vtk.runs.state import RunFollower, RunState
 from vtk.runs.store import RunPaths, create_run, resume_hint
+from vtk.system.signals import handle_signals
 from vtk.train.inputs import INPUTS_KEY, pin_inputs
 
 LOG_TAIL_LINES = 20
@@ -197,12 +198,8 @@ def _forwarding(worker: "subprocess.Popen[bytes]", past: Sequence[Event]) -> Ite
         except ProcessLookupError:
             return  # it ended meanwhile; the loop sees that
 
-    previous = {number: signal.signal(number, forward) for number in _FORWARDED}
-    try:
+    with handle_signals(_FORWARDED, forward):
         yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _owner_pid(events: Sequence[Event]) -> int | None:

@@ -16,6 +16,8 @@ from vtk.cli.app import main
 
 TINY = ["--scenes", "3", "--vision-steps", "1", "--language-steps", "1", "--held-out-scenes", "1"]
 DEADLINE_S = 240.0
+DOWNLOAD = ["download", "clevrer-mini", "--scenes", "200", "--workers", "2"]
+PRETRAIN = ["mini", "pretrain", "--out", "OUT/model", *TINY[2:], "--scenes", "2000"]
 
 
 @pytest.fixture
@@ -67,17 +69,24 @@ def test_faults_end_in_one_line_and_a_code(
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes through /proc")
 @pytest.mark.parametrize(
-    ("command", "sign"),
+    ("command", "sign", "sent", "code", "says"),
     [
-        (["download", "clevrer-mini", "--scenes", "200", "--workers", "2"], "**/*.mp4"),
-        (["mini", "pretrain", "--out", "OUT/model", *TINY[2:], "--scenes", "2000"], None),
+        (DOWNLOAD, "**/*.mp4", signal.SIGINT, 130, "Interrupted."),
+        (DOWNLOAD, "**/*.mp4", signal.SIGTERM, 75, "Error: stopped by SIGTERM"),
+        (PRETRAIN, None, signal.SIGINT, 130, "Interrupted."),
     ],
-    ids=["download", "pretrain"],
+    ids=["download-int", "download-term", "pretrain-int"],
 )
-def test_ctrl_c_leaves_nothing_running(
-    command: Sequence[str], sign: str | None, tmp_path: Path, interruptible: None
+def test_a_signal_leaves_nothing_running(
+    command: Sequence[str],
+    sign: str | None,
+    sent: signal.Signals,
+    code: int,
+    says: str,
+    tmp_path: Path,
+    interruptible: None,
 ) -> None:
-    """The signal goes to the whole group, as a terminal sends it."""
+    """Ctrl-C goes to the whole group, as a terminal sends it; SIGTERM to the one process."""
     arguments = [word.replace("OUT", str(tmp_path)) for word in command]
     if command[0] == "download":
         arguments += ["--data-dir", str(tmp_path)]
@@ -95,10 +104,13 @@ def test_ctrl_c_leaves_nothing_running(
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
+    if sent == signal.SIGINT:
+        os.killpg(process.pid, sent)
+    else:
+        process.send_signal(sent)
     _, stderr = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 130
-    assert "Interrupted." in stderr
+    assert process.returncode == code
+    assert says in stderr
     assert "Traceback" not in stderr
     while _group(process.pid):
         assert time.monotonic() < deadline, _group(process.pid)

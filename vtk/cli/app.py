@@ -6,9 +6,11 @@ command that needs it. `main` turns each failure into what happened, what mends 
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +24,8 @@ from vtk.cli.mini import mini_app
 from vtk.cli.runs import dashboard, runs_app
 from vtk.cli.setup import setup
 from vtk.cli.train import train_bias, train_cdpo, train_grpo
-from vtk.errors import MemoryExhausted, UserInterrupt, VtkError
+from vtk.errors import Interrupted, MemoryExhausted, UserInterrupt, VtkError
+from vtk.system.signals import handle_signals
 
 DEBUG_FLAG = "--debug"
 
@@ -51,12 +54,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_debug = _take_debug_flag(arguments)
     console = Console(is_json="--json" in arguments)
     try:
-        code = _run(arguments, console)
+        with handle_signals((signal.SIGTERM, signal.SIGHUP), _leave):
+            code = _run(arguments, console)
     except Exception as fault:  # the one catcher: everything below lets faults rise
         if is_debug:
             raise
         code = _tell(console, fault)
     return _flushed(console, code)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """What a signal does to a command that has no better way to stop."""
+    del frame
+    raise Interrupted(
+        f"stopped by {signal.Signals(number).name}",
+        hint="What was complete is kept; the same command goes on.",
+    )
 
 
 def explain(fault: Exception) -> VtkError:

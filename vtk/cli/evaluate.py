@@ -22,6 +22,7 @@ from vtk.cli.options import (
 from vtk.cli.progress import show_progress
 from vtk.cli.scores import Tracker, show_comparison, show_results
 from vtk.errors import DataError, VtkError
+from vtk.system.signals import handle_signals
 
 if TYPE_CHECKING:
     from vtk.evals.session import Inquiry
@@ -236,8 +237,5 @@ def _stop_on_sigterm() -> Iterator[Callable[[], bool]]:
         nonlocal asked
         asked = True
 
-    before = signal.signal(signal.SIGTERM, note_request)
-    try:
+    with handle_signals([signal.SIGTERM], note_request):
         yield lambda: asked
-    finally:
-        signal.signal(signal.SIGTERM, before)

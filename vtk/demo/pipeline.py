@@ -20,6 +20,7 @@ from vtk.demo.gauges import BASE_RUN_FACT, Gauges
 from vtk.demo.plan import BASE_RUN, Step, resume_arguments
 from vtk.demo.schedule import pace, remaining_s, startable
 from vtk.errors import DataError, Interrupted, UserInterrupt
+from vtk.system.signals import handle_signals
 
 MAX_LANES: Final = 2
 _POLL_S: Final = 0.2
@@ -263,9 +264,5 @@ def _signals_raise(hint: str) -> Iterator[None]:
         if num_left >= 0:
             raise Interrupted(f"stopped by {signal.Signals(number).name}", hint)
 
-    before = {number: signal.signal(number, leave) for number in _LEAVING}
-    try:
+    with handle_signals(_LEAVING, leave):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
