@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vtk.train.estimate import Estimate
 
 GIB = 2**30
+_LONGEST_PLAN_S = 14 * 24 * 3600
 _NOTED_METRICS = (
     ("reward/mean", "reward"),
     ("kl/signed", "KL"),
@@ -119,6 +120,8 @@ def show_estimate(needs: "Estimate", console: Console) -> None:
             f"About {format_duration_s(needs.step_s)} a step and {format_duration_s(needs.run_s)} "
             f"in all, at full length and {needs.assumed}."
         )
+        if needs.run_s > _LONGEST_PLAN_S:
+            console.warn("This machine is too slow for these settings; --preset tiny fits a CPU.")
 
 
 def _stage_of(run: "RunPaths") -> str | None:

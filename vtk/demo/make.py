@@ -12,6 +12,7 @@ from vtk.demo.pipeline import Pipeline, Watcher, shared_environment
 from vtk.demo.plan import DemoSettings, demo_settings, plan_steps
 from vtk.demo.study import plan_study, seed_folder, study_settings, summarise
 from vtk.demo.study_table import study_markdown
+from vtk.models.sources import resolve_model_path
 from vtk.runs.files import read_json, write_bytes_atomic, write_json_atomic
 
 STUDY_JSON: Final = "study.json"
@@ -46,6 +47,7 @@ def make_demo(settings: DemoSettings, how: Circumstances) -> dict[str, Any]:
             `vtk.demo.collect.collect`.
     """
     folder, steps = DemoFolder(how.out), plan_steps(settings)
+    resolve_model_path(settings.model, folder.runs_dir)  # a wrong name before any clip is made
     words = ["--quick"] if settings.is_quick else []
     words += ["--ablations"] if settings.has_variants else []
     words += [] if settings.model == "tiny" else ["--model", settings.model]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from vtk.errors import MissingEnvironmentError, VtkError
 from vtk.format import format_bytes
@@ -46,19 +47,25 @@ def check_tiny_model() -> Check:
 
 
 def check_disk(folder: Path, free_bytes: int | None = None) -> Check:
-    """There is room where data or runs will be written.
+    """There is room where data or runs will be written, and one may write there.
 
     Args:
         folder: The folder, which need not exist yet.
         free_bytes: Free space on its disk; measured when None.
     """
+    parents = (folder.absolute(), *folder.absolute().parents)
+    nearest = next(path for path in parents if path.exists())
     if free_bytes is None:
-        parents = (folder.absolute(), *folder.absolute().parents)
-        free_bytes = shutil.disk_usage(next(path for path in parents if path.exists())).free
+        free_bytes = shutil.disk_usage(nearest).free
     name, detail = f"disk of {folder}", f"{format_bytes(free_bytes)} free"
+    fix = "Free some space, or name other folders with --data-dir and --runs-dir."
     if free_bytes < MIN_FREE_BYTES:
-        fix = "Free some space, or name other folders with --data-dir and --runs-dir."
         return Check(name, "fail", f"only {detail}", fix)
+    try:
+        with TemporaryFile(dir=nearest) as file:
+            file.write(bytes(1024))
+    except OSError as error:
+        return Check(name, "fail", f"cannot write in {nearest}: {error.strerror}", fix)
     if free_bytes < ADVISED_FREE_BYTES:
         return Check(name, "note", f"{detail}: enough for clevrer-mini, not for CLEVRER's clips")
     return Check(name, "ok", detail)

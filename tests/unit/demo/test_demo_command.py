@@ -51,6 +51,14 @@ def test_bad_options_are_refused_before_any_work(
     assert not (tmp_path / "demo").exists()
 
 
+def test_a_model_that_is_not_there_is_told_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["demo", "--out", str(tmp_path / "demo"), "--model", "nosuch"]) == 4
+    assert "nosuch" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()
+
+
 @pytest.mark.parametrize("extra", [[], ["--force"], ["--seeds", "0,1"]])
 def test_a_folder_with_other_files_is_left_alone(
     extra: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

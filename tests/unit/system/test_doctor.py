@@ -218,3 +218,11 @@ def _torch(is_available: bool) -> ModuleType:
     torch = _module("torch")
     torch.__dict__["cuda"] = SimpleNamespace(is_available=lambda: is_available)
     return torch
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    check = check_disk(tmp_path / "file" / "data", free_bytes=500 * GIB)
+    assert check.status == "fail"
+    assert "cannot write" in check.detail
+    assert check.fix is not None

@@ -62,6 +62,14 @@ def test_a_plan_shows_settings_sources_inputs_and_needs(command: Command, folder
     assert plan["estimate"]["tokens_per_step"] > 0
     assert "Attention kernel: sdpa." in prose
     assert not (folder / "runs").exists()
+    assert "too slow" not in prose
+
+
+def test_a_plan_of_months_is_told(command: Command) -> None:
+    code, plan, prose = command.plan("grpo", "--set", "optim.num_steps=1000000000")
+    assert code == 0
+    assert plan["estimate"]["run_s"] > 14 * 86_400
+    assert "Warning: This machine is too slow" in prose
 
 
 PUBLISHED = {
