@@ -65,8 +65,10 @@ def test_a_plan_shows_settings_sources_inputs_and_needs(command: Command, folder
     assert "too slow" not in prose
 
 
-def test_a_plan_of_months_is_told(command: Command) -> None:
-    code, plan, prose = command.plan("grpo", "--set", "optim.num_steps=1000000000")
+def test_a_plan_of_months_is_told(command: Command, folder: Path) -> None:
+    data = ("--data", str(folder / "questions.json"))
+    steps = ("--set", "optim.num_steps=1000000000")
+    code, plan, prose = command("grpo", "--preset", "tiny", *data, *steps, "--dry-run")
     assert code == 0
     assert plan["estimate"]["run_s"] > 14 * 86_400
     assert "Warning: This machine is too slow" in prose
@@ -208,10 +210,11 @@ class TestJudgement:
     def test_a_silent_end_is_judged_by_its_code(
         self, log: Path, code: int, kind: type[VtkError]
     ) -> None:
+        run = create_run(log.parent, "cdpo", "mine")
         with pytest.raises(kind) as raised:
-            judge(RunPaths(log.parent), [], code, log)
+            judge(run, [], code, log)
         assert type(raised.value) is kind
-        assert "--resume" in str(raised.value.hint)
+        assert f"vtk train-cdpo --resume {run.root}" in str(raised.value.hint)
 
     def test_a_finished_run_is_no_error(self, log: Path) -> None:
         judge(RunPaths(log.parent), [{"type": "run_finished", "status": "finished"}], 0, log)
