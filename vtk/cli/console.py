@@ -183,6 +183,7 @@ class Console:
             title=Text(encodable(title, self.prose)) if title else None,
             title_justify="left",
             box=SIMPLE_HEAD if is_unicode else ASCII,
+            padding=(0, 1, 0, 0),
         )
         for name, right in zip(columns, is_right, strict=True):
             table.add_column(

@@ -117,8 +117,8 @@ def show_comparison(console: Console, document: dict[str, Any], protocol: str) -
                 found["n"],
                 format_percent(accuracies[baseline][question_type]["accuracy"]),
                 format_percent(accuracies[name][question_type]["accuracy"]),
-                f"{100 * found['difference']:+.1f} points",
-                format_interval(*found["ci95"]),
+                f"{100 * found['difference']:+.1f}",
+                " to ".join(f"{100 * end:+.1f}" for end in found["ci95"]),
                 format_number(found["p_value"], 2),
                 f"{found['num_better']}/{found['num_worse']}",
             ]
@@ -129,10 +129,10 @@ def show_comparison(console: Console, document: dict[str, Any], protocol: str) -
             "n",
             "baseline",
             "run",
-            "difference",
+            "points",
             "95 % by clip",
             "p",
-            "better/worse",
+            "up/down",
         ]
         console.table(columns, rows, f"{name} against {baseline}, {document['suite']}, {protocol}")
     for run in document["runs"]:

@@ -37,7 +37,8 @@ class GradedRun:
         questions: Question id -> its graded completions.
         is_complete: Whether every planned question was answered.
         settings: How it was asked, as in settings.json.
-        config: The run's resolved configuration; empty for runs that have none.
+        config: What it was trained with; empty for a run that is an evaluation only. How it was
+            asked is in `settings`.
     """
 
     name: str
@@ -68,7 +69,7 @@ def load_graded_run(run: RunPaths, suite: str) -> GradedRun:
         questions={draws[0].sample_id: draws for draws in group_by_question(found.rows.values())},
         is_complete=bool(results.get("complete")),
         settings=_read_json_or_empty(folder / SETTINGS_FILE).get("settings", {}),
-        config=_read_json_or_empty(run.config_json).get("config", {}),
+        config=_training_config(run),
     )
 
 
@@ -129,6 +130,7 @@ def compare_runs(
         raise ConfigError("a run was named twice", "Name each run once.")
     ids = _shared_questions(runs, only_common)
     first = [runs[0].questions[sample_id] for sample_id in ids]
+    configs = [run.config for run in runs]
     others = [(run, [run.questions[sample_id] for sample_id in ids]) for run in runs[1:]]
     return {
         "suite": suite,
@@ -144,7 +146,7 @@ def compare_runs(
             for run, second in others
         ],
         "settings_differ": _differing(runs, [run.settings for run in runs]),
-        "config_differs": _differing(runs, [run.config for run in runs]),
+        "config_differs": _differing(runs, configs) if all(configs) else {},
     }
 
 
@@ -243,6 +245,13 @@ def _differing(
     return {
         key: dict(zip(names, values, strict=True)) for key, values in differing_keys(trees).items()
     }
+
+
+def _training_config(run: RunPaths) -> dict[str, Any]:
+    if _read_json_or_empty(run.run_json).get("stage") == "eval":
+        return {}
+    config: dict[str, Any] = _read_json_or_empty(run.config_json).get("config", {})
+    return {section: values for section, values in config.items() if section != "eval"}
 
 
 def _answered_suites(run: RunPaths) -> set[str]:

@@ -1,6 +1,7 @@
 """Pairs of runs: the same questions or none."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,22 @@ def test_every_run_is_compared_with_the_first() -> None:
     assert pairs == [("x", "base"), ("y", "base")]
     assert document["differences"][1]["strict"]["all"]["difference"] == 0.0
     assert document["config_differs"]["optim.num_steps"] == {"base": 4, "x": 1, "y": 1}
+
+
+def test_an_evaluation_is_not_compared_by_settings_of_training() -> None:
+    base = replace(graded("base", BASE), config={})
+    assert compare_runs(SUITE, [base, graded("x", BETTER)])["config_differs"] == {}
+
+
+def test_what_was_trained_is_read_and_what_was_only_asked_is_not(tmp_path: Path) -> None:
+    config = {"optim": {"num_steps": 3}, "eval": {"temperature": 0.0}}
+    read = {}
+    for stage in ("cdpo", "eval"):
+        run = create_run(tmp_path, stage, stage, config=config)
+        with SampleLog(run.eval_dir(SUITE)) as log:
+            log.append(BASE[0])
+        read[stage] = load_graded_run(run, SUITE).config
+    assert read == {"cdpo": {"optim": {"num_steps": 3}}, "eval": {}}
 
 
 def test_different_questions_are_refused_unless_only_common_ones_are_asked_for() -> None:
