@@ -24,7 +24,7 @@ from vtk.data.registry import (
 )
 from vtk.errors import ConfigError, MissingEnvironmentError
 from vtk.format import format_bytes
-from vtk.mini.world import BYTES_PER_SCENE, WorldSettings, read_world, write_world
+from vtk.mini.world import BYTES_PER_SCENE, WorldSettings, is_intact, read_world, write_world
 
 MINI = "clevrer-mini"
 
@@ -140,12 +140,17 @@ def _size_bytes(root: Path) -> int:
 
 
 def find_mini(data_dir: Path, settings: WorldSettings) -> Download | None:
-    """The clevrer-mini of these settings if it is here and complete."""
+    """The clevrer-mini of these settings if it is here, complete and undamaged.
+
+    Raises:
+        DataError: One of its lists is damaged.
+    """
     root = dataset_dir(data_dir, MINI)
     world = read_world(root) or {}
     is_same = all(world.get(key) == value for key, value in asdict(settings).items())
     presence = find_presence(data_dir, DATASETS[MINI])
-    if not is_same or not world.get("complete") or presence.complete_frac < 1:
+    is_whole = is_same and world.get("complete") and presence.complete_frac == 1
+    if not (is_whole and is_intact(root)):
         return None
     return Download(MINI, str(root), is_new=False, settings=asdict(settings), bytes=presence.bytes)
 

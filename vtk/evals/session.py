@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -86,7 +86,8 @@ def run_inquiry(
         inquiry: What is asked of which model, and where the answers go.
         model: On its device.
         processor: The model's own.
-        on_start: Called with the rows kept from earlier attempts and the number of rows in all.
+        on_start: Called with the rows that are kept from earlier attempts, those to be asked again
+            left out, and the number of rows in all.
         on_row: Called with each new row.
         should_stop: Asked often.
         is_retry: Ask the questions that ended in an error again.
@@ -106,7 +107,9 @@ def run_inquiry(
     claim_settings(inquiry.folder, inquiry.as_json(), environment)
     with SampleLog(inquiry.folder) as log:
         kept = read_rows(log.path)
-        done = {key for key, row in kept.rows.items() if not (is_retry and row.error)}
+        if is_retry:
+            answered = {key: row for key, row in kept.rows.items() if not row.error}
+            kept = replace(kept, rows=answered)
         if on_start is not None:
             on_start(kept, len(inquiry.plan))
         try:
@@ -115,7 +118,7 @@ def run_inquiry(
                 processor,
                 inquiry.samples,
                 inquiry.settings,
-                done=done,
+                done=set(kept.rows),
                 should_stop=should_stop,
             ):
                 log.append(row)

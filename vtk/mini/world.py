@@ -173,6 +173,24 @@ def read_world(root: Path) -> dict[str, Any] | None:
     return record
 
 
+def is_intact(root: Path) -> bool:
+    """Whether every clip of a finished world is the one that was written.
+
+    Raises:
+        DataError: clips.json is damaged.
+    """
+    clips_file = root / CLIPS_FILE
+    if not clips_file.is_file():
+        return False
+    known = read_json(clips_file)
+    found = {
+        path.name: file_sha256(path)
+        for part in _PARTS
+        for path in (root / "videos" / part).glob("*/*.mp4")
+    }
+    return all(found.get(name) == sha256 for name, sha256 in known.items())
+
+
 def clip_path(root: Path, part: str, scene_index: int) -> Path:
     """Where a scene's clip lies."""
     name = f"video_{scene_index:05d}.mp4"

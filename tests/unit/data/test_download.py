@@ -73,6 +73,16 @@ def test_what_is_missing_is_made_again_and_what_is_there_is_kept(copy: Path) -> 
     assert find_mini(copy, SETTINGS) is not None
 
 
+def test_a_clip_that_was_damaged_later_is_found_and_made_again(copy: Path) -> None:
+    clip = dataset_dir(copy, "clevrer-mini") / "videos/train/video_00000-01000/video_00001.mp4"
+    whole = clip.read_bytes()
+    clip.write_bytes(whole[:-100])
+    assert find_mini(copy, SETTINGS) is None
+    make_mini(copy, SETTINGS, workers=1, on_progress=lambda *_: None)
+    assert clip.read_bytes() == whole
+    assert find_mini(copy, SETTINGS) is not None
+
+
 def test_an_interrupted_world_is_not_complete(copy: Path) -> None:
     record = dataset_dir(copy, "clevrer-mini") / "world.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"complete": False}))

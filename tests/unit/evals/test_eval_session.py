@@ -85,7 +85,16 @@ def test_errors_stay_until_they_are_retried(script: Script, inquiry: Inquiry) ->
     assert failed["errors"] == {"decode": 6}
     script.bad_clips = set()
     assert run_inquiry(inquiry, script.model, script.processor) == failed
-    assert run_inquiry(inquiry, script.model, script.processor, is_retry=True) == clean
+    kept: list[tuple[int, int]] = []
+    retried = run_inquiry(
+        inquiry,
+        script.model,
+        script.processor,
+        on_start=lambda found, num_rows: kept.append((len(found.rows), num_rows)),
+        is_retry=True,
+    )
+    assert retried == clean
+    assert kept == [(18, 24)]
 
 
 def test_a_finished_inquiry_asks_nothing_again(script: Script, inquiry: Inquiry) -> None:
