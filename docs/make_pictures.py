@@ -57,7 +57,7 @@ def _terminal_output(arguments: list[str], folder: Path) -> str:
 
 
 def _read_to_end(descriptor: int) -> bytes:
-    parts = []
+    parts: list[bytes] = []
     while True:
         try:
             part = os.read(descriptor, 65536)
