@@ -12,6 +12,8 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Any, Final, Literal, TextIO
 
 from vtk.errors import VtkError
@@ -96,6 +98,17 @@ class Console:
     def say(self, text: str = "", style: Style = "") -> None:
         """Print a result for people."""
         self._write(self.prose, text, style)
+
+    def paragraph(self, text: str, style: Style = "", bullet: str = "") -> None:
+        """Print a sentence or several as a result, broken between words on a terminal.
+
+        For prose only: what a user copies, such as a command, must stay on one line.
+        """
+        lines = [f"{bullet}{text}"]
+        if is_terminal(self.prose):
+            width = get_terminal_size().columns
+            lines = wrap(lines[0], width, subsequent_indent=" " * len(bullet))
+        self._write(self.prose, "\n".join(lines), style)
 
     def note(self, text: str, style: Style = "dim") -> None:
         """Print a remark beside the result."""

@@ -8,7 +8,7 @@ import typer
 from vtk.cli.console import Console
 from vtk.cli.options import Json, folder_options
 from vtk.errors import ConfigError
-from vtk.format import MISSING, format_count, format_duration_s, format_interval, format_percent
+from vtk.format import MISSING, format_count, format_duration_s, format_percent
 
 if TYPE_CHECKING:
     from vtk.demo.make import Circumstances
@@ -132,7 +132,7 @@ def _show_results(console: Console, document: dict[str, Any]) -> None:
     """The table, then what was found."""
     findings, questions = document["findings"], document["questions"]
     counts = {name: document["models"]["base"][name]["n"] for name in _TYPES}
-    columns = ["model", *(f"{name}, n = {counts[name]}" for name in _TYPES), "reasons, inf."]
+    columns = ["model", *_TYPES, "reasons"]
     rows = [
         [
             _NAMES.get(name, name),
@@ -142,16 +142,22 @@ def _show_results(console: Console, document: dict[str, Any]) -> None:
         for name, found in document["models"].items()
     ]
     asked = format_count(questions["num_held_out"])
-    title = f"{asked} held-out questions, strictly right, 95 % interval by clip"
-    console.table(columns, rows, title)
-    console.say(f"{findings['headline']} [{findings['verdict']}]", style="bold")
-    console.say(findings["decisive"])
+    kinds = ", ".join(f"{format_count(n)} {name}" for name, n in counts.items() if name != "all")
+    console.table(columns, rows, f"{asked} held-out questions ({kinds}), strictly right:")
+    console.paragraph(
+        "In brackets 95 % intervals by clip. reasons: share of completions on inferential questions "
+        "that reason.",
+        style="dim",
+    )
+    console.say()
+    console.paragraph(f"{findings['headline']} [{findings['verdict']}]", style="bold")
+    console.paragraph(findings["decisive"])
     console.say()
     for sentence in findings["details"]:
-        console.say(f"• {sentence}")
+        console.paragraph(sentence, bullet="• ")
     console.say()
     for sentence in findings["caveats"]:
-        console.say(sentence, style="dim")
+        console.paragraph(sentence, style="dim")
     took = format_duration_s(document["wall_s"])
     console.say(f"Computing time of all commands together: {took}.", style="dim")
 
@@ -159,7 +165,8 @@ def _show_results(console: Console, document: dict[str, Any]) -> None:
 def _accuracy(found: dict[str, Any]) -> str:
     if not found["n"]:
         return MISSING
-    return f"{format_percent(found['strict'])} {format_interval(*found['ci95'])}"
+    low, high = found["ci95"]
+    return f"{format_percent(found['strict'])} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def _share(document: dict[str, Any], model: str) -> str:

@@ -100,6 +100,18 @@ def test_a_terminal_gets_colour_unless_the_user_said_no(monkeypatch: pytest.Monk
     assert not has_colour(Terminal())
 
 
+def test_a_paragraph_is_broken_between_words_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "16")
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal, pipe = Terminal(), io.StringIO()
+    for stream in (terminal, pipe):
+        Console(False, stream, stream).paragraph("no word of this is cut", bullet="• ")
+    assert terminal.getvalue() == "• no word of\n  this is cut\n"
+    assert pipe.getvalue() == "• no word of this is cut\n"
+
+
 def test_a_narrow_table_breaks_words_and_cuts_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "24")
     monkeypatch.setenv("NO_COLOR", "1")

@@ -108,8 +108,9 @@ def test_the_ending_is_the_table_and_what_was_found(
     document = document_of(num_clips=20)
     command._show_results(Console(stdout=out), document)
     text = out.getvalue()
-    header, *rows = text.splitlines()[1:6]
-    assert "inferential, n = 40" in header
+    title, header, *rows = text.splitlines()[:6]
+    assert "40 inferential" in title
+    assert "inferential" in header
     assert [row.split()[0] for row in rows] == ["base", "bias", "GRPO", "CDPO"]
     for name, row in zip(("base", "bias", "grpo", "cdpo"), rows, strict=True):
         assert format_percent(document["models"][name]["inferential"]["strict"]) in row
