@@ -145,8 +145,8 @@ def _show_results(console: Console, document: dict[str, Any]) -> None:
     kinds = ", ".join(f"{format_count(n)} {name}" for name, n in counts.items() if name != "all")
     console.table(columns, rows, f"{asked} held-out questions ({kinds}), strictly right:")
     console.paragraph(
-        "In brackets 95 % intervals by clip. reasons: share of completions on inferential questions "
-        "that reason.",
+        "In brackets 95 % intervals by clip. reasons: share of completions on inferential "
+        "questions that reason.",
         style="dim",
     )
     console.say()
