@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from vtk.errors import ConfigError, GuardStop, Interrupted, MemoryExhausted, UserInterrupt, VtkError
 from vtk.runs.files import read_json
 from vtk.runs.store import RunPaths
-from vtk.runs.writer import EventWriter
+from vtk.runs.writer import EventWriter, refuse_living_owner
 
 if TYPE_CHECKING:
     from vtk.train.callbacks import StopSignal
@@ -92,6 +92,7 @@ def _resume_point(paths: RunPaths, state: Any) -> tuple[int | None, "list[Damage
 
     found: list[Any] = [(None, [])]
     if state.is_main_process:
+        refuse_living_owner(paths)  # looking for checkpoints tidies up what a save left behind
         found = [CheckpointStore(paths, num_kept=1).newest_good()]
     broadcast_object_list(found)
     step, damaged = found[0]

@@ -147,6 +147,10 @@ class Pipeline:
         for step in self.steps:
             record = self.record.of(step.name)
             is_whole = step.gauge.kind == "none" or self.gauges.fraction(step) >= 1.0
+            if is_whole and step.gauge.kind == "train" and record.command is None:
+                # It ended while nobody waited for it; a finished run cannot be gone on with.
+                record.command = as_typed(self._planned(step))
+                self.record.write()
             if record.command == as_typed(self._planned(step)) and is_whole:
                 self._done.add(step.name)
                 self.watcher.kept(step, record.command)
@@ -236,6 +240,8 @@ class Pipeline:
                     child.end()
             for step, child in self._running.values():
                 self._note_time(step, child)
+                if child.poll() == 0:
+                    self._finish(step, child)
             self._running.clear()
 
 

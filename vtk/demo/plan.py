@@ -161,8 +161,15 @@ def models_of(settings: DemoSettings) -> list[str]:
 
 
 def betas_of(settings: DemoSettings) -> dict[str, float]:
-    """KL coefficient of each model that is trained against the bias model."""
-    variants = [variant for variant in variants_of(settings) if variant.reference == "bias"]
+    """KL coefficient of each model that is trained against the bias model by the paper's formula.
+
+    First-order analysis knows that formula only.
+    """
+    variants = [
+        variant
+        for variant in variants_of(settings)
+        if variant.reference == "bias" and variant.repulsion is None
+    ]
     return {"cdpo": settings.beta} | {variant.name: variant.beta for variant in variants}
 
 

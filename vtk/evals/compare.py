@@ -210,13 +210,13 @@ def _shared_questions(runs: Sequence[GradedRun], only_common: bool) -> list[str]
         if len(asked) > 1:
             raise DataError(
                 f"question {sample_id} was not the same in all runs",
-                "The data were made again in between; evaluate the runs again.",
+                "The data were made or split again in between; evaluate the runs again.",
             )
     return ids
 
 
-def _words(row: EvalRow) -> tuple[str, str, str]:
-    return row.problem, row.solution, row.clip_id
+def _words(row: EvalRow) -> tuple[str | None, ...]:
+    return row.problem, row.solution, row.clip_id, row.label
 
 
 def _accuracies(run: GradedRun, ids: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:

@@ -61,10 +61,12 @@ class Inquiry:
 
 
 def questions_hash(samples: Sequence[VideoSample]) -> str:
-    """sha256 over what is asked: ids, clips, words and solutions, in order."""
+    """sha256 over what is asked and how it is counted: words, solutions, labels, in order."""
     digest = sha256()
     for sample in samples:
-        for part in (sample.sample_id, sample.clip_id, sample.problem, sample.solution):
+        words = (sample.sample_id, sample.clip_id, sample.problem, sample.solution)
+        kinds = (str(sample.label), str(sample.polarity), str(sample.num_correct))
+        for part in (*words, *kinds):
             digest.update(f"{len(part)}:{part}".encode())
     return digest.hexdigest()
 

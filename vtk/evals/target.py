@@ -137,7 +137,7 @@ def load_target(target: Target) -> "tuple[Any, Qwen2_5_VLProcessor, dict[str, An
     """
     import torch
 
-    model, processor = load_policy(target.path, target.config.model)
+    model, processor = load_policy(target.path, target.config.model, merge_adapter=False)
     identity = {
         "weights_sha256": weights_hash(model),
         "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),

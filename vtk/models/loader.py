@@ -55,7 +55,8 @@ def load_policy(
         settings: number format, attention kernel and whether the vision tower is frozen;
             gradient checkpointing is switched on by the trainer.
         merge_adapter: for an adapter folder, add its weights to the base's and return a plain
-            model; else return base and adapter apart, the adapter frozen and named "default".
+            model, which rounds them to the base's number format; else return base and adapter
+            apart, the adapter frozen and named "default".
 
     Returns:
         The model in evaluation mode, and its processor.
@@ -76,9 +77,14 @@ def load_policy(
         output_loading_info=True,
     )
     _require_all_weights(path, report)
+    _set_trainable(model, settings)
+    return model, _from_checkpoint(path, processor_class.from_pretrained)
+
+
+def _set_trainable(model: Any, settings: ModelSettings) -> None:
+    model.requires_grad_(True)
     if settings.freeze_vision:
         model.model.visual.requires_grad_(False)
-    return model, _from_checkpoint(path, processor_class.from_pretrained)
 
 
 def _load_adapted(
@@ -89,7 +95,11 @@ def _load_adapted(
         raise DataError(f"the adapter {path} lies on another adapter, {base_path}")
     base, processor = load_policy(base_path, settings)
     adapted = load_adapter(base, path)
-    return (adapted.merge_and_unload() if merge_adapter else adapted), processor
+    if not merge_adapter:
+        return adapted, processor
+    merged = adapted.merge_and_unload()
+    _set_trainable(merged, settings)  # what lies under an adapter was frozen
+    return merged, processor
 
 
 def _from_checkpoint(path: Path | str, load: Callable[..., Any], **arguments: Any) -> Any:

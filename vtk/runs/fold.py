@@ -61,8 +61,7 @@ class EventFold:
         self._checkpoints: list[Checkpoint] = []
         self._rollouts: list[RolloutFile] = []
         self._attempts: list[Attempt] = []
-        self._skipped: deque[SkippedSample] = deque(maxlen=_NUM_KEPT)
-        self._num_skipped = 0
+        self._skipped: list[SkippedSample] = []
         self._malformed: deque[UnreadableLine] = deque(maxlen=_NUM_KEPT)
         self._num_malformed = 0
         self._unknown: Counter[str] = Counter()
@@ -95,8 +94,8 @@ class EventFold:
             checkpoints=tuple(self._checkpoints),
             rollouts=tuple(self._rollouts),
             attempts=tuple(self._attempts),
-            num_samples_skipped=self._num_skipped,
-            last_samples_skipped=tuple(self._skipped),
+            num_samples_skipped=len(self._skipped),
+            last_samples_skipped=tuple(self._skipped[-_NUM_KEPT:]),
             num_events=self._num_events,
             num_unreadable_lines=self._num_malformed,
             last_unreadable_lines=tuple(self._malformed),
@@ -143,6 +142,7 @@ class EventFold:
         self._evals = _until(self._evals, step)
         self._checkpoints = _until(self._checkpoints, step)
         self._rollouts = _until(self._rollouts, step)
+        self._skipped = _until(self._skipped, step)
 
     def _on_phase(self, event: Event) -> None:
         self._facts.update(phase=payload.text(event, "name"), phase_started=float(event["time"]))
@@ -201,9 +201,8 @@ class EventFold:
         )
 
     def _on_sample_skipped(self, event: Event) -> None:
-        skipped = SkippedSample(payload.text(event, "path"), payload.text(event, "reason"))
-        self._skipped.append(skipped)
-        self._num_skipped += 1
+        step, path = payload.optional_count(event, "step"), payload.text(event, "path")
+        self._skipped.append(SkippedSample(step, path, payload.text(event, "reason")))
 
     def _on_heartbeat(self, event: Event) -> None:
         """Its time is noted as for every event, and it says nothing else."""

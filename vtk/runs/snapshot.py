@@ -90,8 +90,9 @@ class RolloutFile:
 
 @dataclass(frozen=True, slots=True)
 class SkippedSample:
-    """A sample that could not be used, and why."""
+    """A sample that could not be used, at which step, and why."""
 
+    step: int | None
     path: str
     reason: str
 

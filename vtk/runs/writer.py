@@ -259,18 +259,27 @@ class EventWriter:
 def _claim(paths: RunPaths, owner: Owner, now: float) -> None:
     """Make `owner` the run's owner, or refuse."""
     with deciding_owner(paths):
-        _refuse_living_owner(paths, now)
+        refuse_living_owner(paths, now)
         write_owner(paths, owner)
 
 
-def _refuse_living_owner(paths: RunPaths, now: float) -> None:
+def refuse_living_owner(paths: RunPaths, now: float | None = None) -> None:
+    """Refuse a run that another process is writing.
+
+    Args:
+        paths: The run.
+        now: UTC seconds; the clock's when None.
+
+    Raises:
+        ConfigError: Somebody owns the run and lives.
+    """
     try:
         owner = Owner.read(paths)
     except DataError:
         return  # damaged by a crash of its writer: nobody can be shown to own the run
     if owner is None or owner.state() == "dead":
         return
-    if owner.state() == "elsewhere" and not _written_lately(paths, now):
+    if owner.state() == "elsewhere" and not _written_lately(paths, now or time.time()):
         return
     raise ConfigError(
         f"run {paths.run_id} is being written by process {owner.pid} on {owner.host}",

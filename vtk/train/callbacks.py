@@ -92,6 +92,15 @@ class StepBoundary(TrainerCallback):
         self._decision = Decision()
 
     @override
+    def on_train_begin(
+        self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Make up for the evaluation of the last step, if a stop came before it."""
+        step, every_steps = state.global_step, self.trainer.config.eval.every_steps
+        if step > 0 and _is_due(step, every_steps) and self.trainer.evaluated_step != step:
+            self._evaluate(step)
+
+    @override
     def on_step_begin(
         self, args: Any, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
@@ -102,12 +111,11 @@ class StepBoundary(TrainerCallback):
         """
         while self._is_paused:
             with self.trainer.reporter.phase("paused"):
-                time.sleep(_PAUSE_POLL_S)
-            decision = self._decide(state.global_step, is_after_step=False)
+                decision = self._wait(state.global_step)
             if decision.save:
                 self.trainer.save_now()
-            if decision.evaluate and self.evaluate is not None:
-                self.evaluate(state.global_step)
+            if decision.evaluate:
+                self._evaluate(state.global_step)
             if decision.stop is not None:
                 raise decision.stop
 
@@ -127,12 +135,25 @@ class StepBoundary(TrainerCallback):
     ) -> None:
         """After a step is reported: evaluate, and say what the devices do."""
         step = state.global_step
-        if self._decision.evaluate and self.evaluate is not None:
-            self.evaluate(step)
+        if self._decision.evaluate:
+            self._evaluate(step)
         if self.gpus is not None and (step % GPU_EVERY_STEPS == 0 or step == 1):
             reading = self.gpus.latest
             if reading is not None:
                 self.trainer.reporter.emit("gpu", **reading.as_event())
+
+    def _evaluate(self, step: int) -> None:
+        if self.evaluate is not None:
+            self.evaluate(step)
+            self.trainer.evaluated_step = step
+
+    def _wait(self, step: int) -> Decision:
+        """What to do, once there is something to do in a pause."""
+        while True:
+            time.sleep(_PAUSE_POLL_S)
+            decision = self._decide(step, is_after_step=False)
+            if decision != Decision() or not self._is_paused:
+                return decision
 
     def _decide(self, step: int, *, is_after_step: bool) -> Decision:
         """The same decision on every process: the main process's, and any process's stop signal."""
@@ -155,11 +176,13 @@ class StepBoundary(TrainerCallback):
         config = self.trainer.config
         is_last = step >= config.optim.num_steps
         is_save_due = is_last or _is_due(step, config.checkpoint.every_steps)
-        is_evaluation_due = asked.stop is None and _is_due(step, config.eval.every_steps)
+        stop = None if is_last else asked.stop
+        # One that is put off by a stop is made up for when the run goes on.
+        is_evaluation_due = stop is None and _is_due(step, config.eval.every_steps)
         return Decision(
             save=asked.save or is_save_due,
             evaluate=asked.evaluate or is_evaluation_due,
-            stop=None if is_last else asked.stop,
+            stop=stop,
         )
 
     def _act(self, request: Request) -> Decision:

@@ -138,6 +138,28 @@ class GroupCollector:
         batch = ScoringBatch(prompts, ids_NL.to(policy.device), mask_NL.to(policy.device))
         return Groups(batch, advantages_N.to(policy.device), rows), skipped
 
+    def stand_in(self, policy: Any, samples: Sequence[VideoSample]) -> ScoringBatch:
+        """One end token after the first question that can be asked: for a pass without questions.
+
+        Args:
+            policy: The model that will score it.
+            samples: Questions to choose from.
+
+        Raises:
+            DataError: None of them can be asked.
+        """
+        for sample in samples:
+            asked, skipped = self._prepare([sample])
+            if asked:
+                tokenizer = self.processor.tokenizer
+                prompts = collate_prompts([asked[0].prompt], tokenizer.pad_token_id)
+                ids_NL = torch.tensor([[tokenizer.eos_token_id]], device=policy.device)
+                return ScoringBatch(prompts.to(policy.device), ids_NL, torch.ones_like(ids_NL))
+        raise DataError(
+            f"none of the {len(samples)} questions can be asked; the last: {skipped[-1].reason}",
+            "Mend the clips, or choose other questions with --data.",
+        )
+
     def _prepare(self, samples: Sequence[VideoSample]) -> tuple[list[_Asked], list[Skipped]]:
         asked: list[_Asked] = []
         skipped: list[Skipped] = []

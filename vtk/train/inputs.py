@@ -60,7 +60,8 @@ def pin_inputs(config: VtkConfig, data_dir: Path, runs_dir: Path) -> TrainingInp
     """Find everything that a run needs.
 
     Raises:
-        ConfigError: No training questions are named, or the reference is the policy.
+        ConfigError: No training questions are named, the reference is the policy, or an adapter
+            would be trained on another adapter.
         DataError: A file, run or model is not there.
     """
     train = question_file(config, data_dir, "train")
@@ -80,7 +81,7 @@ def pin_inputs(config: VtkConfig, data_dir: Path, runs_dir: Path) -> TrainingInp
     if validation is not None and not validation.is_file() and not needs_validation:
         validation = None
     return TrainingInputs(
-        model=_pinned(config.model.path, runs_dir),
+        model=_pinned_policy(config, runs_dir),
         reference=_pinned_reference(config, runs_dir),
         train=str(_existing(train, config.data.dataset)),
         train_sha256=file_sha256(train),
@@ -116,6 +117,17 @@ def _existing(path: Path, dataset: str | None) -> Path:
 def _pinned(ref: str, runs_dir: Path) -> str:
     found = resolve_model_path(ref, runs_dir)
     return str(found.resolve()) if isinstance(found, Path) else found
+
+
+def _pinned_policy(config: VtkConfig, runs_dir: Path) -> str:
+    pinned = _pinned(config.model.path, runs_dir)
+    if config.lora.enabled and (Path(pinned) / "adapter_config.json").is_file():
+        raise ConfigError(
+            f"{pinned} is an adapter, and an adapter cannot be trained on top of another: only "
+            "the last would be saved",
+            "Start from the model that it lies on, or train all weights with --full.",
+        )
+    return pinned
 
 
 def _pinned_reference(config: VtkConfig, runs_dir: Path) -> str | None:

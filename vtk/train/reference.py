@@ -93,7 +93,8 @@ def load_reference(
         attach_reference_adapter(policy, path)
         sha256 = weights_hash(policy, adapter=REFERENCE_ADAPTER)
         return Reference(str(path), "adapter", sha256)
-    model, _ = load_policy(start if path == SELF else path, config.model)
+    named = start if path == SELF else path
+    model, _ = load_policy(named, config.model, merge_adapter=False)
     model.requires_grad_(False)
     return Reference(str(path), "model", weights_hash(model), model)
 

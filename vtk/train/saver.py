@@ -34,7 +34,8 @@ class Saver:
 
     Args:
         store: Where the checkpoints are.
-        facts: What every manifest says of the run: hashes of its data and its reference.
+        facts: What every manifest says of the run: hashes of its data and its reference, and its
+            number of processes, which decides batches and order.
     """
 
     def __init__(self, store: CheckpointStore, facts: Mapping[str, Any]) -> None:
@@ -72,17 +73,21 @@ class Saver:
         """
         progress = saved_state.load_progress(folder)
         for name, value in self.facts.items():
-            if progress["facts"].get(name) != value:
-                what = name.replace("_", " ")
+            saved = progress["facts"].get(name)
+            if saved != value:
                 raise DataError(
-                    f"{folder} was saved with another {what} than the run has now",
-                    "Put the file or model back as it was, or start a new run.",
+                    f"{folder} was saved with another {name.replace('_', ' ')} than the run has "
+                    f"now: {saved}, not {value}",
+                    f"Go on with --num-processes {saved}."
+                    if name == "num_processes"
+                    else "Put the file or model back as it was, or start a new run.",
                 )
         saved_state.load_optimizer(folder, trainer.optimizer)
         saved_state.load_schedule(folder, trainer.lr_scheduler)
         trainer.beta = progress["beta"]
         trainer.guards.restore(progress["guards"])
         trainer.skipped_ids = set(progress["skipped_ids"])
+        trainer.evaluated_step = progress["evaluated_step"]
 
     def _try_save(self, trainer: "CDPOTrainer", step: int) -> VtkError | None:
         """Save on all processes together; the first fault that any of them met."""
@@ -135,6 +140,7 @@ def _fill(trainer: "CDPOTrainer", folder: Path, facts: Mapping[str, Any]) -> Non
         "beta": trainer.beta,
         "guards": trainer.guards.state(),
         "skipped_ids": sorted(trainer.skipped_ids),
+        "evaluated_step": trainer.evaluated_step,
         "facts": dict(facts),
     }
     saved_state.save_progress(folder, progress)

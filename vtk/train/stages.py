@@ -104,7 +104,10 @@ def _assemble(
     )
     policy, processor, reference = _load_models(attempt, reporter)
     store = CheckpointStore(attempt.paths, config.checkpoint.keep)
-    facts = {"training_data_sha256": inputs.train_sha256}
+    facts: dict[str, Any] = {
+        "training_data_sha256": inputs.train_sha256,
+        "num_processes": state.num_processes,
+    }
     if reference is not None:
         facts["reference_sha256"] = reference.sha256
     is_alone = state.num_processes == 1

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from datasets import Dataset
 from torch import Tensor
 from transformers.trainer_callback import PrinterCallback
@@ -83,6 +84,7 @@ class CDPOTrainer(GRPOTrainer):
         self.reference = self._on_device(reference)
         self.guards = Guards(config.guards)
         self.skipped_ids: set[str] = set()
+        self.evaluated_step: int | None = None
         self.record = StepRecord(step=0, rank=self.accelerator.process_index)
         rollout = config.rollout
         install_scoring(base_model(policy), rollout.temperature, rollout.engine)
@@ -141,7 +143,7 @@ class CDPOTrainer(GRPOTrainer):
         self.record.num_passes += 1
         groups: Groups | None = inputs["groups"]
         if groups is None:
-            return self._zero_loss()
+            return self._zero_loss(model)
         with self.reporter.phase("update"):
             scores, mask_NL = model(scoring=groups.batch), groups.batch.completion_mask_NL
             losses = sequence_losses(
@@ -162,11 +164,13 @@ class CDPOTrainer(GRPOTrainer):
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """The norm before clipping; a gradient that is not finite is dropped, not applied.
 
-        Without a gradient the optimizer leaves weights and moments as they are.
+        So is one of nothing, after a step whose questions were all skipped. Without a gradient the
+        optimizer leaves weights and moments as they are.
         """
         norm = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
         self.record.is_update_skipped = not math.isfinite(float(norm))
-        if self.record.is_update_skipped:
+        has_rows = any(gather_object([bool(self.record.rows)]))
+        if self.record.is_update_skipped or not has_rows:
             self.policy.zero_grad(set_to_none=True)
         return norm
 
@@ -224,10 +228,14 @@ class CDPOTrainer(GRPOTrainer):
             self.record = StepRecord(step, self.record.rank)
             self.reporter.begin_step()
 
-    def _zero_loss(self) -> Tensor:
-        """When all questions were skipped, a zero gradient keeps the processes in step."""
-        trained: Tensor = next(p for p in self.policy.parameters() if p.requires_grad)
-        return trained.flatten()[0] * 0.0
+    def _zero_loss(self, model: Any) -> Tensor:
+        """A zero gradient of every weight, when all questions of this pass were skipped.
+
+        The other processes wait for this one's gradients, which only a call of `model` gives them.
+        """
+        scores = model(scoring=self.collector.stand_in(self.policy, self.samples))
+        nothing: Tensor = scores.logps_NL.sum() * 0.0
+        return nothing
 
     def _reference_logps(self, groups: Groups | None) -> Tensor | None:
         if groups is None or self.reference is None:

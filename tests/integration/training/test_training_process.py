@@ -158,6 +158,21 @@ def test_kill_9_and_resume_ends_alike(shell: Shell, straight: dict[str, Any]) ->
     assert shell.numbers("killed") == _uninterrupted(shell, straight)
 
 
+def test_a_process_without_questions_does_not_hold_up_the_other(shell: Shell) -> None:
+    questions, damaged = shell.bench.damaged_questions(num_damaged=5)
+    options = shell.options("holey")
+    options[options.index("--jsonl_path") + 1] = str(questions)
+    skipping = ("--set", "data.max_skipped_frac=1.0", "--set", "optim.prompts_per_device=1")
+    done = shell.run("train-cdpo", *options, *skipping, "--num-processes", "2")
+    paths = shell.paths("holey")
+    assert done.returncode == 0, (done.stderr, [p.read_text() for p in paths.logs_dir.rglob("*")])
+    skipped = shell.bench.events(paths, "sample_skipped")
+    assert skipped
+    assert {event["sample_id"] for event in skipped} <= set(damaged)
+    steps = [n for n in range(1, NUM_STEPS + 1) if paths.rollout_file(n).exists()]
+    assert len(shell.bench.rows(paths, steps)) == 4 * (2 * NUM_STEPS - len(skipped))
+
+
 def test_two_processes_share_the_work_and_the_reference(shell: Shell) -> None:
     done = shell.run("train-cdpo", *shell.options("two"), "--num-processes", "2")
     paths = shell.paths("two")

@@ -69,8 +69,15 @@ def test_a_whole_model_for_a_lora_policy(bench: Any) -> None:
 
 def test_a_lora_run_as_reference_of_a_whole_policy(bench: Any, bias_adapter: Path) -> None:
     paths = bench.train("cdpo", optim__num_steps=1, reference__path=str(bias_adapter))
-    merged, _ = load_policy(bias_adapter, FLOAT32)
-    assert _models(bench, paths)["reference"]["sha256"] == weights_hash(merged)
+    unmerged, _ = load_policy(bias_adapter, FLOAT32, merge_adapter=False)
+    assert _models(bench, paths)["reference"]["sha256"] == weights_hash(unmerged)
+    assert bench.numbers(paths)[1]["kl/k3"] > 0
+
+
+def test_an_adapter_on_an_adapter_is_refused(bench: Any, bias_adapter: Path) -> None:
+    with pytest.raises(ConfigError, match="on top of another"):
+        bench.new_run("grpo", model__path=str(bias_adapter), **LORA)
+    bench.train("grpo", model__path=str(bias_adapter), optim__num_steps=1)
 
 
 def test_the_reference_is_the_same_after_training(bench: Any, bias_adapter: Path) -> None:

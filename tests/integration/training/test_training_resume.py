@@ -7,6 +7,8 @@ import pytest
 
 from vtk.errors import ConfigError, DataError, Interrupted, UserInterrupt
 from vtk.runs.state import read_state
+from vtk.train.checkpoint import CheckpointStore
+from vtk.train.saver import Saver
 
 CDPO = {"optim__prompts_per_device": 1, "optim__accumulation_steps": 2}
 
@@ -69,6 +71,45 @@ def test_a_signal_in_the_last_step_changes_nothing(bench: Any) -> None:
     paths = bench.new_run("grpo", optim__num_steps=1)
     bench.attempt(paths, sigterm_in_update)
     assert read_state(paths).status == "finished"
+
+
+@pytest.mark.parametrize("stopped_in", ["update", "eval"])
+@pytest.mark.parametrize("num_steps", [2, 4])
+def test_an_evaluation_that_a_stop_prevented_is_made_up_for(
+    bench: Any, stopped_in: str, num_steps: int
+) -> None:
+    settings = {"optim__num_steps": num_steps, "eval__every_steps": 2}
+    whole = _new_run(bench, **settings)
+    bench.attempt(whole)
+
+    def sigterm_in_step_2(type: str, payload: dict[str, Any], stop: Any) -> None:
+        is_step_2 = len(bench.events(paths, "step")) == (1 if stopped_in == "update" else 2)
+        if type == "phase" and payload["name"] == stopped_in and is_step_2:
+            stop.received = signal.SIGTERM
+
+    paths = _new_run(bench, **settings)
+    with pytest.raises(Interrupted):
+        bench.attempt(paths, sigterm_in_step_2)
+    assert bench.events(paths, "eval_result") == []
+    bench.attempt(paths)
+    expected, found = (
+        [(event["step"], event["per_type"]) for event in bench.events(run, "eval_result")]
+        for run in (whole, paths)
+    )
+    assert found == expected
+    assert [step for step, _ in found] == list(range(2, num_steps + 1, 2))
+
+
+def test_another_number_of_processes_is_refused(bench: Any) -> None:
+    """Batches and the order of questions depend on it."""
+    paths = _new_run(bench, optim__num_steps=1)
+    bench.attempt(paths)
+    saver = Saver(CheckpointStore(paths, 1), {"num_processes": 2})
+    trainer: Any = None  # it is refused before anything is put back
+    with pytest.raises(DataError) as refused:
+        saver.load(trainer, paths.checkpoint_dir(1))
+    assert "another num processes" in refused.value.message
+    assert "--num-processes 1" in str(refused.value.hint)
 
 
 @pytest.mark.parametrize("pass_number", [1, 2])

@@ -5,6 +5,7 @@ import math
 import shutil
 import signal
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import pytest
@@ -160,6 +161,25 @@ def test_a_damaged_clip_is_skipped_and_replaced_by_nothing(bench: Any) -> None:
     assert [row["sample_id"] for row in bench.rows(holey, existing)] == expected
 
 
+def test_a_step_whose_questions_are_all_skipped_changes_nothing(bench: Any) -> None:
+    questions, _ = bench.damaged_questions(num_damaged=4)
+    paths = bench.train(
+        "grpo",
+        data__train=str(questions),
+        data__max_skipped_frac=1.0,
+        optim__prompts_per_device=1,
+        optim__num_steps=8,
+        optim__weight_decay=0.1,
+        checkpoint__every_steps=1,
+        checkpoint__keep=8,
+    )
+    empty = [step for step in range(2, 9) if not paths.rollout_file(step).exists()]
+    assert 0 < len(empty) < 7
+    for step in range(2, 9):
+        is_same = bench.model_hash(paths, step) == bench.model_hash(paths, step - 1)
+        assert is_same == (step in empty), step
+
+
 def test_too_many_damaged_clips_stop_the_run(bench: Any) -> None:
     questions, damaged = bench.damaged_questions(num_damaged=8)
     paths = bench.new_run(
@@ -241,12 +261,14 @@ class TestMailbox:
         control.request(paths, "pause")
 
         def on_event(type: str, payload: dict[str, Any], stop: Any) -> None:
-            if type == "phase" and payload["name"] == "paused" and not control.pending(paths):
-                control.request(paths, "resume")
+            if type == "phase" and payload["name"] == "paused":
+                Timer(1.0, control.request, (paths, "resume")).start()
 
         bench.attempt(paths, on_event)
         results = [event["result"] for event in bench.events(paths, "control")]
         assert results == ["paused before the next step", "going on"]
+        phases = [event["name"] for event in bench.events(paths, "phase")]
+        assert phases.count("paused") == 1
         assert read_state(paths).status == "finished"
 
     def test_stop_while_paused(self, bench: Any) -> None:

@@ -13,6 +13,8 @@ from vtk.demo.folder import DemoFolder, Record, claim_folder, read_record
 from vtk.demo.pipeline import DemoView, Pipeline, shared_environment
 from vtk.demo.plan import BASE_RUN, Gauge, Step
 from vtk.errors import ConfigError, DataError, Interrupted, UserInterrupt
+from vtk.runs.store import create_run
+from vtk.runs.writer import EventWriter
 
 
 class Notes:
@@ -90,6 +92,35 @@ def test_a_step_whose_command_changed_is_run_again(folder: DemoFolder, notes: No
     pipeline(folder, [step("list", "runs", "list", "--json")], again).run()
     assert again.said == [("started", "list"), ("ended", "list")]
     assert read_record(folder.record).of("list").command == "vtk runs list --json"
+
+
+def train_step() -> Step:
+    words = ("train-bias", "--name", "bias")
+    return Step("train-bias", "bias", words, (), Gauge("train", 3, "bias"), 1.0)
+
+
+def test_a_training_that_ended_while_nobody_waited_is_done(
+    folder: DemoFolder, notes: Notes
+) -> None:
+    resumed = pipeline(folder, [train_step()], notes)
+    with EventWriter(create_run(folder.runs_dir, "bias", "bias")) as writer:
+        writer.step(3, {})
+        writer.finish("finished")
+    resumed.run()
+    assert notes.said == [("kept", "train-bias")]
+    assert read_record(folder.record).of("train-bias").command == "vtk train-bias --name bias"
+
+
+def test_what_ends_well_while_the_demo_is_stopped_is_done(folder: DemoFolder, notes: Notes) -> None:
+    quick = step("version", "--version")
+    stopped = pipeline(folder, [quick], notes)
+    child = Child(quick.arguments, shared_environment(folder), folder.logs_dir, quick.name)
+    while child.poll() is None:
+        time.sleep(0.05)
+    stopped._running = {quick.name: (quick, child)}
+    stopped._stop_all()
+    assert notes.said == [("stopping", "1"), ("ended", "version")]
+    assert read_record(folder.record).of("version").is_done
 
 
 def test_a_failing_command_keeps_its_exit_code_and_its_last_words(

@@ -135,5 +135,7 @@ def test_the_questions_hash_sees_words_order_and_gold(script: Script) -> None:
         questions_hash([replace(samples[0], problem="Other?\nA. x\nB. y"), *samples[1:]]),
         questions_hash([replace(samples[0], solution="B"), *samples[1:]]),
         questions_hash(samples[:-1]),
+        questions_hash([replace(samples[0], label=None), *samples[1:]]),
+        questions_hash([replace(samples[0], polarity="will_not"), *samples[1:]]),
     }
-    assert len(hashes) == 5
+    assert len(hashes) == 7

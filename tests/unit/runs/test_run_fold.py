@@ -155,6 +155,13 @@ def test_what_was_asked_skipped_and_done_is_kept() -> None:
     assert state.phase == "generate"
 
 
+def test_what_an_earlier_attempt_skipped_after_the_checkpoint_is_not_counted_twice() -> None:
+    skipped = [event("sample_skipped", step=n, path=f"{n}.mp4", reason="short") for n in (1, 2, 3)]
+    again = event("attempt_started", resumed_from_step=1)
+    assert picture(*skipped, again, *skipped[1:]).num_samples_skipped == 3
+    assert picture(*skipped, again).num_samples_skipped == 1
+
+
 def test_unknown_types_are_counted_and_newer_versions_noted() -> None:
     state = picture(event("surprise"), event("surprise"), event("other") | {"v": 7})
     assert state.unknown_types == {"surprise": 2, "other": 1}

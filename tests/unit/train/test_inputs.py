@@ -86,6 +86,13 @@ def test_evaluation_needs_questions(folder: Path) -> None:
     assert _pin(folder, "grpo", **named).validation is None
 
 
+def test_no_adapter_is_trained_on_another(folder: Path) -> None:
+    (folder / "base" / "adapter_config.json").write_text("{}")
+    _pin(folder, "grpo")
+    with pytest.raises(ConfigError, match="on top of another"):
+        _pin(folder, "grpo", lora__enabled=True)
+
+
 def test_a_run_remembers_its_inputs(folder: Path) -> None:
     resolved = _resolved(folder, "cdpo", reference__path="bias-1")
     paths = create_training_run(
