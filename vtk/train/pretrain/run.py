@@ -89,6 +89,21 @@ class PretrainSettings:
         return {"num_vision_scenes": shared, **{name: getattr(self, name) for name in names}}
 
 
+@dataclass(frozen=True, slots=True)
+class _Tower:
+    """What the first stage leaves beside the trained tower.
+
+    Attributes:
+        turn_DD: The rotation that it was finished with.
+        result: What it could do at the end.
+        scenes: What it was trained on, with pixels; empty where it was loaded.
+    """
+
+    turn_DD: torch.Tensor
+    result: dict[str, float]
+    scenes: list[PretrainScene]
+
+
 def pretrain(
     folder: Path,
     settings: PretrainSettings,
@@ -117,14 +132,17 @@ def pretrain(
         return report
     started_s = time.monotonic()
     model, processor = build_tiny_model(settings.seed)
-    turn_DD, vision = _vision_stage(folder, model, processor, settings, workers, on_progress)
-    scenes, features = _encode_stage(model, settings, workers, on_progress)
-    language = _language_stage(model, processor, scenes, features, turn_DD, settings, on_progress)
+    tower = _vision_stage(folder, model, processor, settings, workers, on_progress)
+    scenes, features = _encode_stage(model, settings, tower.scenes, workers, on_progress)
+    tower.scenes.clear()  # the pixels
+    language = _language_stage(
+        model, processor, scenes, features, tower.turn_DD, settings, on_progress
+    )
     del scenes, features
     rows = _measure_stage(model, processor, settings, on_progress)
     report = {
         "settings": asdict(settings),
-        "vision": vision,
+        "vision": tower.result,
         "language": language,
         "strategies": rows,
         "versions": software_versions(),
@@ -140,15 +158,11 @@ def _vision_stage(
     settings: PretrainSettings,
     workers: int,
     on_progress: OnProgress,
-) -> tuple[torch.Tensor, dict[str, float]]:
-    """Train the tower, or load the one that an earlier attempt trained.
-
-    Returns:
-        The rotation that it was finished with, (D, D), and what it could do at the end.
-    """
+) -> _Tower:
+    """Train the tower, or load the one that an earlier attempt trained."""
     earlier = load_tower(folder, model, settings.of_tower())
     if earlier is not None:
-        return earlier
+        return _Tower(*earlier, scenes=[])
     count = settings.of_tower()["num_vision_scenes"]
     scenes = list(_rendered(settings, count, workers, on_progress))
     history: list[dict[str, float]] = []
@@ -170,19 +184,26 @@ def _vision_stage(
     )
     result = _mean_of_last(history)
     save_tower(folder, model, settings.of_tower(), turn_DD, result)
-    return turn_DD, result
+    return _Tower(turn_DD, result, scenes)
 
 
 def _encode_stage(
     model: "Qwen2_5_VLForConditionalGeneration",
     settings: PretrainSettings,
+    known: list[PretrainScene],
     workers: int,
     on_progress: OnProgress,
 ) -> tuple[list[PretrainScene], torch.Tensor]:
-    """Every scene, without its pixels, and its vision features."""
+    """Every scene, without its pixels, and its vision features.
+
+    `known` are the scenes that are in memory already; they are used if they are all.
+    """
     scenes: list[PretrainScene] = []
     parts: list[torch.Tensor] = []
-    drawn = _rendered(settings, settings.num_scenes, workers, on_progress)
+    if len(known) == settings.num_scenes:
+        drawn = iter(known)
+    else:
+        drawn = _rendered(settings, settings.num_scenes, workers, on_progress)
     while batch := list(islice(drawn, _ENCODE_SCENES)):
         parts.append(encode_scenes(model, batch))
         scenes += [replace(scene, frames_FCHW=_NO_FRAMES) for scene in batch]

@@ -74,6 +74,14 @@ def test_a_finished_folder_is_only_read(made: tuple[Path, Progress]) -> None:
 
 
 @pytest.mark.slow
+def test_scenes_that_the_tower_has_seen_are_not_rendered_again(tmp_path: Path) -> None:
+    progress: Progress = []
+    settings = replace(SETTINGS, num_vision_scenes=3)
+    pretrain(tmp_path / "model", settings, on_progress=lambda *step: progress.append(step))
+    assert stages_of(progress) == ["render", "vision", "language", "measure"]
+
+
+@pytest.mark.slow
 def test_a_stopped_pretraining_goes_on_after_its_tower(
     made: tuple[Path, Progress], tmp_path: Path
 ) -> None:
