@@ -56,13 +56,17 @@ def run_view(
         _notices(state),
         _alerts(state, now),
         _accuracy(state.latest_eval),
-        _gpu(state.gpu),
-        _metrics(state, width, ascii_only),
+        *([] if _is_evaluation(state) else [_gpu(state.gpu), _metrics(state, width, ascii_only)]),
         _footer(state, now),
     ]
     shown = [section for section in sections if section is not None]
     spaced = [part for section in shown for part in (section, Text(""))]
     return Group(*spaced[:-1])
+
+
+def _is_evaluation(state: RunState) -> bool:
+    """Whether the run asks questions and trains nothing: it has no steps and no metrics."""
+    return state.stage == "eval"
 
 
 def _header(state: RunState, now: float) -> RenderableType:
@@ -76,7 +80,9 @@ def _header(state: RunState, now: float) -> RenderableType:
 
 
 def _progress_parts(state: RunState, now: float) -> Iterable[str]:
-    if state.num_steps:
+    if _is_evaluation(state):
+        pass
+    elif state.num_steps:
         done = format_percent(state.step / state.num_steps, 0)
         yield f"step {format_count(state.step)} of {format_count(state.num_steps)} ({done})"
     else:
@@ -129,9 +135,8 @@ def _accuracy(result: EvalResult | None) -> RenderableType | None:
     if result is None:
         return Text("accuracy by question type: no evaluation yet", style="dim")
     table = _grid("left", "right", "right", "left")
-    where = (
-        f"{visible_text(result.suite, 40)}, step {MISSING if result.step is None else result.step}"
-    )
+    step = "" if result.step is None else f", step {result.step}"
+    where = f"{visible_text(result.suite, 40)}{step}"
     table.add_row(*_head(f"accuracy ({where})", "n", "correct", "95 % interval"))
     for name in sorted(result.per_type, key=_type_order):
         accuracy = result.per_type[name]

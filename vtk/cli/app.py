@@ -9,11 +9,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
 import typer
+from typer.exceptions import TyperException
 
 from vtk.cli.config import config_app
 from vtk.cli.console import Console
@@ -24,10 +26,11 @@ from vtk.cli.mini import mini_app
 from vtk.cli.runs import dashboard, runs_app
 from vtk.cli.setup import setup
 from vtk.cli.train import train_bias, train_cdpo, train_grpo
-from vtk.errors import Interrupted, MemoryExhausted, UserInterrupt, VtkError
+from vtk.errors import ConfigError, Interrupted, MemoryExhausted, UserInterrupt, VtkError
 from vtk.system.signals import handle_signals
 
 DEBUG_FLAG = "--debug"
+_UNFIT_FOLDER = (errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
 app = typer.Typer(
     name="vtk",
@@ -97,6 +100,11 @@ def explain(fault: Exception) -> VtkError:
             f"No permission: {_first_line(fault)}",
             hint="Choose a folder that you may write to (--data-dir, --runs-dir, --out).",
         )
+    if isinstance(fault, OSError) and fault.errno in _UNFIT_FOLDER:
+        return VtkError(
+            f"Cannot use {fault.filename}: {fault.strerror}",
+            hint="Choose another folder (--data-dir, --runs-dir, --out).",
+        )
     if isinstance(fault, OSError):
         return VtkError(f"{type(fault).__name__}: {_first_line(fault)}")
     return VtkError(
@@ -128,13 +136,28 @@ def _first_line(fault: Exception) -> str:
 def _run(arguments: list[str], console: Console) -> int:
     """Run one command; its exit code unless it fails."""
     try:
-        app(arguments, prog_name="vtk")
-    except (SystemExit, KeyboardInterrupt) as leaving:
-        code = leaving.code if isinstance(leaving, SystemExit) else UserInterrupt.exit_code
-        if code == UserInterrupt.exit_code:
-            console.note("Interrupted.")
-        return code if isinstance(code, int) else int(code is not None)
-    return 0
+        returned = app(arguments, prog_name="vtk", standalone_mode=False)
+    except KeyboardInterrupt:
+        returned = UserInterrupt.exit_code
+    except TyperException as error:
+        message = error.format_message().strip()
+        if not message:  # nothing was asked, and the help was printed
+            return error.exit_code
+        raise ConfigError(message, f"See: {_help_command(arguments)}") from error
+    code = returned if isinstance(returned, int) else 0
+    if code == UserInterrupt.exit_code:
+        console.note("Interrupted. What was complete is kept; the same command goes on.")
+    return code
+
+
+def _help_command(arguments: Sequence[str]) -> str:
+    """The help of the command that was meant, as far as its words name one."""
+    groups = {group.name for group in app.registered_groups}
+    words = list(takewhile(lambda word: not word.startswith("-"), arguments))
+    names = {command.name for command in app.registered_commands}
+    if words[:1] and words[0] in groups:
+        return " ".join(["vtk", *words[:2], "--help"])
+    return f"vtk {words[0]} --help" if words[:1] and words[0] in names else "vtk --help"
 
 
 def _tell(console: Console, fault: Exception) -> int:

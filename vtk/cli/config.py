@@ -120,15 +120,27 @@ def validate_command(
     """Check a configuration file for every stage, exactly as training reads it."""
     from vtk.config.files import stages_of
     from vtk.config.loading import load_config
-    from vtk.config.schema import describe_objective
+    from vtk.config.schema import WrongStage, describe_objective
 
     console = Console(as_json)
-    checked = {}
-    for name in [stage] if stage else stages_of(file):
-        resolved = load_config(name, config_file=file, is_reference_needed=False)
-        checked[name] = describe_objective(resolved.config)
-        console.say(f"{name}: valid; {checked[name]}.")
-    console.document({"path": str(file), "valid": True, "stages": checked})
+    stages = [stage] if stage else stages_of(file)
+    checked: dict[str, str] = {}
+    faults: dict[str, WrongStage] = {}
+    for name in stages:
+        try:
+            resolved = load_config(name, config_file=file, is_reference_needed=False)
+        except WrongStage as error:
+            faults[name] = error
+        else:
+            checked[name] = describe_objective(resolved.config)
+    if not checked:
+        raise faults[stages[-1]]
+    for name in stages:
+        is_valid = name in checked
+        said = f"valid; {checked[name]}" if is_valid else f"not for it; {faults[name].message}"
+        console.say(f"{name}: {said.rstrip('.')}.")
+    refused = {name: error.message for name, error in faults.items()}
+    console.document({"path": str(file), "valid": True, "stages": checked, "refused": refused})
 
 
 def parse_assignments(assignments: list[str] | None) -> dict[str, Any]:

@@ -181,6 +181,7 @@ _SETTINGS = {
 
 def _train(stage: str, given: Mapping[str, Any]) -> None:
     from vtk.launch import Processes, create_training_run
+    from vtk.runs.store import require_run_name
 
     console = Console(given["as_json"])
     processes = Processes(given["num_processes"], given["accelerate_config"])
@@ -192,6 +193,8 @@ def _train(stage: str, given: Mapping[str, Any]) -> None:
             f"{given['run']!r} is one word too many.", f"Go on with a run: --resume {given['run']}"
         )
     resolved = _resolve(stage, given)
+    if given["name"] is not None:
+        require_run_name(given["name"])
     if given["dry_run"]:
         _show_plan(resolved, given, console)
         return

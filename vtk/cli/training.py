@@ -85,11 +85,12 @@ def find_resumable(runs_dir: Path, stage: str, ref: str | None) -> "RunPaths":
         ref: A run; None for the newest one of this stage.
 
     Raises:
-        ConfigError: It is of another stage, or finished.
+        ConfigError: It is of another stage, finished, or being trained now.
         DataError: There is none.
     """
     from vtk.runs.state import read_state
     from vtk.runs.store import list_runs, read_json, resolve_run
+    from vtk.runs.writer import refuse_living_owner
 
     if ref is None:
         runs = (run for run in list_runs(runs_dir) if _stage_of(run) == stage)
@@ -103,6 +104,7 @@ def find_resumable(runs_dir: Path, stage: str, ref: str | None) -> "RunPaths":
         raise ConfigError(f"{paths.run_id} is a run of stage {found}, not {stage}.")
     if read_state(paths).status == "finished":
         raise ConfigError(f"{paths.run_id} is finished; there is nothing to go on with.")
+    refuse_living_owner(paths)
     return paths
 
 

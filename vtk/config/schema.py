@@ -99,15 +99,19 @@ def describe_objective(config: VtkConfig) -> str:
     return f"{verb} {subject}, strength {abs(beta):g}{form}"
 
 
+class WrongStage(ConfigError):
+    """Settings that are right, but for another stage."""
+
+
 def _check_objective(config: VtkConfig, *, is_reference_needed: bool) -> None:
     beta, path = config.objective.beta, config.reference.path
     if config.stage != "cdpo" and beta != 0:
-        raise ConfigError(
+        raise WrongStage(
             f"train-{config.stage} has no KL term, but objective.beta is {beta:g}.",
             hint="Use `vtk train-cdpo`, or leave --beta out.",
         )
     if config.stage == "cdpo" and beta == 0:
-        raise ConfigError(
+        raise WrongStage(
             "train-cdpo with objective.beta = 0 has no KL term: that is plain GRPO.",
             hint="Use `vtk train-grpo`, or give a negative --beta to repel (published: -0.01).",
         )

@@ -65,7 +65,7 @@ class Asker:
         asked: list[_Asked] = []
         for sample, future in zip(batch, futures, strict=True):
             if self.should_stop():
-                raise Interrupted("Stopped between questions.", "Repeat the command to go on.")
+                raise Interrupted("stopped between questions")
             prepared = self._prepare(sample, future)
             if isinstance(prepared, _Asked):
                 asked.append(prepared)

@@ -4,6 +4,7 @@ Two models that answer the same questions share the questions' difficulty, so th
 taken question by question and its interval clustered by clip. The first run is the baseline.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +62,12 @@ def load_graded_run(run: RunPaths, suite: str) -> GradedRun:
             f"run {run.run_id} has no results of {suite}",
             f"Make them with: vtk eval {suite} --model {run.run_id}",
         )
-    if found.num_unreadable:
-        raise DataError(f"{folder / SAMPLES_FILE} has {found.num_unreadable} unreadable lines")
     results = _read_json_or_empty(folder / RESULTS_FILE)
+    if found.num_unreadable and len(found.rows) < results.get("num_completions", math.inf):
+        raise DataError(
+            f"{folder / SAMPLES_FILE} has {found.num_unreadable} unreadable lines",
+            f"Ask their questions again: vtk eval {suite} --model {run.run_id}, as before.",
+        )
     return GradedRun(
         name=run.run_id,
         questions={draws[0].sample_id: draws for draws in group_by_question(found.rows.values())},

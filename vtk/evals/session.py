@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtk.data.sample import VideoSample
+from vtk.errors import Interrupted
 from vtk.evals.folder import claim_settings, set_aside, settings_hash
 from vtk.evals.record import SAMPLES_FILE, EvalRow, ReadRows, RowKey, SampleLog, read_rows
 from vtk.evals.results import build_results
@@ -126,6 +127,8 @@ def run_inquiry(
                 log.append(row)
                 if on_row is not None:
                     on_row(row)
+        except Interrupted as stop:
+            raise Interrupted(stop.message, "Repeat the command to go on.") from stop
         finally:
             results = write_results(inquiry)
     return results

@@ -5,7 +5,7 @@ ROOT/videos/train/video_00000-01000/video_00000.mp4
 ROOT/annotations/train/annotation_00000-01000/annotation_00000.json
 ROOT/questions/train.json            validation likewise, from scene 10000 on as in CLEVRER
 ROOT/world.json                      the settings that made it, and whether it is complete
-ROOT/clips.json                      the sha256 of every clip, written when all are there
+ROOT/files.json                      the sha256 of every other file, written when all are there
 ```
 
 Scenes are drawn in blocks with a random state of their own, so the result does not depend on the
@@ -27,9 +27,9 @@ from vtk.mini.scenes import Palette
 from vtk.runs.files import file_sha256, read_json
 
 WORLD_FILE = "world.json"
-CLIPS_FILE = "clips.json"
+SUMS_FILE = "files.json"
 FIRST_VALIDATION_SCENE = 10_000  # CLEVRER numbers its validation clips from here
-BYTES_PER_SCENE = 120_000  # a clip and its annotation, rounded up; for the check of free space
+BYTES_PER_SCENE = 180_000  # clip, annotation and questions, rounded up; for the check of space
 
 _BLOCK = 25
 _FOLDER = 1000
@@ -100,7 +100,7 @@ class _Block:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """A block's entries of the question file, and the hashes of its clips by their names."""
+    """A block's entries of the question file, and the hashes of its clips by their paths."""
 
     entries: list[dict[str, Any]]
     clips: dict[str, str]
@@ -127,27 +127,28 @@ def write_world(
         Counts: scenes and questions per part.
 
     Raises:
-        DataError: Another world lies there already, or clips.json is damaged.
+        DataError: Another world lies there already, or files.json is damaged.
         VtkError: A worker process was killed.
     """
     _claim(root, settings, overwrite)
-    clips_file = root / CLIPS_FILE
-    known = read_json(clips_file) if clips_file.is_file() else {}
+    sums_file = root / SUMS_FILE
+    known = read_json(sums_file) if sums_file.is_file() else {}
     blocks = list(_blocks(root, settings, known))
     total = settings.num_scenes + settings.num_validation_scenes
     scenes: dict[str, list[dict[str, Any]]] = {part: [] for part in _PARTS}
-    clips: dict[str, str] = {}
+    sums: dict[str, str] = {}
     done = 0
     with closing(map_in_processes(_write_block, blocks, workers)) as results:
         for block, written in results:
             scenes[block.part] += written.entries
-            clips |= written.clips
+            sums |= written.clips
             done += block.num_scenes
             on_progress(done, total)
     for part, entries in scenes.items():
         entries.sort(key=lambda entry: entry["scene_index"])
         _write_json(root / "questions" / f"{part}.json", entries)
-    _write_json(clips_file, dict(sorted(clips.items())))
+    sums |= {_key(root, path): file_sha256(path) for path in _texts(root)}
+    _write_json(sums_file, dict(sorted(sums.items())))
     _write_json(root / WORLD_FILE, _world_record(settings, complete=True))
     return {
         part: {"scenes": len(entries), "questions": sum(len(e["questions"]) for e in entries)}
@@ -174,21 +175,18 @@ def read_world(root: Path) -> dict[str, Any] | None:
 
 
 def is_intact(root: Path) -> bool:
-    """Whether every clip of a finished world is the one that was written.
+    """Whether every file of a finished world is the one that was written.
 
     Raises:
-        DataError: clips.json is damaged.
+        DataError: files.json is damaged.
     """
-    clips_file = root / CLIPS_FILE
-    if not clips_file.is_file():
+    sums_file = root / SUMS_FILE
+    if not sums_file.is_file():
         return False
-    known = read_json(clips_file)
-    found = {
-        path.name: file_sha256(path)
-        for part in _PARTS
-        for path in (root / "videos" / part).glob("*/*.mp4")
-    }
-    return all(found.get(name) == sha256 for name, sha256 in known.items())
+    return all(
+        (root / name).is_file() and file_sha256(root / name) == sha256
+        for name, sha256 in read_json(sums_file).items()
+    )
 
 
 def clip_path(root: Path, part: str, scene_index: int) -> Path:
@@ -228,7 +226,7 @@ def _clear(root: Path) -> None:
     """Remove a world; its questions first, so that what is left cannot be taken for a whole one."""
     for part in _PARTS:
         (root / "questions" / f"{part}.json").unlink(missing_ok=True)
-    (root / CLIPS_FILE).unlink(missing_ok=True)
+    (root / SUMS_FILE).unlink(missing_ok=True)
     for kind, name in (("annotations", "annotation_*.json*"), ("videos", "video_*.mp4*")):
         for part in _PARTS:
             for path in (root / kind / part).glob(f"*/{name}"):
@@ -243,7 +241,7 @@ def _blocks(root: Path, settings: WorldSettings, known: Mapping[str, str]) -> It
     for part, (first, count) in counts.items():
         for number, start in enumerate(range(0, count, _BLOCK)):
             scenes = range(first + start, first + min(start + _BLOCK, count))
-            names = [clip_path(root, part, index).name for index in scenes]
+            names = [_key(root, clip_path(root, part, index)) for index in scenes]
             hashes = {name: known[name] for name in names if name in known}
             yield _Block(root, part, number, scenes[0], len(scenes), settings, hashes)
 
@@ -275,13 +273,14 @@ def _write_block(block: _Block) -> _Written:
         question_rng = np.random.default_rng([settings.seed, part_number, index, 1])
         questions = ask(question_rng, scene, settings.questions_per_scene, frac)
         clip = clip_path(block.root, block.part, index)
-        clips[clip.name] = _hash_of_whole(clip, block.known.get(clip.name))
-        if not clips[clip.name]:
+        key = _key(block.root, clip)
+        clips[key] = _hash_of_whole(clip, block.known.get(key))
+        if not clips[key]:
             clip.parent.mkdir(parents=True, exist_ok=True)
             temporary = clip.with_suffix(".mp4.part")
             write_clip(temporary, render_frames(scene, range(NUM_FRAMES)))
             _settle(temporary, clip)
-            clips[clip.name] = file_sha256(clip)
+            clips[key] = file_sha256(clip)
         _write_json(annotation_path(block.root, block.part, index), to_annotation(scene, index))
         entries.append(
             {
@@ -303,6 +302,18 @@ def _hash_of_whole(clip: Path, expected: str | None) -> str:
         return ""
     found = file_sha256(clip)
     return found if found == (expected or found) else ""
+
+
+def _key(root: Path, path: Path) -> str:
+    """A file's name in files.json."""
+    return path.relative_to(root).as_posix()
+
+
+def _texts(root: Path) -> Iterator[Path]:
+    """The annotations and question files of a world."""
+    for part in _PARTS:
+        yield root / "questions" / f"{part}.json"
+        yield from (root / "annotations" / part).glob("*/annotation_*.json")
 
 
 def _folder_range(scene_index: int) -> str:

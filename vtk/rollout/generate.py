@@ -208,7 +208,7 @@ class _StopWhenAsked(StoppingCriteria):
 def raise_if_asked(should_stop: ShouldStop) -> None:
     """Raise Interrupted when a stop was asked for."""
     if should_stop():
-        raise Interrupted("stopped while generating", hint="resume the run to continue")
+        raise Interrupted("stopped while generating")
 
 
 @contextmanager

@@ -222,14 +222,23 @@ def resume_hint(paths: RunPaths) -> str:
     return f"Go on with it: vtk train-{stage} --resume {shlex.quote(str(paths.root))}"
 
 
-def _claim_directory(runs_dir: Path, stage: str, name: str | None, created: float) -> RunPaths:
-    made_up = f"{stage}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(created))}"
-    wanted = made_up if name is None else name
-    if not _RUN_ID.fullmatch(wanted):
+def require_run_name(name: str) -> str:
+    """A name that a run can have.
+
+    Raises:
+        ConfigError: It cannot be a folder's name.
+    """
+    if not _RUN_ID.fullmatch(name):
         raise ConfigError(
-            f"{visible_text(wanted)!r} cannot name a run",
+            f"{visible_text(name)!r} cannot name a run",
             hint="use letters, digits, '.', '_' and '-'; at most 100",
         )
+    return name
+
+
+def _claim_directory(runs_dir: Path, stage: str, name: str | None, created: float) -> RunPaths:
+    made_up = f"{stage}-{time.strftime('%Y%m%d-%H%M%S', time.localtime(created))}"
+    wanted = made_up if name is None else require_run_name(name)
     number = 1
     while True:
         root = runs_dir / (wanted if number == 1 else f"{wanted}-{number}")

@@ -7,6 +7,7 @@ what it meets (a full disk) rises at the next event.
 """
 
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -283,7 +284,7 @@ def refuse_living_owner(paths: RunPaths, now: float | None = None) -> None:
         return
     raise ConfigError(
         f"run {paths.run_id} is being written by process {owner.pid} on {owner.host}",
-        hint=f"stop it first: vtk runs stop {paths.run_id}",
+        hint=f"stop it first: vtk runs stop {shlex.quote(str(paths.root))}",
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from vtk.config.schema import Stage, VtkConfig
 from vtk.data.registry import how_to_make_split, split_file
+from vtk.data.sample import load_samples
 from vtk.errors import ConfigError, DataError
 from vtk.models.sources import resolve_model_path
 from vtk.runs.files import file_sha256
@@ -62,7 +63,7 @@ def pin_inputs(config: VtkConfig, data_dir: Path, runs_dir: Path) -> TrainingInp
     Raises:
         ConfigError: No training questions are named, the reference is the policy, or an adapter
             would be trained on another adapter.
-        DataError: A file, run or model is not there.
+        DataError: A file, run or model is not there, or a question is malformed.
     """
     train = question_file(config, data_dir, "train")
     if train is None:
@@ -80,7 +81,7 @@ def pin_inputs(config: VtkConfig, data_dir: Path, runs_dir: Path) -> TrainingInp
         )
     if validation is not None and not validation.is_file() and not needs_validation:
         validation = None
-    return TrainingInputs(
+    inputs = TrainingInputs(
         model=_pinned_policy(config, runs_dir),
         reference=_pinned_reference(config, runs_dir),
         train=str(_existing(train, config.data.dataset)),
@@ -88,6 +89,8 @@ def pin_inputs(config: VtkConfig, data_dir: Path, runs_dir: Path) -> TrainingInp
         validation=None if validation is None else str(_existing(validation, config.data.dataset)),
         suite=config.data.dataset or (validation.stem if validation else "none"),
     )
+    load_samples(train)  # a malformed row is told before any run is made
+    return inputs
 
 
 def question_file(config: VtkConfig, data_dir: Path, part: str) -> Path | None:

@@ -194,8 +194,9 @@ class CDPOTrainer(GRPOTrainer):
 
     @override
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        is_last = self.state.global_step >= self.config.optim.num_steps
         with self.reporter.phase("save"):
-            self.saver.save(self)
+            self.saver.save(self, is_last_chance=is_last)
 
     @override
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:

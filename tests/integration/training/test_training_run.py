@@ -214,6 +214,22 @@ def test_a_failed_save_is_an_alarm_and_the_second_in_a_row_the_end(
     assert [path.name for path in paths.checkpoints_dir.iterdir()] == ["step_000001"]
 
 
+def test_a_last_save_that_fails_is_the_end(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it the run would be finished and its model lost."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    paths = bench.new_run("grpo", optim__num_steps=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("vtk.train.saved_state.save_file", full)
+        with pytest.raises(VtkError, match="No space left"):
+            bench.attempt(paths)
+    assert read_state(paths).status != "finished"
+    bench.attempt(paths)
+    assert paths.checkpoint_dir(1).is_dir()
+
+
 class TestMailbox:
     """Requests are honoured between steps and answered in the log."""
 

@@ -102,7 +102,7 @@ def test_a_fault_of_ours_is_one_line_without_debug_and_a_traceback_with_it(
 def test_ctrl_c_is_130(failing: list[BaseException], capsys: pytest.CaptureFixture[str]) -> None:
     failing.append(KeyboardInterrupt())
     assert main(["fail"]) == 130
-    assert capsys.readouterr().err.strip() == "Interrupted."
+    assert capsys.readouterr().err.startswith("Interrupted. What was complete is kept")
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
@@ -114,8 +114,35 @@ def test_a_full_disk_is_named(number: int) -> None:
 
 
 def test_other_system_errors_keep_their_file() -> None:
-    told = explain(IsADirectoryError(errno.EISDIR, "Is a directory", "runs"))
-    assert told.message == "IsADirectoryError: [Errno 21] Is a directory: 'runs'"
+    told = explain(OSError(errno.EIO, "Input/output error", "runs"))
+    assert told.message == "OSError: [Errno 5] Input/output error: 'runs'"
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOTDIR, errno.EEXIST])
+def test_a_folder_that_cannot_be_one_names_the_ways_out(number: int) -> None:
+    told = explain(OSError(number, os.strerror(number), "data/clevrer-mini"))
+    assert told.message == f"Cannot use data/clevrer-mini: {os.strerror(number)}"
+    assert "--data-dir" in (told.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "hint"),
+    [
+        (["download", "--bad"], "--bad", "vtk download --help"),
+        (["runs", "show", "a", "b"], "b", "vtk runs show --help"),
+        (["nosuch"], "nosuch", "vtk --help"),
+        (["demo", "--seed", "x"], "--seed", "vtk demo --help"),
+    ],
+)
+def test_wrong_usage_is_a_document_too(
+    arguments: list[str], says: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--json"]) == 2
+    streams = capsys.readouterr()
+    error = json.loads(streams.out)["error"]
+    assert says in error["message"]
+    assert hint in error["hint"]
+    assert says in streams.err
 
 
 def test_a_folder_that_cannot_be_written_names_the_ways_out() -> None:
@@ -227,7 +254,7 @@ def test_a_signal_from_the_keyboard_ends_the_process_with_130(repository: Path) 
         [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=False
     )
     assert done.returncode == 128 + signal.SIGINT == 130
-    assert done.stderr.strip() == "Interrupted."
+    assert done.stderr.startswith("Interrupted.")
 
 
 def _with_json(faults: list[BaseException]) -> Callable[..., None]:

@@ -54,6 +54,18 @@ def test_validate_names_the_fault_and_the_line(tmp_path: Path, capsys: Captured)
     assert "objective.beta" in told
 
 
+def test_validate_says_for_which_stages_a_file_is(tmp_path: Path, capsys: Captured) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[objective]\nbeta = -0.1\n")
+    assert main(["config", "validate", str(path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert set(document["stages"]) == {"cdpo"}
+    assert set(document["refused"]) == {"bias", "grpo"}
+    assert "beta" in document["refused"]["bias"]
+    path.write_text("[bias.optim]\nlearning_rate = 'x'\n")
+    assert main(["config", "validate", str(path)]) == 2
+
+
 def test_validate_checks_a_runs_config_for_its_own_stage(tmp_path: Path, capsys: Captured) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"config": {"stage": "bias", "seed": 3}}), encoding="utf-8")

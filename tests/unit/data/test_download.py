@@ -73,13 +73,21 @@ def test_what_is_missing_is_made_again_and_what_is_there_is_kept(copy: Path) -> 
     assert find_mini(copy, SETTINGS) is not None
 
 
-def test_a_clip_that_was_damaged_later_is_found_and_made_again(copy: Path) -> None:
-    clip = dataset_dir(copy, "clevrer-mini") / "videos/train/video_00000-01000/video_00001.mp4"
-    whole = clip.read_bytes()
-    clip.write_bytes(whole[:-100])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "videos/train/video_00000-01000/video_00001.mp4",
+        "annotations/train/annotation_00000-01000/annotation_00001.json",
+        "questions/train.json",
+    ],
+)
+def test_what_was_damaged_later_is_found_and_made_again(copy: Path, name: str) -> None:
+    path = dataset_dir(copy, "clevrer-mini") / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
     assert find_mini(copy, SETTINGS) is None
     make_mini(copy, SETTINGS, workers=1, on_progress=lambda *_: None)
-    assert clip.read_bytes() == whole
+    assert path.read_bytes() == whole
     assert find_mini(copy, SETTINGS) is not None
 
 

@@ -154,6 +154,9 @@ def test_a_run_is_read_from_its_directory(run: RunPaths) -> None:
         file.write("{\n")
     with pytest.raises(DataError, match="1 unreadable"):
         load_graded_run(run, SUITE)
+    results = {"complete": True, "num_completions": len(BASE)}
+    (folder / "results.json").write_text(json.dumps(results))
+    assert len(load_graded_run(run, SUITE).questions) == len(BASE), "nothing is missing"
 
 
 def test_a_run_without_results_says_how_to_get_them(run: RunPaths) -> None:

@@ -76,7 +76,7 @@ def test_another_seed_gives_another_world(world: Path, own_world: Path) -> None:
 
 def test_layout_is_clevrers(world: Path) -> None:
     files = {str(path.relative_to(world)) for path in world.rglob("*") if path.is_file()}
-    expected = {"world.json", "clips.json"}
+    expected = {"world.json", "files.json"}
     for part, count in (("train", 3), ("validation", 2)):
         expected.add(f"questions/{part}.json")
         for index in range(FIRST_SCENE[part], FIRST_SCENE[part] + count):
@@ -177,9 +177,9 @@ def test_what_was_damaged_later_is_made_again(
     assert pixels(own_world) == shown
 
 
-def test_a_damaged_list_of_clips_is_told(own_world: Path) -> None:
-    (own_world / "clips.json").write_text("[]")
-    with pytest.raises(DataError, match=r"clips\.json"):
+def test_a_damaged_list_of_files_is_told(own_world: Path) -> None:
+    (own_world / "files.json").write_text("[]")
+    with pytest.raises(DataError, match=r"files\.json"):
         write_world(own_world, OWN)
 
 

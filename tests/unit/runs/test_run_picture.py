@@ -5,6 +5,7 @@ import math
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from tui.once import run_view
 from vtk.runs.control import request
 from vtk.runs.snapshot import RunState
 from vtk.runs.state import read_state
-from vtk.runs.store import RunPaths
+from vtk.runs.store import RunPaths, create_run
 from vtk.runs.writer import EventWriter
 
 NewRun = Callable[..., RunPaths]
@@ -55,6 +56,18 @@ def full_state(new_run: NewRun) -> RunState:
         writer.emit("phase", name=None)
         request(run, "stop")
         return read_state(run)
+
+
+def test_an_evaluation_shows_no_steps_and_no_devices(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "eval", "asked", config={"optim": {"num_steps": 120}})
+    with EventWriter(run) as writer:
+        per_type = {"all": {"n": 80, "accuracy": 0.61, "ci95": [0.5, 0.71]}}
+        writer.emit("eval_result", step=None, suite="clevrer-mini", per_type=per_type)
+        writer.finish("finished")
+    shown = drawn(read_state(run))
+    assert "61.0%" in shown
+    for word in ("120", "step", "GPU", "metric"):
+        assert word not in shown, word
 
 
 def test_every_fact_is_in_the_picture(full_state: RunState) -> None:

@@ -22,7 +22,8 @@ def folder(tmp_path: Path) -> Path:
     split = tmp_path / "data" / "clevrer-mini" / "split"
     split.mkdir(parents=True)
     for part in ("train", "bias", "validation"):
-        (split / f"{part}.jsonl").write_text(f'{{"part": "{part}"}}\n')
+        row = {"problem": f"{part}?\nA. x\nB. y", "solution": "A", "video": "v.mp4"}
+        (split / f"{part}.jsonl").write_text(json.dumps(row) + "\n")
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "config.json").write_text("{}")
     bias = create_run(tmp_path / "runs", "bias", "bias-1")
@@ -80,7 +81,10 @@ def test_what_is_not_there_is_named(folder: Path, settings: dict[str, Any], mess
 
 
 def test_evaluation_needs_questions(folder: Path) -> None:
-    named = {"data__dataset": "none", "data__train": str(folder / "base" / "config.json")}
+    named = {
+        "data__dataset": "none",
+        "data__train": str(folder / "data" / "clevrer-mini" / "split" / "train.jsonl"),
+    }
     with pytest.raises(ConfigError, match="held-out"):
         _pin(folder, "grpo", eval__every_steps=5, **named)
     assert _pin(folder, "grpo", **named).validation is None

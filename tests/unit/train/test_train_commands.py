@@ -21,7 +21,8 @@ def folder(tmp_path: Path) -> Path:
     for name in ("base", "bias"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text("{}")
-    (tmp_path / "questions.json").write_text("[]")
+    row = {"problem": "Which?\nA. x\nB. y", "solution": "A", "video": "v.mp4"}
+    (tmp_path / "questions.json").write_text(json.dumps([row]))
     return tmp_path
 
 
@@ -63,6 +64,22 @@ def test_a_plan_shows_settings_sources_inputs_and_needs(command: Command, folder
     assert "Attention kernel: sdpa." in prose
     assert not (folder / "runs").exists()
     assert "too slow" not in prose
+
+
+@pytest.mark.parametrize("content", ["[]", '{"a": 1}', '[{"problem": "Which?"}]'])
+def test_a_plan_refuses_the_questions_that_training_refuses(
+    command: Command, folder: Path, content: str
+) -> None:
+    (folder / "questions.json").write_text(content)
+    code, document, _ = command.plan("grpo")
+    assert code == 4
+    assert "questions.json" in document["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["../evil", "", "x" * 300])
+def test_a_plan_refuses_the_name_that_training_refuses(command: Command, name: str) -> None:
+    code, document, _ = command.plan("grpo", "--name", name)
+    assert (code, "cannot name a run" in document["error"]["message"]) == (2, True)
 
 
 def test_a_plan_of_months_is_told(command: Command, folder: Path) -> None:
@@ -170,6 +187,17 @@ class TestResume:
         code, document, _ = command("bias", "--resume", "bias-1")
         assert code == 2
         assert "finished" in document["error"]["message"]
+
+    def test_a_living_run_is_refused_before_a_process_starts(
+        self, command: Command, folder: Path
+    ) -> None:
+        paths = create_run(folder / "runs", "bias", "bias-1")
+        with EventWriter(paths):
+            code, document, _ = command("bias", "--resume", "bias-1")
+        assert code == 2
+        assert "is being written by process" in document["error"]["message"]
+        assert f"vtk runs stop {paths.root}" in document["error"]["hint"]
+        assert not paths.logs_dir.exists()
 
     def test_a_run_without_resume_is_one_word_too_many(self, command: Command) -> None:
         code, document, _ = command("bias", "bias-1")

@@ -17,6 +17,7 @@ import torch
 
 from vtk.errors import ConfigError
 from vtk.models.tiny import build_tiny_model
+from vtk.runs.files import storage_error
 from vtk.train.pretrain.data import PretrainScene
 from vtk.train.pretrain.files import (
     finished_report,
@@ -125,11 +126,15 @@ def pretrain(
 
     Raises:
         DataError: The folder holds a model that was made with other settings.
-        VtkError: A worker process was killed.
+        VtkError: A worker process was killed, or the folder cannot be made.
     """
     report = finished_report(folder, asdict(settings))
     if report is not None:
         return report
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(folder, error) from error
     started_s = time.monotonic()
     model, processor = build_tiny_model(settings.seed)
     tower = _vision_stage(folder, model, processor, settings, workers, on_progress)

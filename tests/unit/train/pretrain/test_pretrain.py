@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vtk.config.sections import ModelSettings
-from vtk.errors import ConfigError, DataError
+from vtk.errors import ConfigError, DataError, VtkError
 from vtk.models.loader import load_policy, weights_hash
 from vtk.runs.files import read_json
 from vtk.train.pretrain.run import PretrainSettings, pretrain
@@ -122,6 +122,12 @@ def test_a_tower_of_other_settings_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "tower.safetensors").write_bytes(b"not a tower")
     with pytest.raises(DataError, match="damaged"):
         pretrain(tmp_path, SETTINGS, on_progress=_refuse)
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(VtkError, match="file"):
+        pretrain(tmp_path / "file", SETTINGS, on_progress=_refuse)
 
 
 def test_a_folder_with_another_model_is_left_alone(tmp_path: Path) -> None:
