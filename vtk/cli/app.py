@@ -139,6 +139,10 @@ def _run(arguments: list[str], console: Console) -> int:
         returned = app(arguments, prog_name="vtk", standalone_mode=False)
     except KeyboardInterrupt:
         returned = UserInterrupt.exit_code
+    except SystemExit as leaving:
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
+        return 0  # a reader that left early (`vtk dashboard --once | head`) is no fault
     except TyperException as error:
         message = error.format_message().strip()
         if not message:  # nothing was asked, and the help was printed

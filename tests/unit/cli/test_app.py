@@ -211,7 +211,7 @@ def test_a_reader_that_leaves_early_is_no_fault(repository: Path) -> None:
     process.stdout.close()
     told = process.stderr.read().decode()
     process.stderr.close()
-    process.wait(timeout=30)
+    assert process.wait(timeout=30) == 0
     assert told == ""
 
 
