@@ -135,10 +135,26 @@ def _watch(console: Console, paths: RunPaths, every_s: float) -> None:
     try:
         with Live(console=screen, screen=True, auto_refresh=False) as live:
             while True:
-                live.update(_view(follower.poll(), console.stdout, screen.width), refresh=True)
+                view = _view(follower.poll(), console.stdout, screen.width)
+                live.update(_fitted(view, screen), refresh=True)
                 time.sleep(every_s)
     except KeyboardInterrupt:
         _print_view(console, follower.poll())
+
+
+def _fitted(view: "RenderableType", screen: "RichConsole") -> "RenderableType":
+    """The picture, and in its last line how much of it the screen is too small for."""
+    from rich.console import Group
+    from rich.segment import Segments
+    from rich.text import Text
+
+    lines = screen.render_lines(view, pad=False, new_lines=True)
+    num_hidden = len(lines) - screen.height + 1
+    if num_hidden <= 1:
+        return view
+    shown = [segment for line in lines[:-num_hidden] for segment in line]
+    note = f"{num_hidden} more lines: enlarge the terminal, or leave with Ctrl-C to see all"
+    return Group(Segments(shown), Text(note, style="dim"))
 
 
 def _print_view(console: Console, state: RunState) -> None:

@@ -1,5 +1,6 @@
 """`vtk runs …` and `vtk dashboard` as a user and a script meet them."""
 
+import io
 import json
 import os
 import pty
@@ -14,8 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console, Group
+from rich.text import Text
 
 from vtk.cli.app import main
+from vtk.cli.runs import _fitted
 from vtk.runs.control import pending
 from vtk.runs.events import METRICS
 from vtk.runs.store import RunPaths, create_run
@@ -89,6 +93,18 @@ def test_show_tells_settings_and_checkpoints(vtk: Cli, new_run: NewRun) -> None:
     assert "optim.num_steps" not in out, "a default is not a difference"
     states = {line.split()[0]: line.split()[2] for line in out.splitlines()[-2:]}
     assert states == {"5": "missing", "9": "complete"}
+
+
+@pytest.mark.parametrize(("num_lines", "num_shown"), [(10, 10), (11, 9), (30, 9)])
+def test_a_small_screen_says_what_it_hides(num_lines: int, num_shown: int) -> None:
+    memory = io.StringIO()
+    screen = Console(file=memory, width=70, height=10)
+    screen.print(_fitted(Group(*(Text(f"line {n}") for n in range(num_lines))), screen))
+    lines = memory.getvalue().splitlines()
+    assert len(lines) <= 10
+    assert lines[:num_shown] == [f"line {n}" for n in range(num_shown)]
+    if num_shown < num_lines:
+        assert lines[-1].startswith(f"{num_lines - num_shown} more lines")
 
 
 def test_an_evaluation_has_no_steps_to_show(vtk: Cli, tmp_path: Path) -> None:
