@@ -1,6 +1,7 @@
 """What the user means by a model: the shipped one, a run, a folder or a hub id."""
 
 import re
+import shlex
 from pathlib import Path
 
 from vtk.errors import DataError
@@ -58,7 +59,7 @@ def newest_checkpoint(run: RunPaths) -> Path:
     if not steps:
         raise DataError(
             f"the run {run.run_id} has no complete checkpoint",
-            hint=f"see what it did with: vtk runs show {run.run_id}",
+            hint=f"see what it did with: vtk runs show {shlex.quote(str(run.root))}",
         )
     return steps[max(steps)]
 

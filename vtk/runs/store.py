@@ -280,8 +280,6 @@ def _suggestion(ref: str, runs: list[RunPaths]) -> str:
     )
     if close:
         return f"did you mean {', '.join(visible_text(name) for name in close)}?"
-    return (
-        "list the runs with: vtk runs list"
-        if runs
-        else "there are no runs yet; start one with: vtk demo"
-    )
+    if not runs:
+        return "there are no runs yet; start one with: vtk demo"
+    return f"list the runs with: vtk runs list --runs-dir {shlex.quote(str(runs[0].root.parent))}"
