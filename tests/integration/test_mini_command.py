@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,14 +18,6 @@ TINY = ["--scenes", "3", "--vision-steps", "1", "--language-steps", "1", "--held
 DEADLINE_S = 240.0
 DOWNLOAD = ["download", "clevrer-mini", "--scenes", "200", "--workers", "2"]
 PRETRAIN = ["mini", "pretrain", "--out", "OUT/model", *TINY[2:], "--scenes", "2000"]
-
-
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Processes started in a shell's background ignore Ctrl-C, and so would what they start."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.slow
@@ -84,7 +76,6 @@ def test_a_signal_leaves_nothing_running(
     code: int,
     says: str,
     tmp_path: Path,
-    interruptible: None,
 ) -> None:
     """Ctrl-C goes to the whole group, as a terminal sends it; SIGTERM to the one process."""
     arguments = [word.replace("OUT", str(tmp_path)) for word in command]
