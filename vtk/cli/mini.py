@@ -35,10 +35,10 @@ def pretrain_tiny(
     scenes: Annotated[int, typer.Option("--scenes", help="Scenes to learn from.")] = 12_000,
     vision_steps: Annotated[
         int, typer.Option("--vision-steps", help="Steps of the vision tower.")
-    ] = 2_000,
+    ] = 2_800,
     language_steps: Annotated[
         int, typer.Option("--language-steps", help="Steps of the language model.")
-    ] = 3_500,
+    ] = 8_000,
     held_out_scenes: Annotated[
         int, typer.Option("--held-out-scenes", help="Scenes to measure the result on.")
     ] = 150,

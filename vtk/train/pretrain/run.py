@@ -60,10 +60,10 @@ class PretrainSettings:
 
     num_scenes: int = 12_000
     num_vision_scenes: int = 12_000
-    vision_steps: int = 2_000
+    vision_steps: int = 2_800
     pairs_per_step: int = 256
     vision_learning_rate: float = 2e-3
-    language_steps: int = 3_500
+    language_steps: int = 8_000
     clips_per_step: int = 5
     language_learning_rate: float = 7e-4
     num_held_out_scenes: int = 150
