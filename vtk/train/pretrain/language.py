@@ -27,6 +27,7 @@ from vtk.train.pretrain.data import (
     question_example,
 )
 from vtk.train.pretrain.descent import Descent
+from vtk.train.pretrain.progress import StageProgress
 from vtk.train.pretrain.start import start_by_similarity
 from vtk.train.pretrain.vision import encode
 
@@ -182,6 +183,7 @@ def train_language(
     learning_rate: float = 7e-4,
     seed: int = 0,
     features: torch.Tensor | None = None,
+    progress: StageProgress | None = None,
     on_step: Callable[[int, float, float], None],
 ) -> None:
     """Train everything but the tower in place.
@@ -196,6 +198,7 @@ def train_language(
         learning_rate: Peak of a one-cycle schedule.
         seed: Decides every batch.
         features: What `encode_scenes` gives for these scenes, if it is known already.
+        progress: Goes on from what it holds, and is given each step.
         on_step: Called after each step with its number, its loss and the completions' loss.
     """
     rng = np.random.default_rng([0x1A46, seed])
@@ -209,7 +212,9 @@ def train_language(
         weight_decay=0.02,
         warmup_frac=0.05,
     )
-    for step in range(num_steps):
+    modules = {"language": model.model.language_model}  # its embeddings are the head's, too
+    first_step = 0 if progress is None else progress.restore(modules, descent, rng)
+    for step in range(first_step, num_steps):
         picks = rng.integers(len(scenes), size=clips_per_step)
         examples = [
             draw_example(rng, scenes[i], step / num_steps)
@@ -220,3 +225,5 @@ def train_language(
         loss, completion_loss = language_loss(model, features[torch.from_numpy(picks)], batch)
         descent.step(loss)
         on_step(step, loss.item(), completion_loss)
+        if progress is not None:
+            progress.note(step + 1, modules, descent, rng)

@@ -2,8 +2,9 @@
 
 Scenes are rendered, the vision tower is trained on the first of them, all of them are encoded by
 it, the language model is trained on the features, and the result is measured on scenes that were
-not seen. The tower is saved when it is done, so that a run that was stopped goes on from there;
-`report.json` is written last and says that the folder is whole.
+not seen. The stages are saved as they go (`vtk.train.pretrain.progress`) and the tower when it is
+done, so that a run that was stopped goes on; `report.json` is written last and says that the folder
+is whole.
 """
 
 import time
@@ -27,6 +28,7 @@ from vtk.train.pretrain.files import (
     software_versions,
 )
 from vtk.train.pretrain.language import encode_scenes, train_language
+from vtk.train.pretrain.progress import NUM_KEPT_NUMBERS, StageProgress
 from vtk.train.pretrain.report import as_json, measure_strategies
 from vtk.train.pretrain.scenes import MAX_SCENES, held_out_scenes, training_scenes
 from vtk.train.pretrain.vision import train_vision
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 _ENCODE_SCENES = 1000
-_MEAN_OVER_STEPS = 50
 _NO_FRAMES = torch.empty(0, dtype=torch.uint8)
 
 OnProgress = Callable[[str, int, int, str], None]
@@ -140,8 +141,9 @@ def pretrain(
     tower = _vision_stage(folder, model, processor, settings, workers, on_progress)
     scenes, features = _encode_stage(model, settings, tower.scenes, workers, on_progress)
     tower.scenes.clear()  # the pixels
+    progress = StageProgress(folder, "language", asdict(settings))
     language = _language_stage(
-        model, processor, scenes, features, tower.turn_DD, settings, on_progress
+        progress, model, processor, scenes, features, tower.turn_DD, settings, on_progress
     )
     del scenes, features
     rows = _measure_stage(model, processor, settings, on_progress)
@@ -153,7 +155,9 @@ def pretrain(
         "versions": software_versions(),
         "wall_time_s": round(time.monotonic() - started_s, 1),
     }
-    return save_model(folder, model, processor, report)
+    report = save_model(folder, model, processor, report)
+    progress.discard()
+    return report
 
 
 def _vision_stage(
@@ -170,10 +174,10 @@ def _vision_stage(
         return _Tower(*earlier, scenes=[])
     count = settings.of_tower()["num_vision_scenes"]
     scenes = list(_rendered(settings, count, workers, on_progress))
-    history: list[dict[str, float]] = []
+    progress = StageProgress(folder, "vision", settings.of_tower())
 
     def note(step: int, loss: float, found: dict[str, float]) -> None:
-        history.append({"loss": loss, **found})
+        progress.history.append({"loss": loss, **found})
         remark = f"place error {found['place_error_px']:.2f} px"
         on_progress("vision", step + 1, settings.vision_steps, remark)
 
@@ -185,10 +189,12 @@ def _vision_stage(
         pairs_per_step=settings.pairs_per_step,
         learning_rate=settings.vision_learning_rate,
         seed=settings.seed,
+        progress=progress,
         on_step=note,
     )
-    result = _mean_of_last(history)
+    result = _mean_of_last(progress.history)
     save_tower(folder, model, settings.of_tower(), turn_DD, result)
+    progress.discard()
     return _Tower(turn_DD, result, scenes)
 
 
@@ -216,6 +222,7 @@ def _encode_stage(
 
 
 def _language_stage(
+    progress: StageProgress,
     model: "Qwen2_5_VLForConditionalGeneration",
     processor: "Qwen2_5_VLProcessor",
     scenes: list[PretrainScene],
@@ -224,11 +231,9 @@ def _language_stage(
     settings: PretrainSettings,
     on_progress: OnProgress,
 ) -> dict[str, float]:
-    history: list[dict[str, float]] = []
-
     def note(step: int, loss: float, completion_loss: float) -> None:
-        history.append({"loss": loss, "completion_loss": completion_loss})
-        recent = _mean_of_last(history)["completion_loss"]
+        progress.history.append({"loss": loss, "completion_loss": completion_loss})
+        recent = _mean_of_last(progress.history)["completion_loss"]
         on_progress("language", step + 1, settings.language_steps, f"loss {recent:.3f}")
 
     train_language(
@@ -241,9 +246,10 @@ def _language_stage(
         learning_rate=settings.language_learning_rate,
         seed=settings.seed,
         features=features,
+        progress=progress,
         on_step=note,
     )
-    return _mean_of_last(history)
+    return _mean_of_last(progress.history)
 
 
 def _measure_stage(
@@ -273,5 +279,5 @@ def _rendered(
 
 def _mean_of_last(history: list[dict[str, float]]) -> dict[str, float]:
     """Each number's mean over the last steps."""
-    last = history[-_MEAN_OVER_STEPS:]
+    last = history[-NUM_KEPT_NUMBERS:]
     return {name: sum(step[name] for step in last) / len(last) for name in last[0]}

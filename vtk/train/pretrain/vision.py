@@ -18,6 +18,7 @@ from vtk.train.pretrain.attention import attend_to_pairs_at_once
 from vtk.train.pretrain.data import PretrainScene, moment_of
 from vtk.train.pretrain.descent import Descent
 from vtk.train.pretrain.head import SceneHead, head_loss
+from vtk.train.pretrain.progress import StageProgress
 from vtk.train.pretrain.start import clip_rotation
 from vtk.train.pretrain.targets import make_targets, stack_targets
 from vtk.train.pretrain.words import word_ids
@@ -79,6 +80,7 @@ def train_vision(
     pairs_per_step: int = 256,
     learning_rate: float = 2e-3,
     seed: int = 0,
+    progress: StageProgress | None = None,
     on_step: Callable[[int, float, dict[str, float]], None],
 ) -> torch.Tensor:
     """Train the tower in place on single frame pairs of random scenes.
@@ -92,6 +94,7 @@ def train_vision(
         learning_rate: Peak of a one-cycle schedule.
         seed: Decides the head's first weights, the frame pairs and the noise on them. The global
             random state is left as it was.
+        progress: Goes on from what it holds, and is given each step.
         on_step: Called after each step with its number, its loss and what the head gets right.
 
     Returns:
@@ -109,7 +112,9 @@ def train_vision(
         warmup_frac=0.06,
     )
     num_pairs = scenes[0].frames_FCHW.shape[0] // 2
-    for step in range(num_steps):
+    modules = {"visual": model.model.visual, "head": head}
+    first_step = 0 if progress is None else progress.restore(modules, descent, rng)
+    for step in range(first_step, num_steps):
         picks = [
             (index, _draw_pair(rng, scenes[index].scene, num_pairs))
             for index in rng.integers(len(scenes), size=pairs_per_step).tolist()
@@ -121,6 +126,8 @@ def train_vision(
             loss, report = head_loss(head(encode(model, frames)), targets)
         descent.step(loss)
         on_step(step, loss.item(), report)
+        if progress is not None:
+            progress.note(step + 1, modules, descent, rng)
     return _finish_features(model, tokenizer, scenes)
 
 

@@ -102,6 +102,48 @@ def test_a_stopped_pretraining_goes_on_after_its_tower(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stage", ["vision", "language"])
+def test_a_stage_goes_on_in_its_middle(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, vision_steps=4, language_steps=4)
+    whole = pretrain(tmp_path / "whole", settings)
+    monkeypatch.setattr("vtk.train.pretrain.progress.SAVE_EVERY_STEPS", 1)
+
+    def stop(now: str, done: int, *_: object) -> None:
+        if (now, done) == (stage, 3):
+            raise KeyboardInterrupt
+
+    folder = tmp_path / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(folder, settings, on_progress=stop)
+    progress: Progress = []
+    report = pretrain(folder, settings, on_progress=lambda *step: progress.append(step))
+    assert [done for now, done, _, _ in progress if now == stage] == [3, 4]
+    for name in ("weights_sha256", "vision", "language"):
+        assert report[name] == whole[name], name
+    assert not [path.name for path in folder.iterdir() if path.name.startswith((".", "tower"))]
+
+
+@pytest.mark.slow
+def test_progress_of_other_settings_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vtk.train.pretrain.progress.SAVE_EVERY_STEPS", 1)
+
+    def stop(now: str, done: int, *_: object) -> None:
+        if (now, done) == ("vision", 2):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(tmp_path / "model", SETTINGS, on_progress=stop)
+    progress: Progress = []
+    other = replace(SETTINGS, seed=1)
+    pretrain(tmp_path / "model", other, on_progress=lambda *step: progress.append(step))
+    assert [done for now, done, _, _ in progress if now == "vision"] == [1, 2]
+
+
+@pytest.mark.slow
 def test_a_tower_of_other_settings_is_not_used(tmp_path: Path) -> None:
     def stop_after(stage: str) -> Callable[..., None]:
         seen: list[str] = []
