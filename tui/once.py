@@ -80,13 +80,8 @@ def _header(state: RunState, now: float) -> RenderableType:
 
 
 def _progress_parts(state: RunState, now: float) -> Iterable[str]:
-    if _is_evaluation(state):
-        pass
-    elif state.num_steps:
-        done = format_percent(state.step / state.num_steps, 0)
-        yield f"step {format_count(state.step)} of {format_count(state.num_steps)} ({done})"
-    else:
-        yield f"step {format_count(state.step)}"
+    if not _is_evaluation(state):
+        yield _step_part(state)
     if state.phase is not None and state.is_live:
         age = "" if state.phase_started is None else _age(now, state.phase_started)
         yield f"now {visible_text(state.phase, 40)} ({age})"
@@ -96,6 +91,13 @@ def _progress_parts(state: RunState, now: float) -> Iterable[str]:
     if len(state.attempts) > 1:
         latest = state.attempts[-1]
         yield f"attempt {latest.number}, resumed from step {latest.resumed_from_step or 0}"
+
+
+def _step_part(state: RunState) -> str:
+    if not state.num_steps:
+        return f"step {format_count(state.step)}"
+    done = format_percent(state.step / state.num_steps, 0)
+    return f"step {format_count(state.step)} of {format_count(state.num_steps)} ({done})"
 
 
 def _notices(state: RunState) -> RenderableType | None:

@@ -280,7 +280,8 @@ def refuse_living_owner(paths: RunPaths, now: float | None = None) -> None:
         return  # damaged by a crash of its writer: nobody can be shown to own the run
     if owner is None or owner.state() == "dead":
         return
-    if owner.state() == "elsewhere" and not _written_lately(paths, now or time.time()):
+    now = time.time() if now is None else now
+    if owner.state() == "elsewhere" and not _written_lately(paths, now):
         return
     raise ConfigError(
         f"run {paths.run_id} is being written by process {owner.pid} on {owner.host}",
