@@ -4,7 +4,7 @@ Differences are those of float32 on random weights; the negative control lets co
 other, which the comparison must notice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -90,7 +90,7 @@ def _completions_in_sight() -> Iterator[None]:
     """For the block, a prompt's completions count as one: each sees those before it."""
     usual = shared_prefix.packed_layout
 
-    def merged(prompt_lengths: list[int], completion_mask_NL: Tensor) -> shared_prefix.PackedLayout:
+    def merged(prompt_lengths: Sequence[int], completion_mask_NL: Tensor) -> shared_prefix.PackedLayout:
         layout = usual(prompt_lengths, completion_mask_NL)
         num_prompts = len(prompt_lengths)
         return replace(
