@@ -13,6 +13,8 @@ import importlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,6 +104,19 @@ def _import_fault(name: DecoderName) -> str | None:
     if name == "torchcodec" and getattr(module, "ffmpeg_major_version", 0) is None:
         return "FFmpeg's shared libraries (libavcodec and its siblings) are not found"
     return None
+
+
+@cache
+def decoder_version(decoder: DecoderName) -> str:
+    """What decides a decoder's pixels: its version, and that of the system's FFmpeg if it uses it.
+
+    Args:
+        decoder: One that works here.
+    """
+    version = metadata.version({"pyav": "av"}.get(decoder, decoder))
+    if decoder == "torchcodec":
+        return f"{version}+ffmpeg{importlib.import_module(decoder).ffmpeg_major_version}"
+    return version
 
 
 def decode(path: Path, decoder: DecoderName, pick: PickFrames) -> Decoded:
