@@ -91,8 +91,13 @@ def run_attempt(attempt: Attempt) -> None:
                 raise
             is_saved = trainer.state.global_step > 0
             raise error_of_signal(attempt.stop.received, attempt.paths, is_saved=is_saved) from None
-    if collector.clips.disk is not None:
-        reporter.emit("phase", name="end", clips=asdict(collector.clips.disk.counts))
+    disk = collector.clips.disk
+    reporter.emit(
+        "phase",
+        name="end",
+        num_prefetched=collector.prefetch.num_foreseen,
+        pixel_cache=None if disk is None else asdict(disk.counts),
+    )
     if boundary.stopped_by is not None:
         raise boundary.stopped_by
 
