@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from vtk.cli.bench import bench_app
 from vtk.cli.cache import data_app
 from vtk.cli.config import config_app
 from vtk.cli.console import Console
@@ -246,6 +247,7 @@ _add(train_grpo, "train-grpo", TRAIN)
 _add(evaluate, "eval", JUDGE, "vtk eval clevrer-mini --model tiny --preset tiny")
 _add(compare, "compare", JUDGE, "vtk compare BASELINE_RUN OTHER_RUN")
 _add(dashboard, "dashboard", LOOK, "vtk dashboard", "vtk dashboard RUN --once --json")
+app.add_typer(bench_app, name="bench", rich_help_panel=LOOK, no_args_is_help=True)
 app.add_typer(runs_app, name="runs", rich_help_panel=LOOK, no_args_is_help=True)
 app.add_typer(config_app, name="config", rich_help_panel=LOOK, no_args_is_help=True)
 app.add_typer(data_app, name="data", rich_help_panel=DATA, no_args_is_help=True)

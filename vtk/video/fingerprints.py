@@ -9,7 +9,7 @@ another or damaged fails its own checksum and is passed over: that file is read 
 """
 
 import os
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -41,7 +41,7 @@ class FileIdentity:
         """
         found = path.stat()
         times = (found.st_mtime_ns, found.st_ctime_ns)
-        return cls(str(path.resolve()), found.st_dev, found.st_ino, found.st_size, *times)
+        return cls(str(path.absolute()), found.st_dev, found.st_ino, found.st_size, *times)
 
     def is_settled(self, now_s: float, min_age_s: float) -> bool:
         """Whether the last change is so old that a later one must show in the times.
@@ -117,7 +117,7 @@ class Fingerprints:
 
 
 def _name(identity: FileIdentity) -> str:
-    return sha256(repr(astuple(identity)).encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256(repr(identity).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _check(name: str, content_sha256: str) -> str:

@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -192,7 +192,7 @@ def entry_key(content_sha256: str, settings: FrameSettings, decoder: DecoderName
         settings: What is taken from it.
         decoder: The decoder that takes it; `settings` may say ``auto``.
     """
-    decides = asdict(settings) | {
+    decides = vars(settings) | {
         "content": content_sha256,
         "decoder": decoder,
         "decoder_version": decoder_version(decoder),
