@@ -11,7 +11,7 @@ from pathlib import Path
 from vtk.video.frames import Clip, FrameSettings, read_clip
 from vtk.video.pixel_cache import PixelCache, open_pixel_cache
 
-_Key = tuple[str, int, int, FrameSettings]
+ClipKey = tuple[str, int, int, FrameSettings]
 
 
 class ClipCache:
@@ -29,7 +29,7 @@ class ClipCache:
         self.num_bytes = 0
         self.num_hits = 0
         self.num_misses = 0
-        self._clips: OrderedDict[_Key, Clip] = OrderedDict()
+        self._clips: OrderedDict[ClipKey, Clip] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, path: Path, settings: FrameSettings) -> Clip:
@@ -44,8 +44,7 @@ class ClipCache:
         """
         if not path.is_file():
             return read_clip(path, settings)
-        status = path.stat()
-        key = (str(path.resolve()), status.st_size, status.st_mtime_ns, settings)
+        key = clip_key(path, settings)
         with self._lock:
             if key in self._clips:
                 self._clips.move_to_end(key)
@@ -64,7 +63,7 @@ class ClipCache:
     def _read_below(self, path: Path, settings: FrameSettings) -> Clip:
         return read_clip(path, settings) if self.disk is None else self.disk.read(path, settings)
 
-    def _keep(self, key: _Key, clip: Clip) -> None:
+    def _keep(self, key: ClipKey, clip: Clip) -> None:
         if key in self._clips or clip.frames_FCHW.nbytes > self.max_bytes:
             return
         self._clips[key] = clip
@@ -85,3 +84,9 @@ def open_clips(max_bytes: int, cache_gib: float) -> ClipCache:
         MissingEnvironmentError: the user has no home folder.
     """
     return ClipCache(max_bytes, open_pixel_cache(cache_gib))
+
+
+def clip_key(path: Path, settings: FrameSettings) -> ClipKey:
+    """What a clip's frames are kept under: the file's identity, and every setting."""
+    status = path.stat()
+    return (str(path.resolve()), status.st_size, status.st_mtime_ns, settings)
