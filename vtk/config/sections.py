@@ -122,6 +122,15 @@ class VideoSettings(Section):
     decoder: Literal["auto", "pyav", "decord", "torchcodec"] = Field(
         default="auto", description="Video decoder; auto takes the fastest that works here."
     )
+    cache_gib: float = Field(
+        default=10.0,
+        ge=0,
+        description="Bound on decoded clips kept on disk (vtk data cache), in GiB; 0 is off.",
+    )
+    prefetch: bool = Field(
+        default=True,
+        description="Prepare the next questions while the model works on these; same results.",
+    )
 
 
 class PromptSettings(Section):

@@ -34,6 +34,7 @@ from vtk.train.guards import Guards
 from vtk.train.losses import masked_token_mean, sequence_losses
 from vtk.train.metrics import rollout_metrics
 from vtk.train.optimizer import has_bfloat16, master_adamw
+from vtk.train.prefetch import PassOrder
 from vtk.train.reference import SELF, Reference
 from vtk.train.reporting import Reporter
 from vtk.train.saver import Saver
@@ -86,6 +87,12 @@ class CDPOTrainer(GRPOTrainer):
         self.skipped_ids: set[str] = set()
         self.evaluated_step: int | None = None
         self.record = StepRecord(step=0, rank=self.accelerator.process_index)
+        self.order = PassOrder(
+            self._get_train_sampler(),
+            config.optim.prompts_per_device,
+            self.accelerator.num_processes,
+            self.accelerator.process_index,
+        )
         rollout = config.rollout
         install_scoring(base_model(policy), rollout.temperature, rollout.engine)
 
@@ -127,6 +134,7 @@ class CDPOTrainer(GRPOTrainer):
             self.policy,
             [self.samples[row["index"]] for row in rows],
             derive_seed(self.config.seed, "rollout", *place),
+            self._upcoming(),
         )
         self.record.skipped += skipped
         return {"groups": groups, "ref_logps_NL": self._reference_logps(groups)}
@@ -228,6 +236,12 @@ class CDPOTrainer(GRPOTrainer):
         if self.record.step != step:
             self.record = StepRecord(step, self.record.rank)
             self.reporter.begin_step()
+
+    def _upcoming(self) -> list[VideoSample]:
+        """The questions of this process's next backward pass."""
+        passes_per_step = self.config.optim.accumulation_steps
+        number = self.state.global_step * passes_per_step + self.record.num_passes
+        return [self.samples[index] for index in self.order.indices(number + 1)]
 
     def _zero_loss(self, model: Any) -> Tensor:
         """A zero gradient of every weight, when all questions of this pass were skipped.
