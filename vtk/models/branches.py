@@ -104,8 +104,8 @@ class Branches:
             weights = torch.cat([scores_KmP, own_Kmt], dim=2).softmax(dim=2, dtype=torch.float32)
             weights = weights.to(query_MQ1D.dtype)
             prompt_part = weights[..., :-length] @ value_KPD
-            own = weights[..., -length:].unflatten(1, (count, -1)).transpose(0, 1)
-            part = prompt_part.unflatten(1, (count, -1)).transpose(0, 1)
-            outputs.append(part + own @ value_MKtD[rows])
+            shape = (num_kv, count, num_heads // num_kv, -1)
+            own_part = weights[..., -length:].reshape(shape).transpose(0, 1) @ value_MKtD[rows]
+            outputs.append(prompt_part.reshape(shape).transpose(0, 1) + own_part)
             start += count
         return torch.cat(outputs).reshape(num_rows, 1, num_heads, size)

@@ -73,7 +73,7 @@ def packed_layout(prompt_lengths: Sequence[int], completion_mask_NL: Tensor) -> 
         completion_mask_NL: 1 for a token, 0 for padding behind it.
     """
     is_token_NL = completion_mask_NL.bool()
-    # Counting tokens numbers them in packed order; behind a completion's end the count stands still.
+    # Counting tokens numbers them in packed order; behind a completion the count stands still.
     order_NL = is_token_NL.flatten().cumsum(0).view_as(completion_mask_NL) - 1
     index_NL = order_NL.clamp(min=0) + sum(prompt_lengths)
     group = completion_mask_NL.shape[0] // len(prompt_lengths)

@@ -3,7 +3,8 @@
 The reference engine runs all B·G copies of a prompt through the language model; a video prompt is
 thousands of tokens, so that is most of its work. Here the B prompts are computed once and without
 padding, and the completions branch off from their keys and values, which are never repeated
-(`vtk.models.branches`). Rows that have ended leave the batch. Token by token the result is that of `vtk.rollout.generate.generate`.
+(`vtk.models.branches`). Rows that have ended leave the batch. Token by token the result is that of
+`vtk.rollout.generate.generate`.
 
 Shape letters: B prompts, G completions per prompt, N = B·G rows in prompt-major order, M rows that
 still go on, P prompt tokens, T tokens so far, V vocabulary.
