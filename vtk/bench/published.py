@@ -45,7 +45,6 @@ def published_rollout(
             do_sample=True,
             temperature=1.0,
             top_k=0,
-            min_new_tokens=num_tokens,
             max_new_tokens=num_tokens,
         )
     return ids

@@ -129,8 +129,9 @@ def build_model(name: str, device: torch.device, dtype: torch.dtype, seed: int =
         finally:
             torch.set_default_dtype(default)
     # No token has this number, so every completion has its full length.
+    end = model.config.text_config.vocab_size
     model.generation_config = GenerationConfig.from_dict(
-        {"eos_token_id": -1, "pad_token_id": model.config.text_config.pad_token_id}
+        {"eos_token_id": end, "pad_token_id": model.config.text_config.pad_token_id}
     )
     return model.eval()
 
