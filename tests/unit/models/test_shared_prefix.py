@@ -1,4 +1,4 @@
-"""Attention of packed sequences and of branches, against one dense softmax with an explicit mask."""
+"""Attention of packed sequences and branches, against one dense softmax with an explicit mask."""
 
 from typing import Any
 

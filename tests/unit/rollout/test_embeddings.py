@@ -1,4 +1,4 @@
-"""What the language model is given: a frozen tower computes a clip once, and that changes nothing."""
+"""What the language model is given: a frozen tower computes a clip once, which changes nothing."""
 
 from dataclasses import replace
 from typing import Any
