@@ -174,8 +174,9 @@ class RolloutSettings(Section):
         default=1.0, gt=0, description="Penalty on tokens already used; 1 is off."
     )
     engine: Literal["reference", "shared"] = Field(
-        default="reference",
-        description="reference repeats the prompt for each completion; shared computes it once.",
+        default="shared",
+        description="shared computes a prompt once for its completions; reference, the library's own "
+        "way, repeats it for each.",
     )
 
 
