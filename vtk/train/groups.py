@@ -22,6 +22,7 @@ from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
 from vtk.rollout.shared import generate_shared
 from vtk.scoring.answers import join_letters
 from vtk.scoring.rewards import Grade, grade
+from vtk.train.dataset import derive_seed
 from vtk.train.forward import ScoringBatch, pad_completions
 from vtk.train.losses import group_advantages
 from vtk.train.reporting import Reporter
@@ -65,6 +66,7 @@ class _Asked:
     """One question ready to be put to the policy."""
 
     sample: VideoSample
+    place: int
     prompt: PromptInputs
     timestamps_s: tuple[float, ...]
 
@@ -93,14 +95,14 @@ class GroupCollector:
         self.clips = ClipCache(MAX_CLIP_CACHE_BYTES)
 
     def collect(
-        self, policy: Any, samples: Sequence[VideoSample], seed: int
+        self, policy: Any, samples: Sequence[VideoSample], places: Sequence[int]
     ) -> tuple[Groups | None, list[Skipped]]:
         """Ask each question G times and grade the answers.
 
         Args:
             policy: The model to sample from, on its device.
             samples: The questions.
-            seed: Decides every draw.
+            places: Each one's place in the run, which decides its draws and names its group.
 
         Returns:
             The groups (None if every question was skipped), and the questions skipped.
@@ -109,7 +111,7 @@ class GroupCollector:
             Interrupted: A stop was asked for; nothing of the groups is kept.
         """
         with self.reporter.phase("decode"):
-            asked, skipped = self._prepare(samples)
+            asked, skipped = self._prepare(samples, places)
         if not asked:
             return None, skipped
         pad_id = self.processor.tokenizer.pad_token_id
@@ -122,7 +124,9 @@ class GroupCollector:
                 prompts,
                 self.sampling,
                 num_generations,
-                generator_seed=seed,
+                generator_seed=[
+                    derive_seed(self.config.seed, "rollout", one.place) for one in asked
+                ],
                 should_stop=self.should_stop,
             )
         rows = [
@@ -149,7 +153,7 @@ class GroupCollector:
             DataError: None of them can be asked.
         """
         for sample in samples:
-            asked, skipped = self._prepare([sample])
+            asked, skipped = self._prepare([sample], [0])
             if asked:
                 tokenizer = self.processor.tokenizer
                 prompts = collate_prompts([asked[0].prompt], tokenizer.pad_token_id)
@@ -160,10 +164,12 @@ class GroupCollector:
             "Mend the clips, or choose other questions with --data.",
         )
 
-    def _prepare(self, samples: Sequence[VideoSample]) -> tuple[list[_Asked], list[Skipped]]:
+    def _prepare(
+        self, samples: Sequence[VideoSample], places: Sequence[int]
+    ) -> tuple[list[_Asked], list[Skipped]]:
         asked: list[_Asked] = []
         skipped: list[Skipped] = []
-        for sample in samples:
+        for sample, place in zip(samples, places, strict=True):
             try:
                 clip = self.clips.read(sample.video, self.frames)
                 prompt = prepare_prompt(
@@ -176,7 +182,7 @@ class GroupCollector:
             except DataError as fault:
                 skipped.append(Skipped(sample.sample_id, str(sample.video), fault.message))
             else:
-                asked.append(_Asked(sample, prompt, clip.timestamps_s))
+                asked.append(_Asked(sample, place, prompt, clip.timestamps_s))
         return asked, skipped
 
     def _row(self, one: _Asked, rollout: Rollout, place: int) -> dict[str, Any]:
@@ -184,6 +190,7 @@ class GroupCollector:
         graded = grade(completion, sample.solution, len(sample.options))
         accuracy = graded.partial if self.config.reward.accuracy == "soft" else graded.strict
         row = {
+            "group": one.place,
             "sample_id": sample.sample_id,
             "clip_id": sample.clip_id,
             "video": str(sample.video),

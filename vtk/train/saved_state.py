@@ -79,7 +79,12 @@ def save_random_state(folder: Path, rank: int) -> None:
 
 
 def load_random_state(folder: Path, rank: int) -> None:
-    """Put back what `save_random_state` wrote for this process."""
+    """Put back what `save_random_state` wrote for this process.
+
+    A process that the saved run did not have starts afresh: a step seeds all that it draws.
+    """
+    if not (folder / f"random_{rank}.json").is_file():
+        return
     tensors = load_file(folder / f"random_{rank}.safetensors")
     plain = read_json(folder / f"random_{rank}.json")
     version, internal, gauss_next = plain["python"]

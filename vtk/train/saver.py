@@ -35,7 +35,7 @@ class Saver:
     Args:
         store: Where the checkpoints are.
         facts: What every manifest says of the run: hashes of its data and its reference, and its
-            number of processes, which decides batches and order.
+            prompts per step, which decide batches and order.
     """
 
     def __init__(self, store: CheckpointStore, facts: Mapping[str, Any]) -> None:
@@ -78,9 +78,7 @@ class Saver:
                 raise DataError(
                     f"{folder} was saved with another {name.replace('_', ' ')} than the run has "
                     f"now: {saved}, not {value}",
-                    f"Go on with --num-processes {saved}."
-                    if name == "num_processes"
-                    else "Put the file or model back as it was, or start a new run.",
+                    "Put the file or model back as it was, or start a new run.",
                 )
         saved_state.load_optimizer(folder, trainer.optimizer)
         saved_state.load_schedule(folder, trainer.lr_scheduler)

@@ -20,6 +20,7 @@ from vtk.runs.files import read_json
 from vtk.runs.store import RunPaths
 from vtk.runs.writer import EventWriter
 from vtk.system.gpu import GpuMonitor
+from vtk.train.batch import keep_batch, prompts_per_step
 from vtk.train.callbacks import StepBoundary, StopSignal, error_of_signal
 from vtk.train.checkpoint import CheckpointStore
 from vtk.train.dataset import choose_samples, derive_seed
@@ -28,6 +29,7 @@ from vtk.train.groups import GroupCollector
 from vtk.train.inputs import TrainingInputs
 from vtk.train.reference import Reference, load_reference, refuse_equal
 from vtk.train.reporting import Reporter
+from vtk.train.saved_state import load_progress
 from vtk.train.saver import Saver
 from vtk.train.trainer import CDPOTrainer
 
@@ -97,7 +99,11 @@ def run_attempt(attempt: Attempt) -> None:
 def _assemble(
     attempt: Attempt, reporter: Reporter
 ) -> tuple[CDPOTrainer, Callable[[int], None] | None]:
-    config, inputs, state = attempt.config, attempt.inputs, PartialState()
+    inputs, state, checkpoint = attempt.inputs, PartialState(), attempt.checkpoint
+    config = attempt.config
+    if checkpoint is not None:
+        num_prompts = load_progress(checkpoint)["facts"]["prompts_per_step"]
+        config = keep_batch(config, num_prompts, state.num_processes)
     data = config.data
     samples = choose_samples(
         load_samples(Path(inputs.train)), data.max_samples, data.stratify, config.seed
@@ -106,7 +112,7 @@ def _assemble(
     store = CheckpointStore(attempt.paths, config.checkpoint.keep)
     facts: dict[str, Any] = {
         "training_data_sha256": inputs.train_sha256,
-        "num_processes": state.num_processes,
+        "prompts_per_step": prompts_per_step(config, state.num_processes),
     }
     if reference is not None:
         facts["reference_sha256"] = reference.sha256

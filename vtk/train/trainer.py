@@ -27,7 +27,8 @@ from vtk.rollout.generate import base_model
 from vtk.scoring.rewards import format_reward
 from vtk.train import saved_state
 from vtk.train.arguments import training_arguments
-from vtk.train.dataset import PromptSampler, derive_seed
+from vtk.train.batch import prompts_per_step
+from vtk.train.dataset import PromptSampler, derive_seed, run_order
 from vtk.train.forward import install_scoring
 from vtk.train.groups import GroupCollector, Groups, Skipped
 from vtk.train.guards import Guards
@@ -69,11 +70,14 @@ class CDPOTrainer(GRPOTrainer):
         callbacks: Sequence[Any] = (),
     ) -> None:
         demanded_reward: Any = format_reward  # the library wants one; `GroupCollector` grades
+        arguments = training_arguments(config, saver.store.paths.root)
+        self.num_prompts = config.optim.num_steps * prompts_per_step(config, arguments.world_size)
+        order = run_order(len(samples), self.num_prompts, config.seed)
         super().__init__(
             model=policy,
             reward_funcs=[demanded_reward],
-            args=training_arguments(config, saver.store.paths.root),
-            train_dataset=Dataset.from_dict({"index": list(range(len(samples)))}),
+            args=arguments,
+            train_dataset=Dataset.from_dict({"place": range(self.num_prompts), "index": order}),
             processing_class=processor,
             callbacks=list(callbacks),
         )
@@ -85,7 +89,7 @@ class CDPOTrainer(GRPOTrainer):
         self.guards = Guards(config.guards)
         self.skipped_ids: set[str] = set()
         self.evaluated_step: int | None = None
-        self.record = StepRecord(step=0, rank=self.accelerator.process_index)
+        self.record = StepRecord(step=0)
         rollout = config.rollout
         install_scoring(base_model(policy), rollout.temperature, rollout.engine)
 
@@ -106,27 +110,22 @@ class CDPOTrainer(GRPOTrainer):
     @override
     def _get_train_sampler(self, dataset: Any = None) -> PromptSampler:
         """The order of the whole run, so that one epoch of the library is all of it."""
-        optim = self.config.optim
-        per_step = optim.prompts_per_device * optim.accumulation_steps * self.args.world_size
-        num_generations = self.config.rollout.num_generations
-        num_prompts = per_step * optim.num_steps
-        return PromptSampler(len(self.samples), num_prompts, num_generations, self.config.seed)
+        return PromptSampler(self.num_prompts, self.config.rollout.num_generations)
 
     @override
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         """Questions in, scored groups out, for one backward pass.
 
-        All randomness of the pass comes from (seed, step, pass, process): a resumed run draws what
-        an uninterrupted one does.
+        All randomness of the pass comes from the seed and the questions' places in the run: a
+        resumed run draws what an uninterrupted one does, and several processes what one does. Only
+        dropout draws for a pass as a whole.
         """
         self._begin_step()
         rows = generation_batch[:: self.config.rollout.num_generations]
-        place = (self.state.global_step, self.record.num_passes, self.record.rank)
-        torch.manual_seed(derive_seed(self.config.seed, "update", *place))
+        places = [row["place"] for row in rows]
+        torch.manual_seed(derive_seed(self.config.seed, "update", places[0]))
         groups, skipped = self.collector.collect(
-            self.policy,
-            [self.samples[row["index"]] for row in rows],
-            derive_seed(self.config.seed, "rollout", *place),
+            self.policy, [self.samples[row["index"]] for row in rows], places
         )
         self.record.skipped += skipped
         return {"groups": groups, "ref_logps_NL": self._reference_logps(groups)}
@@ -139,8 +138,11 @@ class CDPOTrainer(GRPOTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Tensor:
-        """The objective of one backward pass, divided by the passes of a step."""
-        self.record.num_passes += 1
+        """The objective of one backward pass, divided by the passes of a step.
+
+        The mean is over the rows that the pass was given: a question that was skipped weighs
+        nothing, and the others what they would have, wherever they are computed.
+        """
         groups: Groups | None = inputs["groups"]
         if groups is None:
             return self._zero_loss(model)
@@ -155,8 +157,8 @@ class CDPOTrainer(GRPOTrainer):
             )
             entropies_N = masked_token_mean(scores.entropies_NL, mask_NL)
             self.record.add(groups, losses, entropies_N, self.beta)
-            self._refuse_twin()
-            loss = losses.total(self.beta) / self.current_gradient_accumulation_steps
+            share = len(groups.rows) / self.args.per_device_train_batch_size
+            loss = losses.total(self.beta) * share / self.current_gradient_accumulation_steps
             # A loss that is not finite must leave a gradient that is not either, on all processes.
             return loss if bool(loss.isfinite()) else loss * math.nan
 
@@ -166,11 +168,16 @@ class CDPOTrainer(GRPOTrainer):
 
         So is one of nothing, after a step whose questions were all skipped. Without a gradient the
         optimizer leaves weights and moments as they are.
+
+        Raises:
+            ConfigError: Before the first update, the reference is the policy itself.
         """
         norm = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
         self.record.is_update_skipped = not math.isfinite(float(norm))
-        has_rows = any(gather_object([bool(self.record.rows)]))
-        if self.record.is_update_skipped or not has_rows:
+        agreements = gather_object([self.record.reference_is_policy])
+        found = [is_twin for is_twin in agreements if is_twin is not None]
+        self._refuse_twin(bool(found) and all(found))
+        if self.record.is_update_skipped or not found:
             self.policy.zero_grad(set_to_none=True)
         return norm
 
@@ -210,7 +217,7 @@ class CDPOTrainer(GRPOTrainer):
     @override
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
-            saved_state.load_random_state(Path(checkpoint), self.record.rank)
+            saved_state.load_random_state(Path(checkpoint), self.args.process_index)
 
     @override
     def _send_telemetry(self) -> None:
@@ -226,7 +233,7 @@ class CDPOTrainer(GRPOTrainer):
         """At the first backward pass of a step, start its record and its clock."""
         step = self.state.global_step + 1
         if self.record.step != step:
-            self.record = StepRecord(step, self.record.rank)
+            self.record = StepRecord(step)
             self.reporter.begin_step()
 
     def _zero_loss(self, model: Any) -> Tensor:
@@ -247,11 +254,11 @@ class CDPOTrainer(GRPOTrainer):
                 self.policy, groups.batch, rollout.temperature, rollout.engine
             ).logps_NL
 
-    def _refuse_twin(self) -> None:
+    def _refuse_twin(self, agrees: bool) -> None:
         """Before the first update, a reference that agrees on every token is the policy itself."""
         if self.reference is None or self.reference.path == SELF or self.state.global_step > 0:
             return
-        if self.record.reference_is_policy:
+        if agrees:
             raise ConfigError(
                 f"the reference {self.reference.path} gives every token the policy's own "
                 "probability: the run would push the policy away from itself",
