@@ -21,6 +21,7 @@ from vtk import errors
 from vtk.config.loading import Resolved
 from vtk.errors import Interrupted, UserInterrupt, VtkError
 from vtk.runs.files import storage_error
+from vtk.runs.ranks import fault_of, read_reports
 from vtk.runs.reader import EventTail
 from vtk.runs.state import RunFollower, RunState
 from vtk.runs.store import RunPaths, create_run, resume_hint
@@ -115,6 +116,7 @@ def launch(
     start = paths.events.stat().st_size if paths.events.exists() else 0
     tail, follower = EventTail(paths.events, start), RunFollower(paths)
     past: list[Event] = []
+    fault, began = None, time.time()
     command, environment = worker_command(paths, processes)
     with log_path.open("wb") as log:
         worker = subprocess.Popen(
@@ -128,9 +130,11 @@ def launch(
         with _forwarding(worker, past):
             while worker.poll() is None:
                 _follow(tail, follower, past, on_progress)
+                # The first to break: a launcher ends the others, which then look the same.
+                fault = fault or fault_of(paths, read_reports(paths, began))
                 time.sleep(_POLL_S)
     _follow(tail, follower, past, on_progress)
-    _raise_unless_finished(paths, past, worker.returncode, log_path)
+    _raise_unless_finished(paths, past, worker.returncode, log_path, fault)
     return follower.poll()
 
 
@@ -221,7 +225,11 @@ def _next_log(paths: RunPaths) -> Path:
 
 
 def _raise_unless_finished(
-    paths: RunPaths, events: Sequence[Event], code: int, log_path: Path
+    paths: RunPaths,
+    events: Sequence[Event],
+    code: int,
+    log_path: Path,
+    fault: VtkError | None = None,
 ) -> None:
     """Turn the attempt's last event, or its absence, into the error that a user sees."""
     ends = [event for event in events if event["type"] == "run_finished"]
@@ -235,6 +243,8 @@ def _raise_unless_finished(
             f"the worker failed: {kind}: {message}\n{log_tail(log_path)}",
             f"All it said is in {log_path}.",
         )
+    if fault is not None:
+        raise fault
     if code == -signal.SIGINT:
         raise UserInterrupt("interrupted before the run began", resume_hint(paths))
     if code == -signal.SIGTERM:

@@ -3,6 +3,7 @@ in their configuration: bias and grpo have no KL term, cdpo repels from a refere
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from vtk.errors import ConfigError, DataError, Interrupted
 from vtk.models.adapters import POLICY_ADAPTER, attach_policy_adapter
 from vtk.models.loader import attention_kernel, load_policy, weights_hash
 from vtk.runs.files import read_json
+from vtk.runs.ranks import RankReporter, fault_of_peers
 from vtk.runs.store import RunPaths
 from vtk.runs.writer import EventWriter
 from vtk.system.gpu import GpuMonitor
@@ -45,6 +47,7 @@ class Attempt:
         resumed_from_step: The checkpoint to go on from; None starts from the beginning.
         events: The run's event log on the main process, else None.
         stop: The process's stop signal.
+        ranks: Told what this process does; None if it is the only one.
     """
 
     paths: RunPaths
@@ -53,6 +56,7 @@ class Attempt:
     resumed_from_step: int | None
     events: EventWriter | None
     stop: StopSignal
+    ranks: RankReporter | None = None
 
     @property
     def checkpoint(self) -> Path | None:
@@ -74,7 +78,7 @@ def run_attempt(attempt: Attempt) -> None:
         UserInterrupt: Likewise, by Ctrl-C.
         VtkError: Anything else that a user can meet.
     """
-    reporter = Reporter(attempt.events)
+    reporter = Reporter(attempt.events, attempt.ranks, attempt.resumed_from_step or 0)
     with reporter.phase("load"):
         trainer, evaluate = _assemble(attempt, reporter)
     with GpuMonitor() as gpus:
@@ -117,8 +121,7 @@ def _assemble(
     if reference is not None:
         facts["reference_sha256"] = reference.sha256
     is_alone = state.num_processes == 1
-    # Of several processes none may leave a step alone; they stop together between steps.
-    should_stop = attempt.stop.is_set if is_alone else lambda: False
+    should_stop = attempt.stop.is_set if is_alone else partial(_is_deserted, attempt, state)
     collector = GroupCollector(processor, config, reporter, should_stop)
     trainer = CDPOTrainer(
         policy,
@@ -146,6 +149,19 @@ def _assemble(
         num_processes=state.num_processes,
     )
     return trainer, evaluate
+
+
+def _is_deserted(attempt: Attempt, state: PartialState) -> bool:
+    """No: of several processes none may leave a step alone, they stop together between steps.
+
+    Raises:
+        VtkError: A launcher asks to stop because another process has broken the run.
+    """
+    if attempt.stop.is_set():
+        fault = fault_of_peers(attempt.paths, state.process_index, patience_s=0)
+        if fault is not None:
+            raise fault
+    return False
 
 
 def _refuse_sharding(trainer: CDPOTrainer) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vtk.errors import ConfigError, Interrupted
+from vtk.errors import Interrupted
 from vtk.launch import Processes, launch
 from vtk.runs import control
 from vtk.runs.store import RunPaths
@@ -73,9 +73,14 @@ def _assert_same(bench: Any, alone: RunPaths, spread: RunPaths, start: torch.Ten
     assert float((several - one).norm()) < 1e-3 * moved
 
 
-@pytest.mark.parametrize("lora", [{}, LORA], ids=["full", "lora"])
-@pytest.mark.parametrize("stage", ["grpo", "cdpo"])
-def test_the_same_batch_gives_the_same_run(bench: Any, stage: str, lora: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("stage", "lora", "num_processes"),
+    [("grpo", {}, 2), ("grpo", LORA, 3), ("cdpo", {}, 3), ("cdpo", LORA, 2)],
+    ids=["grpo-full-2", "grpo-lora-3", "cdpo-full-3", "cdpo-lora-2"],
+)
+def test_the_same_batch_gives_the_same_run(
+    bench: Any, stage: str, lora: dict[str, Any], num_processes: int
+) -> None:
     settings = dict(lora)
     if stage == "cdpo":
         settings["reference__path"] = str(bench.world.bias)
@@ -85,9 +90,8 @@ def test_the_same_batch_gives_the_same_run(bench: Any, stage: str, lora: dict[st
     assert all(step["optim/grad_norm"] > 0 for step in bench.numbers(alone).values())
     in_passes = _train(bench, stage, 1, num_passes=3, **settings)
     _assert_same(bench, alone, in_passes, start)
-    for num_processes in (2, 3):
-        spread = _train(bench, stage, num_processes, **settings)
-        _assert_same(bench, alone, spread, start)
+    spread = _train(bench, stage, num_processes, **settings)
+    _assert_same(bench, alone, spread, start)
 
 
 def test_so_does_the_reference_engine_in_passes_and_processes(bench: Any) -> None:
@@ -96,7 +100,7 @@ def test_so_does_the_reference_engine_in_passes_and_processes(bench: Any) -> Non
         "reference__path": str(bench.world.bias),
     }
     alone = _train(bench, "cdpo", 1, **settings)
-    spread = _train(bench, "cdpo", 3, num_passes=2, **settings)
+    spread = _train(bench, "cdpo", 2, num_passes=3, **settings)
     _assert_same(bench, alone, spread, _weights(bench.world.base))
 
 
@@ -116,7 +120,7 @@ def test_a_clip_skipped_by_one_process_weighs_nothing_in_any(bench: Any) -> None
 
 
 def test_a_run_goes_on_with_another_number_of_processes(bench: Any) -> None:
-    """Begun by two, gone on with by one and by three, as one alone would have done it."""
+    """Begun by two and gone on with by three, it is what one alone would have done."""
     settings: dict[str, Any] = {
         "reference__path": str(bench.world.bias),
         "checkpoint__every_steps": 1,
@@ -136,9 +140,6 @@ def test_a_run_goes_on_with_another_number_of_processes(bench: Any) -> None:
     with pytest.raises(Interrupted):
         launch(paths, Processes(2), stop_after(1))
     first = bench.events(paths, "checkpoint_saved")[-1]["step"]
-    with pytest.raises(ConfigError, match="6 prompts, which 4 processes") as refused:
-        launch(paths, Processes(4))
-    assert "--num-processes 1, 2, 3 or 6" in str(refused.value.hint)
     assert first < NUM_STEPS
     launch(paths, Processes(3))
     _assert_same(bench, alone, paths, _weights(bench.world.base))
