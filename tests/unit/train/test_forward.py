@@ -18,12 +18,12 @@ from vtk.train.forward import (
     prompt_positions,
     score_completions,
     score_repeated,
-    score_shared,
+    score_packed,
 )
 from vtk.video.frames import Clip
 
 NUM_FRAMES, HEIGHT_PX, WIDTH_PX = 4, 56, 84
-SCORERS = [score_shared, score_repeated]
+SCORERS = [score_packed, score_repeated]
 
 
 def _clip(seed: int) -> Clip:
