@@ -39,6 +39,10 @@ class ModelSettings(Section):
         default=True,
         description="Recompute activations in the backward pass: less memory, about 20 % slower.",
     )
+    sharding: Literal["none", "fsdp2"] = Field(
+        default="none",
+        description="fsdp2 cuts weights, gradients and optimizer state over the processes.",
+    )
 
 
 class LoraSettings(Section):

@@ -138,7 +138,9 @@ def packed_attention(
     for number, length in enumerate(layout.prompt_lengths):
         rows = slice(number * group, (number + 1) * group)
         index_GL = layout.token_index_NL[rows]
-        q, k, v = (part[:, :, start : start + length] for part in (query_1QTD, key_1KTD, value_1KTD))
+        q, k, v = (
+            part[:, :, start : start + length] for part in (query_1QTD, key_1KTD, value_1KTD)
+        )
         outputs.append(_attend(q, k, v, scale, is_causal=True)[0])
         completions.append(
             _attend(

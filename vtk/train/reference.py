@@ -23,8 +23,8 @@ from vtk.models.adapters import (
     use_reference,
 )
 from vtk.models.loader import load_policy, weights_hash
-from vtk.rollout.generate import sampling_mode
-from vtk.train.forward import ScoringBatch, TokenScores, score_completions
+from vtk.rollout.generate import base_model, sampling_mode
+from vtk.train.forward import ScoringBatch, TokenScores
 
 SELF = "self"
 
@@ -48,20 +48,21 @@ class Reference:
     sha256: str
     model: Any | None = None
 
-    def score(
-        self, policy: Any, batch: ScoringBatch, temperature: float, engine: str = "shared"
-    ) -> TokenScores:
+    def scorer(self, policy: Any) -> Any:
+        """The model that computes the reference's scores: itself, or the policy with adapters."""
+        return policy if self.model is None else self.model
+
+    def score(self, policy: Any, batch: ScoringBatch) -> TokenScores:
         """Score completions with the reference, without gradient and without dropout.
 
         Args:
             policy: The model that holds the adapters; not used when the reference is a model.
             batch: What to score.
-            temperature: As for the policy.
-            engine: As for the policy.
         """
-        scored_by = policy if self.model is None else self.model
+        scored_by = base_model(self.scorer(policy))
         with torch.no_grad(), sampling_mode(scored_by), self._as_reference(policy):
-            return score_completions(scored_by, batch, temperature, engine)
+            scores: TokenScores = scored_by(scoring=batch)  # as `install_scoring` set it up
+            return scores
 
     @contextmanager
     def _as_reference(self, policy: Any) -> Iterator[None]:

@@ -33,6 +33,7 @@ from vtk.train.reference import Reference, load_reference, refuse_equal
 from vtk.train.reporting import Reporter
 from vtk.train.saved_state import load_progress
 from vtk.train.saver import Saver
+from vtk.train.sharding import local, shard
 from vtk.train.trainer import CDPOTrainer
 
 
@@ -165,11 +166,12 @@ def _is_deserted(attempt: Attempt, state: PartialState) -> bool:
 
 
 def _refuse_sharding(trainer: CDPOTrainer) -> None:
-    """Checkpoints and scoring hold whole models; the libraries' sharding would break both."""
+    """Sharding by a launcher's plug-in: sampling and checkpoints would meet cut weights."""
     if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
         raise ConfigError(
-            "DeepSpeed and FSDP are not supported: every process holds the whole model",
-            "Use a plain multi-GPU accelerate configuration, with LoRA if memory is short.",
+            "the accelerate configuration asks for DeepSpeed or FSDP, and a run shards by itself",
+            "Set distributed_type: MULTI_GPU in the file, and shard with --set "
+            "model.sharding=fsdp2.",
         )
 
 
@@ -182,6 +184,10 @@ def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Refere
         reference = load_reference(policy, inputs.reference, inputs.model, config)
         if attempt.checkpoint is None:
             refuse_equal(start_sha256, inputs.model, reference)
+    if config.model.sharding == "fsdp2" and PartialState().num_processes > 1:
+        shard(policy)
+        if reference is not None and reference.model is not None:
+            shard(reference.model)
     trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
     reporter.emit(
         "phase",
@@ -192,6 +198,7 @@ def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Refere
             "sha256": start_sha256,
             "num_parameters": sum(parameter.numel() for parameter in policy.parameters()),
             "num_trained_parameters": sum(parameter.numel() for parameter in trained),
+            "num_held_parameters": sum(local(weight).numel() for weight in policy.parameters()),
             "dtype": str(policy.dtype).removeprefix("torch."),
             "attention": attention_kernel(policy),
             "is_lora": config.lora.enabled,

@@ -38,6 +38,7 @@ from vtk.train.optimizer import has_bfloat16, master_adamw
 from vtk.train.reference import SELF, Reference
 from vtk.train.reporting import Reporter
 from vtk.train.saver import Saver
+from vtk.train.sharding import gathered, is_sharded, whole
 from vtk.train.step import StepRecord
 
 
@@ -124,9 +125,10 @@ class CDPOTrainer(GRPOTrainer):
         rows = generation_batch[:: self.config.rollout.num_generations]
         places = [row["place"] for row in rows]
         torch.manual_seed(derive_seed(self.config.seed, "update", places[0]))
-        groups, skipped = self.collector.collect(
-            self.policy, [self.samples[row["index"]] for row in rows], places
-        )
+        with gathered(self.policy):
+            groups, skipped = self.collector.collect(
+                self.policy, [self.samples[row["index"]] for row in rows], places
+            )
         self.record.skipped += skipped
         return {"groups": groups, "ref_logps_NL": self._reference_logps(groups)}
 
@@ -173,6 +175,7 @@ class CDPOTrainer(GRPOTrainer):
             ConfigError: Before the first update, the reference is the policy itself.
         """
         norm = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
+        norm = whole(norm) if isinstance(norm, Tensor) else norm
         self.record.is_update_skipped = not math.isfinite(float(norm))
         agreements = gather_object([self.record.reference_is_policy])
         found = [is_twin for is_twin in agreements if is_twin is not None]
@@ -226,7 +229,10 @@ class CDPOTrainer(GRPOTrainer):
     def _on_device(self, reference: Reference | None) -> Reference | None:
         if reference is None or reference.model is None:
             return reference
-        model = self.accelerator.prepare_model(reference.model.eval(), evaluation_mode=True)
+        model, rollout = reference.model.eval(), self.config.rollout
+        if not is_sharded(model):
+            model = self.accelerator.prepare_model(model, evaluation_mode=True)
+        install_scoring(base_model(model), rollout.temperature, rollout.engine)
         return replace(reference, model=model)
 
     def _begin_step(self) -> None:
@@ -246,13 +252,12 @@ class CDPOTrainer(GRPOTrainer):
         return nothing
 
     def _reference_logps(self, groups: Groups | None) -> Tensor | None:
-        if groups is None or self.reference is None:
+        if self.reference is None:
             return None
-        with self.reporter.phase("score"):
-            rollout = self.config.rollout
-            return self.reference.score(
-                self.policy, groups.batch, rollout.temperature, rollout.engine
-            ).logps_NL
+        with self.reporter.phase("score"), gathered(self.reference.scorer(self.policy)):
+            if groups is None:
+                return None
+            return self.reference.score(self.policy, groups.batch).logps_NL
 
     def _refuse_twin(self, agrees: bool) -> None:
         """Before the first update, a reference that agrees on every token is the policy itself."""

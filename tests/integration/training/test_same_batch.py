@@ -6,6 +6,7 @@ weights to 1e-3 of the way that training has moved them. AdamW divides a gradien
 which magnifies the rounding of those near zero.
 """
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,62 @@ def test_so_does_the_reference_engine_in_passes_and_processes(bench: Any) -> Non
     _assert_same(bench, alone, spread, _weights(bench.world.base))
 
 
+SHARDED: dict[str, Any] = {"model__sharding": "fsdp2"}
+
+
+@pytest.mark.parametrize("lora", [{}, LORA], ids=["full-3", "lora-2"])
+def test_sharded_weights_are_trained_alike(bench: Any, lora: dict[str, Any]) -> None:
+    """With a whole model as the reference, sharded too; with held-out evaluation and skips."""
+    questions, _ = bench.damaged_questions(num_damaged=3)
+    settings: dict[str, Any] = {
+        "reference__path": str(bench.world.bias), "data__train": str(questions)}
+    settings |= {"data__max_skipped_frac": 1.0, "eval__every_steps": NUM_STEPS} | lora
+    num_processes = 2 if lora else 3
+    alone = _train(bench, "cdpo", 1, **settings)
+    sharded = _train(bench, "cdpo", num_processes, **settings, **SHARDED)
+    _assert_same(bench, alone, sharded, _weights(bench.world.base) if not lora else torch.zeros(()))
+    results = [bench.events(paths, "eval_result")[-1]["per_type"] for paths in (alone, sharded)]
+    assert results[0] == results[1]
+    (models,) = (event for event in bench.events(sharded, "phase") if "policy" in event)
+    share = models["policy"]["num_held_parameters"] / models["policy"]["num_parameters"]
+    assert 1 / num_processes <= share < 1.2 / num_processes
+
+
+@pytest.mark.parametrize("lora", [{}, LORA], ids=["full", "lora"])
+def test_a_sharded_checkpoint_is_gone_on_with_by_one_and_back(
+    bench: Any, lora: dict[str, Any]
+) -> None:
+    settings = {"checkpoint__every_steps": 1, "checkpoint__keep": NUM_STEPS} | SHARDED | lora
+    settings |= {"optim__prompts_per_device": 3, "optim__num_steps": NUM_STEPS}
+    alone = _train(bench, "grpo", 1, **{k: v for k, v in settings.items() if "optim" not in k})
+    paths: RunPaths = bench.new_run("grpo", **settings)
+    for num_processes, last in ((2, 1), (1, 2), (2, NUM_STEPS)):
+        try:
+            launch(paths, Processes(num_processes), _stop_after(paths, last))
+        except Interrupted:
+            assert last < NUM_STEPS
+        newest = bench.events(paths, "checkpoint_saved")[-1]["step"]
+        assert newest >= last
+        for path in sorted(paths.checkpoints_dir.iterdir())[last:]:
+            shutil.rmtree(path)  # as if the next attempt had begun right there
+    _assert_same(bench, alone, paths, _weights(bench.world.base) if not lora else torch.zeros(()))
+    names = [
+        sorted(p.name for p in run.checkpoint_dir(NUM_STEPS).glob("*.safetensors"))
+        for run in (alone, paths)
+    ]
+    assert set(names[1]) - set(names[0]) == {"random_1.safetensors"}
+
+
+def _stop_after(paths: RunPaths, step: int) -> Any:
+    """Asks for a stop once a step is reported; the last one needs none."""
+
+    def on_progress(events: Any, _state: Any) -> None:
+        if step < NUM_STEPS and any(e["type"] == "step" and e["step"] == step for e in events):
+            control.request(paths, "stop")
+
+    return on_progress
+
+
 def test_a_clip_skipped_by_one_process_weighs_nothing_in_any(bench: Any) -> None:
     questions, _ = bench.damaged_questions(num_damaged=3)
     settings: dict[str, Any] = {"data__train": str(questions), "data__max_skipped_frac": 1.0}
@@ -130,15 +187,8 @@ def test_a_run_goes_on_with_another_number_of_processes(bench: Any) -> None:
         "cdpo", optim__num_steps=NUM_STEPS, optim__prompts_per_device=3, **settings
     )
 
-    def stop_after(step: int) -> Any:
-        def on_progress(events: Any, _state: Any) -> None:
-            if any(e["type"] == "rollouts" and e["step"] == step for e in events):
-                control.request(paths, "stop")
-
-        return on_progress
-
     with pytest.raises(Interrupted):
-        launch(paths, Processes(2), stop_after(1))
+        launch(paths, Processes(2), _stop_after(paths, 1))
     first = bench.events(paths, "checkpoint_saved")[-1]["step"]
     assert first < NUM_STEPS
     launch(paths, Processes(3))
