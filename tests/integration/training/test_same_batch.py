@@ -15,9 +15,10 @@ import torch
 from safetensors.torch import load_file
 
 from vtk.errors import Interrupted
-from vtk.launch import Processes, launch
+from vtk.launch import launch
 from vtk.runs import control
 from vtk.runs.store import RunPaths
+from vtk.system.launchers import Processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -113,7 +114,9 @@ def test_sharded_weights_are_trained_alike(bench: Any, lora: dict[str, Any]) -> 
     """With a whole model as the reference, sharded too; with held-out evaluation and skips."""
     questions, _ = bench.damaged_questions(num_damaged=3)
     settings: dict[str, Any] = {
-        "reference__path": str(bench.world.bias), "data__train": str(questions)}
+        "reference__path": str(bench.world.bias),
+        "data__train": str(questions),
+    }
     settings |= {"data__max_skipped_frac": 1.0, "eval__every_steps": NUM_STEPS} | lora
     num_processes = 2 if lora else 3
     alone = _train(bench, "cdpo", 1, **settings)

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from vtk.errors import Interrupted, VtkError
-from vtk.launch import Processes, launch
+from vtk.launch import launch
 from vtk.runs import control
 from vtk.runs.ranks import read_reports
 from vtk.runs.state import read_state
 from vtk.runs.store import RunPaths
+from vtk.system.launchers import Processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
