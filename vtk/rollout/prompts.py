@@ -50,6 +50,8 @@ class PromptInputs:
         pixel_values_videos: normalised patches of all clips one after another (patches, values).
         video_grid_thw: (clips, 3) temporal patches, height patches, width patches.
         second_per_grid_ts: (clips,) seconds that one temporal patch spans.
+        video_features_VH: a frozen vision tower's output for the clips, (visual tokens, hidden
+            size), where it was computed before; else None.
     """
 
     input_ids_1P: Tensor
@@ -58,6 +60,7 @@ class PromptInputs:
     pixel_values_videos: Tensor
     video_grid_thw: Tensor
     second_per_grid_ts: Tensor
+    video_features_VH: Tensor | None = None
 
     @property
     def num_prompts(self) -> int:
@@ -72,7 +75,8 @@ class PromptInputs:
 
     def to(self, device: torch.device | str) -> "PromptInputs":
         """The same prompts on another device."""
-        return PromptInputs(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+        moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
+        return PromptInputs(**moved)
 
     def split(self) -> "list[PromptInputs]":
         """The B prompts one by one, without their padding; each has one clip."""
@@ -214,6 +218,7 @@ def collate_prompts(prompts: Sequence[PromptInputs], pad_id: int) -> PromptInput
         pad_id: token id of the padding.
     """
     longest = max(prompt.input_ids_1P.shape[1] for prompt in prompts)
+    has_no_features = any(prompt.video_features_VH is None for prompt in prompts)
 
     def padded(name: str, value: int) -> Tensor:
         tensors = [getattr(prompt, name) for prompt in prompts]
@@ -232,4 +237,5 @@ def collate_prompts(prompts: Sequence[PromptInputs], pad_id: int) -> PromptInput
         pixel_values_videos=joined("pixel_values_videos"),
         video_grid_thw=joined("video_grid_thw"),
         second_per_grid_ts=joined("second_per_grid_ts"),
+        video_features_VH=None if has_no_features else joined("video_features_VH"),
     )

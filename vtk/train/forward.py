@@ -21,6 +21,7 @@ from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
 
 from vtk.models.shared_prefix import packed_layout, use_shared_prefix
+from vtk.rollout.embeddings import prompt_embeddings, prompt_positions
 from vtk.rollout.generate import base_model
 from vtk.rollout.prompts import PromptInputs
 
@@ -130,41 +131,6 @@ def score_repeated(model: Any, batch: ScoringBatch, temperature: float = 1.0) ->
     ).last_hidden_state
     states_KH = states_NSH[:, last:-1][batch.completion_mask_NL.bool()]
     return _token_scores(base, states_KH, batch, temperature)
-
-
-def prompt_embeddings(base: Any, prompts: PromptInputs) -> Tensor:
-    """Token embeddings with the clips' features at the video placeholders, as (B, P, H).
-
-    Raises:
-        ValueError: Placeholders and features differ in number, as when a prompt was cut.
-    """
-    embeds_BPH: Tensor = base.get_input_embeddings()(prompts.input_ids_1P)
-    features = base.model.get_video_features(
-        prompts.pixel_values_videos, prompts.video_grid_thw, return_dict=True
-    )
-    features_KH = torch.cat(features.pooler_output).to(embeds_BPH.dtype)
-    is_video_BP = prompts.input_ids_1P == base.config.video_token_id
-    num_placeholders = int(is_video_BP.sum())
-    if num_placeholders != features_KH.shape[0]:
-        raise ValueError(f"{num_placeholders} placeholders, {features_KH.shape[0]} features")
-    return embeds_BPH.masked_scatter(is_video_BP.unsqueeze(-1), features_KH)
-
-
-def prompt_positions(base: Any, prompts: PromptInputs) -> tuple[Tensor, Tensor]:
-    """The model's own M-RoPE positions (3, B, P), and where each completion begins (B,).
-
-    A completion goes on one past its prompt's last token, which is text and so has one position in
-    all axes, as it does in the library's own generation. A clip's temporal positions may be
-    greater.
-    """
-    positions_3BP, _ = base.model.get_rope_index(
-        prompts.input_ids_1P,
-        mm_token_type_ids=prompts.mm_token_type_ids,
-        video_grid_thw=prompts.video_grid_thw,
-        second_per_grid_ts=prompts.second_per_grid_ts,
-        attention_mask=prompts.attention_mask_1P,
-    )
-    return positions_3BP, positions_3BP[0, :, -1] + 1
 
 
 def install_scoring(model: Any, temperature: float, engine: str = "shared") -> None:

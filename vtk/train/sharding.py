@@ -40,6 +40,7 @@ def shard(model: Any) -> None:
         if type(module).__name__ in blocks:
             fully_shard(module, mesh=mesh)
     fully_shard(base, mesh=mesh)
+    _claim_root(base)
     # Tells the training loop that nothing is left to place, wrap or reduce.
     base._is_distributed_loading_by_transformers = True
 
@@ -126,6 +127,14 @@ def whole(tensor: Tensor) -> Tensor:
         return tensor
     full: Tensor = tensor.full_tensor()
     return full
+
+
+def _claim_root(base: Any) -> None:
+    """Call the model once with nothing to do: the unit called first becomes the others' root."""
+    base.forward = lambda: None
+    base()
+    del base.forward
+    base.reshard()
 
 
 def _on_main(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

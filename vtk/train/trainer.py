@@ -129,8 +129,18 @@ class CDPOTrainer(GRPOTrainer):
             groups, skipped = self.collector.collect(
                 self.policy, [self.samples[row["index"]] for row in rows], places
             )
+            # Without a question too, the others wait for this process's gradients.
+            batch = (
+                self.collector.stand_in(self.policy, self.samples)
+                if groups is None
+                else groups.batch
+            )
         self.record.skipped += skipped
-        return {"groups": groups, "ref_logps_NL": self._reference_logps(groups)}
+        return {
+            "groups": groups,
+            "batch": batch,
+            "ref_logps_NL": self._reference_logps(groups),
+        }
 
     @override
     def compute_loss(
@@ -146,10 +156,11 @@ class CDPOTrainer(GRPOTrainer):
         nothing, and the others what they would have, wherever they are computed.
         """
         groups: Groups | None = inputs["groups"]
-        if groups is None:
-            return self._zero_loss(model)
         with self.reporter.phase("update"):
-            scores, mask_NL = model(scoring=groups.batch), groups.batch.completion_mask_NL
+            scores, mask_NL = model(scoring=inputs["batch"]), inputs["batch"].completion_mask_NL
+            if groups is None:
+                nothing: Tensor = scores.logps_NL.sum() * 0.0  # a zero gradient of every weight
+                return nothing
             losses = sequence_losses(
                 scores.logps_NL,
                 inputs["ref_logps_NL"],
@@ -241,15 +252,6 @@ class CDPOTrainer(GRPOTrainer):
         if self.record.step != step:
             self.record = StepRecord(step)
             self.reporter.begin_step()
-
-    def _zero_loss(self, model: Any) -> Tensor:
-        """A zero gradient of every weight, when all questions of this pass were skipped.
-
-        The other processes wait for this one's gradients, which only a call of `model` gives them.
-        """
-        scores = model(scoring=self.collector.stand_in(self.policy, self.samples))
-        nothing: Tensor = scores.logps_NL.sum() * 0.0
-        return nothing
 
     def _reference_logps(self, groups: Groups | None) -> Tensor | None:
         if self.reference is None:
