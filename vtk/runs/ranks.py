@@ -51,7 +51,7 @@ class RankReport:
     hint: str | None = None
 
     @property
-    def was_killed(self) -> bool:
+    def has_died(self) -> bool:
         """Whether it is gone without having said how it ended; False where it cannot be seen."""
         return self.end is None and self.owner.state() == "dead"
 
@@ -157,10 +157,10 @@ def fault_of(paths: RunPaths, reports: Sequence[RankReport]) -> VtkError | None:
     Returns:
         An error of that process's kind that names it; None if nobody is to blame.
     """
-    killed = next((report for report in reports if report.was_killed), None)
+    killed = next((report for report in reports if report.has_died), None)
     if killed is not None:
         return VtkError(
-            f"{killed.name} was killed while at {killed.doing}; the others were ended",
+            f"{killed.name} died while at {killed.doing}; the others were ended",
             resume_hint(paths),
         )
     faulty = [report for report in reports if report.end not in (None, "done")]

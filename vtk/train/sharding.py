@@ -8,7 +8,7 @@ of them; sampling is not, so it happens with the whole model gathered once (`gat
 The library's own sharding is not used: accelerate shards on GPUs only, and this does on CPUs too.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,11 +35,11 @@ def shard(model: Any) -> None:
     base = base_model(model)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     mesh = init_device_mesh(device, (dist.get_world_size(),))
-    blocks = set(base._no_split_modules)
+    units: dict[str, list[FSDPModule]] = {name: [] for name in base._no_split_modules}
     for module in base.modules():
-        if type(module).__name__ in blocks:
-            fully_shard(module, mesh=mesh)
-    fully_shard(base, mesh=mesh)
+        if type(module).__name__ in units:
+            units[type(module).__name__].append(fully_shard(module, mesh=mesh))
+    _fix_prefetch([*units.values(), [fully_shard(base, mesh=mesh)]])
     _claim_root(base)
     # Tells the training loop that nothing is left to place, wrap or reduce.
     base._is_distributed_loading_by_transformers = True
@@ -127,6 +127,17 @@ def whole(tensor: Tensor) -> Tensor:
         return tensor
     full: Tensor = tensor.full_tensor()
     return full
+
+
+def _fix_prefetch(stacks: Sequence[Sequence[FSDPModule]]) -> None:
+    """In the backward, gather the block before while one is computed; the first gathers itself.
+
+    By itself FSDP2 gathers what ran before, which sampling and skipped questions make another unit
+    on each process: their gatherings would no longer match.
+    """
+    for stack in stacks:
+        for unit, before in zip(stack, [*stack[:1], *stack], strict=False):
+            unit.set_modules_to_backward_prefetch([before])
 
 
 def _claim_root(base: Any) -> None:

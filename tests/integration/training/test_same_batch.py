@@ -154,6 +154,28 @@ def test_a_sharded_checkpoint_is_gone_on_with_by_one_and_back(
     assert set(names[1]) - set(names[0]) == {"random_1.safetensors"}
 
 
+def test_sharded_bfloat16_weights_keep_their_masters(bench: Any) -> None:
+    """Stopped and gone on with, by the same two processes, it ends bit for bit as without a stop."""
+    settings = {"model__dtype": "bfloat16", "optim__prompts_per_device": 2} | SHARDED
+    settings |= {"optim__num_steps": NUM_STEPS, "reference__path": str(bench.world.bias)}
+    straight, stopped = (bench.new_run("cdpo", **settings) for _ in range(2))
+    launch(straight, Processes(2))
+    with pytest.raises(Interrupted):
+        launch(stopped, Processes(2), _stop_after(stopped, 1))
+    assert bench.events(stopped, "checkpoint_saved")[-1]["step"] < NUM_STEPS
+    launch(stopped, Processes(2))
+    assert bench.numbers(stopped) == bench.numbers(straight)
+    assert bench.model_hash(stopped, NUM_STEPS) == bench.model_hash(straight, NUM_STEPS)
+    moments = load_file(straight.checkpoint_dir(NUM_STEPS) / "optimizer.safetensors")
+    remainders = [tensor for name, tensor in moments.items() if name.endswith(".remainder")]
+    assert any(bool(tensor.any()) for tensor in remainders)
+    weights = load_file(straight.checkpoint_dir(NUM_STEPS) / "model.safetensors")
+    assert {tensor.dtype for tensor in weights.values()} == {torch.bfloat16}
+    assert sorted(tensor.numel() for tensor in remainders) == sorted(
+        tensor.numel() for tensor in weights.values()
+    )
+
+
 def _stop_after(paths: RunPaths, step: int) -> Any:
     """Asks for a stop once a step is reported; the last one needs none."""
 

@@ -109,7 +109,7 @@ def test_a_killed_process_ends_the_others_and_is_named(bench: Any, victim: int) 
         _launch(paths, _Once("checkpoint_saved", 2, kill))
     assert broken.value.exit_code == 1
     assert broken.value.message.startswith(f"process {victim} (pid {pids[victim]} on ")
-    assert "was killed while at" in broken.value.message
+    assert "died while at" in broken.value.message
     assert f"--resume {paths.root}" in str(broken.value.hint)
     assert set(pids) == {0, 1}
     assert [report.owner.state() for report in read_reports(paths)] == ["dead", "dead"]

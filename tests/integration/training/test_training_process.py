@@ -43,9 +43,8 @@ class Shell:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Begin a command; its output is captured."""
-        environment = {
-            name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ
-        }
+        kept = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
+        environment = {name: os.environ[name] for name in kept if name in os.environ}
         environment |= {"HOME": str(self.home), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         return subprocess.Popen(
             [sys.executable, "-m", "vtk", *arguments],
@@ -160,14 +159,24 @@ def test_kill_9_and_resume_ends_alike(shell: Shell, straight: dict[str, Any]) ->
     assert shell.numbers("killed") == _uninterrupted(shell, straight)
 
 
-def test_a_process_without_questions_does_not_hold_up_the_other(shell: Shell) -> None:
+SHARDED_LORA = ("model.sharding=fsdp2", "lora.enabled=true", "lora.rank=4", "rollout.engine=shared")
+
+
+@pytest.mark.parametrize("sharding", [(), SHARDED_LORA], ids=["whole", "sharded"])
+def test_a_process_without_questions_does_not_hold_up_the_other(
+    shell: Shell, sharding: tuple[str, ...]
+) -> None:
     questions, damaged = shell.bench.damaged_questions(num_damaged=5)
     options = shell.options("holey")
     options[options.index("--jsonl_path") + 1] = str(questions)
     skipping = ("--set", "data.max_skipped_frac=1.0", "--set", "optim.prompts_per_device=1")
-    done = shell.run("train-cdpo", *options, *skipping, "--num-processes", "2")
+    sharded = [part for setting in sharding for part in ("--set", setting)]
+    done = shell.run("train-cdpo", *options, *skipping, *sharded, "--num-processes", "2")
     paths = shell.paths("holey")
-    assert done.returncode == 0, (done.stderr, [p.read_text() for p in paths.logs_dir.rglob("*")])
+    assert done.returncode == 0, (
+        done.stderr,
+        [p.read_text() for p in paths.logs_dir.rglob("*.log")],
+    )
     skipped = shell.bench.events(paths, "sample_skipped")
     assert skipped
     assert {event["sample_id"] for event in skipped} <= set(damaged)

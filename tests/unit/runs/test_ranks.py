@@ -57,7 +57,7 @@ class TestReports:
             raise MemoryExhausted("no room", "make some")
         (report,) = read_reports(paths)
         assert (report.end, report.message, report.hint) == ("MemoryExhausted", "no room", "make some")
-        assert not report.was_killed
+        assert not report.has_died
 
 
 class TestBlame:
@@ -88,7 +88,7 @@ class TestBlame:
         ]
         fault = fault_of(RunPaths(tmp_path), reports)
         assert fault is not None
-        assert "was killed while at generate in step 7" in fault.message
+        assert "died while at generate in step 7" in fault.message
 
     def test_a_process_is_never_its_own_peer(self, tmp_path: Path) -> None:
         paths = RunPaths(tmp_path)
