@@ -17,7 +17,7 @@ from vtk.rollout.prompts import PromptInputs
 from vtk.train.forward import ScoringBatch
 
 _SPECIAL_IDS = {"vision_start": 1, "vision_end": 2, "image": 3, "video": 4, "end": 5, "pad": 6}
-_FIRST_TEXT_ID = 16
+_TEXT_IDS = (16, 256)  # of no model a special token
 _SECONDS_PER_PATCH = 1.0
 
 
@@ -128,9 +128,9 @@ def build_model(name: str, device: torch.device, dtype: torch.dtype, seed: int =
             model = Qwen2_5_VLForConditionalGeneration(config)
         finally:
             torch.set_default_dtype(default)
-    end = config.text_config.eos_token_id
+    # No token has this number, so every completion has its full length.
     model.generation_config = GenerationConfig.from_dict(
-        {"eos_token_id": end, "pad_token_id": config.text_config.pad_token_id}
+        {"eos_token_id": -1, "pad_token_id": config.text_config.pad_token_id}
     )
     return model.eval()
 
@@ -149,8 +149,7 @@ def build_prompts(workload: Workload, model: Any, seed: int = 0) -> PromptInputs
     num_values = 3 * vision.temporal_patch_size * vision.patch_size**2
     num_before = workload.num_text_tokens // 4
     length = workload.num_text_tokens + num_video
-    vocabulary = (_FIRST_TEXT_ID, config.text_config.vocab_size)
-    ids_BP = torch.randint(*vocabulary, (num_prompts, length), generator=generator)
+    ids_BP = torch.randint(*_TEXT_IDS, (num_prompts, length), generator=generator)
     ids_BP[:, num_before - 1] = config.vision_start_token_id
     ids_BP[:, num_before : num_before + num_video] = config.video_token_id
     is_video_BP = ids_BP == config.video_token_id
@@ -166,13 +165,11 @@ def build_prompts(workload: Workload, model: Any, seed: int = 0) -> PromptInputs
     return prompts.to(model.device)
 
 
-def build_batch(
-    prompts: PromptInputs, lengths: list[int], vocabulary_size: int, seed: int = 1
-) -> ScoringBatch:
+def build_batch(prompts: PromptInputs, lengths: list[int], seed: int = 1) -> ScoringBatch:
     """Random completions of given lengths, N = len(lengths) in prompt-major order."""
     generator = torch.Generator().manual_seed(seed)
     shape = (len(lengths), max(lengths))
-    ids_NL = torch.randint(_FIRST_TEXT_ID, vocabulary_size, shape, generator=generator)
+    ids_NL = torch.randint(*_TEXT_IDS, shape, generator=generator)
     mask_NL = (torch.arange(shape[1]) < torch.tensor(lengths).unsqueeze(1)).long()
     device = prompts.input_ids_1P.device
     return ScoringBatch(prompts, ids_NL.to(device), mask_NL.to(device))
