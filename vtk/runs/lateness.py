@@ -1,8 +1,8 @@
 """Names the process of several that the others wait for.
 
 Between two collectives each process works alone, and a run is as fast as its slowest. The main
-process reads what all of them report (`vtk.runs.ranks`) and raises an alert when one has been silent,
-or behind the others, for longer than a heartbeat can explain.
+process reads what all of them report (`vtk.runs.ranks`) and raises an alert when one has been
+silent, or behind the others, for longer than a heartbeat can explain.
 """
 
 import threading

@@ -1,9 +1,9 @@
 """What each process of a run says of itself, so that one that is dead or late can be named.
 
-Only the main process writes the event log, and when another one is killed it is told no more than
+Only the main process writes the event log, and when another one dies it is told no more than
 that a connection was lost. So every process of several also keeps one small file in `ranks/`: who
 it is, what it is doing since when, and how it ended. A process that is gone without having said how
-it ended was killed.
+it ended has died.
 """
 
 import shutil
@@ -148,7 +148,7 @@ def read_reports(paths: RunPaths, since: float = 0.0) -> list[RankReport]:
 
 
 def fault_of(paths: RunPaths, reports: Sequence[RankReport]) -> VtkError | None:
-    """Why a run of several processes broke: one was killed, or the first that met an error.
+    """Why a run of several processes broke: one died, or the first that met an error.
 
     Args:
         paths: The run.
@@ -157,10 +157,10 @@ def fault_of(paths: RunPaths, reports: Sequence[RankReport]) -> VtkError | None:
     Returns:
         An error of that process's kind that names it; None if nobody is to blame.
     """
-    killed = next((report for report in reports if report.has_died), None)
-    if killed is not None:
+    dead = next((report for report in reports if report.has_died), None)
+    if dead is not None:
         return VtkError(
-            f"{killed.name} died while at {killed.doing}; the others were ended",
+            f"{dead.name} died while at {dead.doing}; the others were ended",
             resume_hint(paths),
         )
     faulty = [report for report in reports if report.end not in (None, "done")]
@@ -173,9 +173,7 @@ def fault_of(paths: RunPaths, reports: Sequence[RankReport]) -> VtkError | None:
     return VtkError(f"{first.name} failed: {first.end}: {first.message}", resume_hint(paths))
 
 
-def fault_of_peers(
-    paths: RunPaths, rank: int, patience_s: float = SETTLING_S
-) -> VtkError | None:
+def fault_of_peers(paths: RunPaths, rank: int, patience_s: float = SETTLING_S) -> VtkError | None:
     """Why a collective of this process failed.
 
     Args:

@@ -125,6 +125,8 @@ def whole(tensor: Tensor) -> Tensor:
     """All of a tensor, on every process; these call it together."""
     if not isinstance(tensor, DTensor):
         return tensor
+    if tensor.dtype == torch.int16:  # which neither gloo nor NCCL carries
+        return whole(tensor.to(torch.int32)).to(torch.int16)
     full: Tensor = tensor.full_tensor()
     return full
 

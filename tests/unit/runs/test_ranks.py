@@ -42,11 +42,17 @@ class TestReports:
         with RankReporter(paths, 1), RankReporter(paths, 0) as main:
             main.doing(4, "generate")
             begun = read_reports(paths)
-            assert [(r.rank, r.phase, r.end) for r in begun] == [(0, "load", None), (1, "load", None)]
+            assert [(r.rank, r.phase, r.end) for r in begun] == [
+                (0, "load", None),
+                (1, "load", None),
+            ]
             assert begun[0].owner == Owner.current()
             assert begun[0].owner.pid == os.getpid()
         ended = read_reports(paths)
-        assert [(r.step, r.phase, r.end) for r in ended] == [(4, "generate", "done"), (0, "load", "done")]
+        assert [(r.step, r.phase, r.end) for r in ended] == [
+            (4, "generate", "done"),
+            (0, "load", "done"),
+        ]
         assert read_reports(paths, since=ended[0].time + 60) == []
         clear_reports(paths)
         assert read_reports(paths) == []
@@ -56,7 +62,11 @@ class TestReports:
         with pytest.raises(MemoryExhausted), RankReporter(paths, 1):
             raise MemoryExhausted("no room", "make some")
         (report,) = read_reports(paths)
-        assert (report.end, report.message, report.hint) == ("MemoryExhausted", "no room", "make some")
+        assert (report.end, report.message, report.hint) == (
+            "MemoryExhausted",
+            "no room",
+            "make some",
+        )
         assert not report.has_died
 
 
