@@ -30,6 +30,7 @@ from vtk.rollout.embeddings import prompt_embeddings, prompt_positions
 from vtk.rollout.generate import (
     Rollout,
     SamplingSettings,
+    Seeds,
     ShouldStop,
     base_model,
     build_rollout,
@@ -53,7 +54,7 @@ def generate_shared(
     prompts: PromptInputs,
     sampling: SamplingSettings,
     num_generations: int,
-    generator_seed: int | None,
+    generator_seed: Seeds,
     should_stop: ShouldStop = lambda: False,
 ) -> Rollout:
     """Sample completions; arguments, result and errors are those of the reference engine.
@@ -64,7 +65,7 @@ def generate_shared(
         prompts: B prompts, padded on the left.
         sampling: how tokens are drawn.
         num_generations: G, completions per prompt.
-        generator_seed: decides the draw; None draws from the caller's random state.
+        generator_seed: as in the reference engine.
         should_stop: asked after every token.
 
     Raises:
@@ -74,12 +75,47 @@ def generate_shared(
     end_ids = end_token_ids(base, processor)
     num_branches = 1 if sampling.is_greedy else num_generations
     inputs = prompts.to(base.device)
-    with torch.no_grad(), sampling_mode(base), seeded(generator_seed, base.device):
+    noise = _Noise.of(generator_seed, prompts.num_prompts, num_branches, base.device)
+    batch_seed = generator_seed if isinstance(generator_seed, int) else None
+    with torch.no_grad(), sampling_mode(base), seeded(batch_seed, base.device):
         batch = _prefill(base, inputs, num_branches, sampling.max_completion_tokens)
-        rows = _decode(base, batch, sampling, end_ids, should_stop)
+        rows = _decode(base, batch, sampling, end_ids, noise, should_stop)
     if sampling.is_greedy:
         rows = [row for row in rows for _ in range(num_generations)]
     return build_rollout(rows, end_ids, processor)
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """Where the noise of a draw comes from.
+
+    It is always drawn for all N rows, so that a row's tokens do not depend on which others ended;
+    with a stream a prompt they do not depend on the other prompts of the batch either.
+
+    Attributes:
+        streams: generators, None for torch's own, and the number of rows that each draws for.
+    """
+
+    streams: tuple[tuple[torch.Generator | None, int], ...]
+
+    @classmethod
+    def of(
+        cls, seeds: Seeds, num_prompts: int, num_branches: int, device: torch.device
+    ) -> "_Noise":
+        if seeds is None or isinstance(seeds, int):
+            return cls(((None, num_prompts * num_branches),))
+        generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        return cls(tuple((generator, num_branches) for generator in generators))
+
+    def draw(self, like_MV: Tensor) -> Tensor:
+        """Exponential noise for all rows, as (N, V)."""
+        size_V, device = like_MV.shape[1], like_MV.device
+        return torch.cat(
+            [
+                torch.empty(num_rows, size_V, device=device).exponential_(generator=generator)
+                for generator, num_rows in self.streams
+            ]
+        )
 
 
 @dataclass
@@ -143,6 +179,7 @@ def _decode(
     batch: _Branches,
     sampling: SamplingSettings,
     end_ids: frozenset[int],
+    noise: _Noise,
     should_stop: ShouldStop,
 ) -> list[list[int]]:
     """Draw until every row has ended or is at the length bound; N rows of token ids."""
@@ -152,7 +189,7 @@ def _decode(
     ids_NL = ends[:1].repeat(num_rows, sampling.max_completion_tokens)
     ended_N = torch.zeros(num_rows, dtype=torch.bool, device=model.device)
     for step in range(sampling.max_completion_tokens):
-        token_M = _draw(batch, processors, sampling.is_greedy, num_rows)
+        token_M = _draw(batch, processors, sampling.is_greedy, noise)
         ids_NL[batch.row_M, step] = token_M
         ended_N[batch.row_M] |= torch.isin(token_M, ends)
         raise_if_asked(should_stop)
@@ -169,17 +206,14 @@ def _decode(
 
 
 def _draw(
-    batch: _Branches, processors: LogitsProcessorList, is_greedy: bool, num_rows: int
+    batch: _Branches, processors: LogitsProcessorList, is_greedy: bool, noise: _Noise
 ) -> Tensor:
-    """The next token of each row.
-
-    The noise is drawn for all N rows, so that a row's tokens do not depend on which others ended.
-    """
+    """The next token of each row."""
     ids_MT = cast(torch.LongTensor, batch.ids_MT)
     scores_MV = processors(ids_MT, batch.logits_MV.float())
     if is_greedy:
         return scores_MV.argmax(dim=-1)
-    noise_NV = torch.empty(num_rows, scores_MV.shape[1], device=scores_MV.device).exponential_()
+    noise_NV = noise.draw(scores_MV)
     return (scores_MV.softmax(dim=-1) / noise_NV[batch.row_M]).argmax(dim=-1)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import gather_object
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers.trainer import TRAINER_STATE_NAME
 
 from vtk.errors import DataError, VtkError
@@ -19,6 +20,7 @@ from vtk.runs.files import storage_error
 from vtk.train import saved_state
 from vtk.train.checkpoint import CheckpointStore
 from vtk.train.guards import Alert
+from vtk.train.sharding import whole_moments, whole_weights
 
 if TYPE_CHECKING:
     from vtk.train.trainer import CDPOTrainer
@@ -35,7 +37,7 @@ class Saver:
     Args:
         store: Where the checkpoints are.
         facts: What every manifest says of the run: hashes of its data and its reference, and its
-            number of processes, which decides batches and order.
+            prompts per step, which decide batches and order.
     """
 
     def __init__(self, store: CheckpointStore, facts: Mapping[str, Any]) -> None:
@@ -78,9 +80,7 @@ class Saver:
                 raise DataError(
                     f"{folder} was saved with another {name.replace('_', ' ')} than the run has "
                     f"now: {saved}, not {value}",
-                    f"Go on with --num-processes {saved}."
-                    if name == "num_processes"
-                    else "Put the file or model back as it was, or start a new run.",
+                    "Put the file or model back as it was, or start a new run.",
                 )
         saved_state.load_optimizer(folder, trainer.optimizer)
         saved_state.load_schedule(folder, trainer.lr_scheduler)
@@ -92,8 +92,12 @@ class Saver:
     def _try_save(self, trainer: "CDPOTrainer", step: int) -> VtkError | None:
         """Save on all processes together; the first fault that any of them met."""
         folder, rank = self.store.temporary_dir(step), trainer.accelerator.process_index
+        weights, moments = whole_weights(trainer.policy), whole_moments(trainer.optimizer)
         parts: list[tuple[Callable[[], object], bool]] = [
-            (lambda: _fill(trainer, self.store.begin(step), self.facts), False),
+            (
+                lambda: _fill(trainer, self.store.begin(step), self.facts, weights, moments),
+                False,
+            ),
             (lambda: saved_state.save_random_state(folder, rank), True),
             (lambda: self.store.commit(folder, step, self.facts), False),
         ]
@@ -123,16 +127,20 @@ def _fault_of(part: Callable[[], object], folder: Path) -> VtkError | None:
     return None
 
 
-def _fill(trainer: "CDPOTrainer", folder: Path, facts: Mapping[str, Any]) -> None:
+def _fill(
+    trainer: "CDPOTrainer",
+    folder: Path,
+    facts: Mapping[str, Any],
+    weights: dict[str, Tensor] | None,
+    moments: Mapping[str, Tensor],
+) -> None:
     policy = trainer.policy
+    options: dict[str, Any] = {} if weights is None else {"state_dict": weights}
     if hasattr(policy, "peft_config"):
-        policy.save_pretrained(
-            folder, selected_adapters=[POLICY_ADAPTER], save_embedding_layers=False
-        )
-    else:
-        policy.save_pretrained(folder)
+        options |= {"selected_adapters": [POLICY_ADAPTER], "save_embedding_layers": False}
+    policy.save_pretrained(folder, **options)
     trainer.processor.save_pretrained(folder)
-    saved_state.save_optimizer(folder, trainer.optimizer)
+    saved_state.save_optimizer(folder, moments)
     saved_state.save_schedule(folder, trainer.lr_scheduler)
     trainer.state.save_to_json(str(folder / TRAINER_STATE_NAME))
     progress = {

@@ -20,12 +20,10 @@ class StepRecord:
 
     Args:
         step: The step being made, counted from 1.
-        rank: This process; part of the groups' names.
     """
 
-    def __init__(self, step: int, rank: int) -> None:
-        self.step, self.rank = step, rank
-        self.num_passes = 0
+    def __init__(self, step: int) -> None:
+        self.step = step
         self.is_update_skipped = False
         self.rows: list[dict[str, Any]] = []
         self.skipped: list[Skipped] = []
@@ -50,21 +48,28 @@ class StepRecord:
         found = {name: column.detach().float().tolist() for name, column in columns.items()}
         if not losses.has_reference:
             found |= {name: [None] * len(groups.rows) for name in _KL_COLUMNS}
-        num_groups = len({row["group"] for row in self.rows})
         for place, row in enumerate(groups.rows):
-            name = f"{self.rank}-{num_groups + place // groups.batch.num_generations}"
             extra = {column: values[place] for column, values in found.items()}
-            self.rows.append({"step": self.step, "group": name, **row, **extra})
+            self.rows.append({"step": self.step, **row, **extra})
 
     @property
-    def reference_is_policy(self) -> bool:
-        """Whether a reference gave every token of every row the policy's own probability."""
-        return bool(self.rows) and all(
-            row["signed_kl"] == 0.0 and row["k3"] == 0.0 for row in self.rows
+    def reference_is_policy(self) -> bool | None:
+        """Whether a reference gave every token of every row the policy's own probability.
+
+        None if there are no rows to tell by.
+        """
+        return (
+            None
+            if not self.rows
+            else all(row["signed_kl"] == 0.0 and row["k3"] == 0.0 for row in self.rows)
         )
 
     def gather(self) -> tuple[Sequence[dict[str, Any]], Sequence[Skipped]]:
-        """Rows and skipped questions of all processes, the same on each of them."""
+        """Rows and skipped questions of all processes, the same on each of them.
+
+        Rows are in the order of the run, however the batch was spread.
+        """
         rows: list[dict[str, Any]] = gather_object(self.rows)
+        rows.sort(key=lambda row: (row["group"], row["generation"]))
         skipped: list[Skipped] = gather_object(self.skipped)
         return rows, skipped

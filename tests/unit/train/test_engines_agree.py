@@ -22,22 +22,7 @@ from vtk.train.forward import ScoringBatch, pad_completions, score_packed, score
 from vtk.video.frames import Clip
 
 TOLERANCE = 1e-5
-WORDS = [
-    "What",
-    "will",
-    "happen",
-    "if",
-    "the",
-    "red",
-    "metal",
-    "cube",
-    "is",
-    "removed",
-    "from",
-    "the",
-    "scene",
-    "?",
-]
+WORDS = ["What", "will", "happen", "if", "the", "red", "metal", "cube", "is", "removed", "?"]
 
 
 def _prompt(processor: Any, num_words: int, num_frames: int, seed: int) -> PromptInputs:
