@@ -49,9 +49,9 @@ def pretrain_tiny(
     seed: Annotated[int, typer.Option("--seed", help="Decides everything.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Make the tiny model's weights from nothing; about an hour on two cores.
+    """Make the tiny model's weights from nothing; about two hours on two cores.
 
-    Stopped and repeated, it goes on after the last stage that was done.
+    Stopped and repeated, it goes on from the last 200 steps that were done.
     """
     from vtk.mini.processes import num_cores
     from vtk.train.pretrain.run import PretrainSettings, pretrain
