@@ -77,8 +77,12 @@ def _assert_same(bench: Any, alone: RunPaths, spread: RunPaths, start: torch.Ten
 
 @pytest.mark.parametrize(
     ("stage", "lora", "num_processes"),
-    [("grpo", {}, 2), ("grpo", LORA, 3), ("cdpo", {}, 3), ("cdpo", LORA, 2)],
-    ids=["grpo-full-2", "grpo-lora-3", "cdpo-full-3", "cdpo-lora-2"],
+    [
+        pytest.param("grpo", {}, 2, id="grpo-full-2", marks=pytest.mark.thorough),
+        pytest.param("grpo", LORA, 2, id="grpo-lora-2"),
+        pytest.param("cdpo", {}, 3, id="cdpo-full-3"),
+        pytest.param("cdpo", LORA, 3, id="cdpo-lora-3", marks=pytest.mark.thorough),
+    ],
 )
 def test_the_same_batch_gives_the_same_run(
     bench: Any, stage: str, lora: dict[str, Any], num_processes: int
@@ -96,6 +100,7 @@ def test_the_same_batch_gives_the_same_run(
     _assert_same(bench, alone, spread, start)
 
 
+@pytest.mark.thorough
 def test_so_does_the_reference_engine_in_passes_and_processes(bench: Any) -> None:
     settings: dict[str, Any] = {
         "rollout__engine": "reference",
@@ -109,7 +114,10 @@ def test_so_does_the_reference_engine_in_passes_and_processes(bench: Any) -> Non
 SHARDED: dict[str, Any] = {"model__sharding": "fsdp2"}
 
 
-@pytest.mark.parametrize("lora", [{}, LORA], ids=["full-3", "lora-2"])
+@pytest.mark.parametrize(
+    "lora",
+    [pytest.param({}, id="full-3"), pytest.param(LORA, id="lora-2", marks=pytest.mark.thorough)],
+)
 def test_sharded_weights_are_trained_alike(bench: Any, lora: dict[str, Any]) -> None:
     """With a whole model as the reference, sharded too; with held-out evaluation and skips."""
     questions, _ = bench.damaged_questions(num_damaged=3)
@@ -129,7 +137,10 @@ def test_sharded_weights_are_trained_alike(bench: Any, lora: dict[str, Any]) -> 
     assert 1 / num_processes <= share < 1.2 / num_processes
 
 
-@pytest.mark.parametrize("lora", [{}, LORA], ids=["full", "lora"])
+@pytest.mark.parametrize(
+    "lora",
+    [pytest.param({}, id="full", marks=pytest.mark.thorough), pytest.param(LORA, id="lora")],
+)
 def test_a_sharded_checkpoint_is_gone_on_with_by_one_and_back(
     bench: Any, lora: dict[str, Any]
 ) -> None:
@@ -154,6 +165,7 @@ def test_a_sharded_checkpoint_is_gone_on_with_by_one_and_back(
     assert set(names[1]) - set(names[0]) == {"random_1.safetensors"}
 
 
+@pytest.mark.thorough
 def test_sharded_bfloat16_weights_keep_their_masters(bench: Any) -> None:
     """Stopped and gone on with by the same two processes, it ends bit for bit as without."""
     settings = {"model__dtype": "bfloat16", "optim__prompts_per_device": 2} | SHARDED
