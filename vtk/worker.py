@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vtk.errors import ConfigError, GuardStop, Interrupted, MemoryExhausted, UserInterrupt, VtkError
+from vtk.errors import ConfigError, GuardStop, Interrupted, UserInterrupt, VtkError
 from vtk.runs.files import read_json
 from vtk.runs.store import RunPaths
 from vtk.runs.writer import EventWriter, refuse_living_owner
@@ -61,6 +61,7 @@ def _work(paths: RunPaths, stop: "StopSignal") -> None:
     from accelerate import PartialState
 
     from vtk.train.inputs import TrainingInputs
+    from vtk.train.memory import is_out_of_memory, memory_exhausted
     from vtk.train.stages import Attempt, read_config, run_attempt
 
     state = PartialState(cpu=not torch.cuda.is_available())
@@ -76,8 +77,10 @@ def _work(paths: RunPaths, stop: "StopSignal") -> None:
         except VtkError as error:
             _finish(events, error)
             raise
-        except torch.OutOfMemoryError as error:
-            exhausted = _memory_exhausted(error)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            exhausted = memory_exhausted(error, config)
             _finish(events, exhausted)
             raise exhausted from error
         if events is not None:
@@ -121,15 +124,6 @@ def _finish(events: EventWriter | None, error: VtkError) -> None:
             message=error.message,
             hint=error.hint,
         )
-
-
-def _memory_exhausted(error: Exception) -> MemoryExhausted:
-    first_line = str(error).strip().partition("\n")[0]
-    return MemoryExhausted(
-        f"Out of memory: {first_line}",
-        "Lower optim.prompts_per_device and raise optim.accumulation_steps by the same factor, or "
-        "lower rollout.max_completion_tokens or video.max_pixels_px, or use LoRA.",
-    )
 
 
 if __name__ == "__main__":

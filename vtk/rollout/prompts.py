@@ -74,6 +74,17 @@ class PromptInputs:
         """The same prompts on another device."""
         return PromptInputs(**{name: tensor.to(device) for name, tensor in vars(self).items()})
 
+    def part(self, first: int, last: int) -> "PromptInputs":
+        """Rows first to last − 1 with their clips, as wide as before."""
+        patches_B = self.video_grid_thw.prod(dim=1).tolist()
+        rows = {
+            name: tensor[first:last]
+            for name, tensor in vars(self).items()
+            if name != "pixel_values_videos"
+        }
+        pixels = self.pixel_values_videos[sum(patches_B[:first]) : sum(patches_B[:last])]
+        return PromptInputs(**rows, pixel_values_videos=pixels)
+
     def model_inputs(self) -> dict[str, Tensor]:
         """The keyword arguments of the model's forward and generate."""
         return {

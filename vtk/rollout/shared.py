@@ -43,6 +43,19 @@ MIN_LIVE_FRAC = 0.75
 """Ended rows are taken out of the cache, which copies it, once fewer than this share goes on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Where a batch's rows lie in a larger one, whose random numbers it draws.
+
+    Attributes:
+        first: place of its first row.
+        num_rows: N of the larger batch.
+    """
+
+    first: int
+    num_rows: int
+
+
 def generate_shared(
     model: Any,
     processor: "Qwen2_5_VLProcessor",
@@ -51,6 +64,7 @@ def generate_shared(
     num_generations: int,
     generator_seed: int | None,
     should_stop: ShouldStop = lambda: False,
+    part: Part | None = None,
 ) -> Rollout:
     """Sample completions; arguments, result and errors are those of the reference engine.
 
@@ -62,6 +76,7 @@ def generate_shared(
         num_generations: G, completions per prompt.
         generator_seed: decides the draw; None draws from the caller's random state.
         should_stop: asked after every token.
+        part: these completions are a part of a larger batch, and drawn as they would be in it.
 
     Raises:
         Interrupted: ``should_stop`` said yes.
@@ -72,10 +87,12 @@ def generate_shared(
     inputs = prompts.to(base.device)
     with torch.no_grad(), sampling_mode(base), seeded(generator_seed, base.device):
         batch = _prefill(base, inputs, num_branches)
-        rows = _decode(base, batch, sampling, end_ids, should_stop)
+        part = part or Part(0, prompts.num_prompts * num_branches)
+        rows, logps = _decode(base, batch, sampling, end_ids, should_stop, part)
     if sampling.is_greedy:
         rows = [row for row in rows for _ in range(num_generations)]
-    return build_rollout(rows, end_ids, processor)
+        logps = [row for row in logps for _ in range(num_generations)]
+    return build_rollout(rows, end_ids, processor, logps)
 
 
 @dataclass
@@ -132,16 +149,20 @@ def _decode(
     sampling: SamplingSettings,
     end_ids: frozenset[int],
     should_stop: ShouldStop,
-) -> list[list[int]]:
-    """Draw until every row has ended or is at the length bound; N rows of token ids."""
+    part: Part,
+) -> tuple[list[list[int]], list[list[float]]]:
+    """Draw until every row has ended or is at the length bound: N rows of ids, N of logps."""
     processors = _logits_processors(sampling)
     ends = torch.tensor(sorted(end_ids), device=model.device)
     num_rows = batch.row_M.shape[0]
     ids_NL = ends[:1].repeat(num_rows, sampling.max_completion_tokens)
+    logps_NL = torch.zeros(ids_NL.shape, device=model.device)
     ended_N = torch.zeros(num_rows, dtype=torch.bool, device=model.device)
     for step in range(sampling.max_completion_tokens):
-        token_M = _draw(batch, processors, sampling.is_greedy, num_rows)
+        token_M = _draw(batch, processors, sampling.is_greedy, part)
         ids_NL[batch.row_M, step] = token_M
+        logps_MV = (batch.logits_MV.float() / (sampling.temperature or 1.0)).log_softmax(dim=-1)
+        logps_NL[batch.row_M, step] = logps_MV.gather(1, token_M[:, None]).squeeze(1)
         ended_N[batch.row_M] |= torch.isin(token_M, ends)
         raise_if_asked(should_stop)
         live_M = ~ended_N[batch.row_M]
@@ -153,22 +174,22 @@ def _decode(
             batch.keep(index)
             token_M = token_M[index]
         _forward(model, batch, token_M)
-    return ids_NL[:, : step + 1].tolist()
+    return ids_NL[:, : step + 1].tolist(), logps_NL[:, : step + 1].tolist()
 
 
-def _draw(
-    batch: _Branches, processors: LogitsProcessorList, is_greedy: bool, num_rows: int
-) -> Tensor:
+def _draw(batch: _Branches, processors: LogitsProcessorList, is_greedy: bool, part: Part) -> Tensor:
     """The next token of each row.
 
-    The noise is drawn for all N rows, so that a row's tokens do not depend on which others ended.
+    The noise is drawn for all N rows (of the larger batch, for a part of one), so that a row's
+    tokens do not depend on which others ended or are drawn at another time.
     """
     ids_MT = cast(torch.LongTensor, batch.ids_MT)
     scores_MV = processors(ids_MT, batch.logits_MV.float())
     if is_greedy:
         return scores_MV.argmax(dim=-1)
-    noise_NV = torch.empty(num_rows, scores_MV.shape[1], device=scores_MV.device).exponential_()
-    return (scores_MV.softmax(dim=-1) / noise_NV[batch.row_M]).argmax(dim=-1)
+    shape = (part.num_rows, scores_MV.shape[1])
+    noise_NV = torch.empty(shape, device=scores_MV.device).exponential_()
+    return (scores_MV.softmax(dim=-1) / noise_NV[part.first + batch.row_M]).argmax(dim=-1)
 
 
 def _forward(model: Any, batch: _Branches, token_M: Tensor) -> None:

@@ -15,12 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtk.errors import DataError
+from vtk.errors import DataError, VtkError
+from vtk.format import format_bytes
 from vtk.models.sources import MANIFEST_NAME
 from vtk.runs.files import file_sha256, read_json, storage_error, sync_folder, write_json_atomic
 from vtk.runs.store import RunPaths
 
 MANIFEST_VERSION = 1
+SPACE_MARGIN_FRAC = 0.05
+"""Of a checkpoint's size: what must be free beyond it, for the event log and small files."""
 _TEMPORARY_PREFIX = ".tmp-"
 _SET_ASIDE_PREFIX = "set-aside-"
 _STEP_PREFIX = "step_"
@@ -63,6 +66,30 @@ class CheckpointStore:
         except OSError as error:
             raise storage_error(folder, error) from error
         return folder
+
+    def require_space(self, counted_bytes: int) -> None:
+        """Refuse to begin a checkpoint that the disk has no room for, beside those that are there.
+
+        Args:
+            counted_bytes: Its tensors; the last checkpoint's size counts instead, if there is one.
+
+        Raises:
+            VtkError: Too little is free.
+        """
+        steps, folder = self.steps(), self.paths.checkpoints_dir
+        last_bytes = _folder_bytes(self.paths.checkpoint_dir(steps[-1])) if steps else 0
+        need_bytes = int((last_bytes or counted_bytes) * (1 + SPACE_MARGIN_FRAC))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            free_bytes = shutil.disk_usage(folder).free
+        except OSError as error:
+            raise storage_error(folder, error) from error
+        if free_bytes < need_bytes:
+            raise VtkError(
+                f"a checkpoint needs {format_bytes(need_bytes)} and {format_bytes(free_bytes)} are "
+                f"free on the disk of {folder}; the old checkpoints stay as they are",
+                f"Free {format_bytes(need_bytes - free_bytes)} there, or keep fewer checkpoints.",
+            )
 
     def commit(self, folder: Path, step: int, facts: Mapping[str, Any]) -> Path:
         """Make a filled folder the checkpoint of a step, and delete those that are too old.
@@ -145,6 +172,10 @@ def damage_of(folder: Path) -> str | None:
         if file_sha256(path) != expected["sha256"]:
             return f"{name} has other content than when it was written"
     return None
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from vtk.config.schema import VtkConfig
 from vtk.data.sample import VideoSample
@@ -24,6 +25,7 @@ from vtk.scoring.answers import join_letters
 from vtk.scoring.rewards import Grade, grade
 from vtk.train.forward import ScoringBatch, pad_completions
 from vtk.train.losses import group_advantages
+from vtk.train.microbatch import MicroBatch
 from vtk.train.reporting import Reporter
 from vtk.video.cache import ClipCache
 from vtk.video.frames import FrameSettings
@@ -53,11 +55,14 @@ class Groups:
         batch: What the policy and its reference score.
         advantages_N: Each completion's reward relative to its group.
         rows: What is recorded of each completion; the trainer adds losses and KL.
+        sampled_logps_NL: What each token's log-probability was when it was drawn, under the
+            temperature alone; None if the engine does not say.
     """
 
     batch: ScoringBatch
     advantages_N: Tensor
     rows: list[dict[str, Any]]
+    sampled_logps_NL: Tensor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,9 @@ class GroupCollector:
         self.frames = frame_settings(config)
         self.sampling = sampling_settings(config)
         self.clips = ClipCache(MAX_CLIP_CACHE_BYTES)
+        self.micro_batch = MicroBatch(
+            config.optim.prompts_per_device, config.rollout.num_generations
+        )
 
     def collect(
         self, policy: Any, samples: Sequence[VideoSample], seed: int
@@ -116,14 +124,14 @@ class GroupCollector:
         prompts = collate_prompts([one.prompt for one in asked], pad_id).to(policy.device)
         num_generations = self.config.rollout.num_generations
         with self.reporter.phase("generate"):
-            rollout = ENGINES[self.config.rollout.engine](
+            rollout = self.micro_batch.generate(
+                ENGINES[self.config.rollout.engine],
                 policy,
                 self.processor,
                 prompts,
                 self.sampling,
-                num_generations,
-                generator_seed=seed,
-                should_stop=self.should_stop,
+                seed,
+                self.should_stop,
             )
         rows = [
             self._row(asked[place // num_generations], rollout, place)
@@ -136,7 +144,8 @@ class GroupCollector:
         end_ids = end_token_ids(base_model(policy), self.processor)
         ids_NL, mask_NL = pad_completions(rollout.completion_ids, sorted(end_ids), pad_id)
         batch = ScoringBatch(prompts, ids_NL.to(policy.device), mask_NL.to(policy.device))
-        return Groups(batch, advantages_N.to(policy.device), rows), skipped
+        sampled_NL = None if rollout.logps is None else _padded(rollout.logps).to(policy.device)
+        return Groups(batch, advantages_N.to(policy.device), rows, sampled_NL), skipped
 
     def stand_in(self, policy: Any, samples: Sequence[VideoSample]) -> ScoringBatch:
         """One end token after the first question that can be asked: for a pass without questions.
@@ -212,6 +221,10 @@ class GroupCollector:
     def _reward(self, accuracy: float, graded: Grade) -> float:
         weights = self.config.reward
         return weights.accuracy_weight * accuracy + weights.format_weight * graded.format
+
+
+def _padded(logps: Sequence[Sequence[float]]) -> Tensor:
+    return pad_sequence([torch.tensor(row) for row in logps], batch_first=True)
 
 
 def frame_settings(config: VtkConfig) -> FrameSettings:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelerate.utils import gather_object
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers.trainer import TRAINER_STATE_NAME
 
 from vtk.errors import DataError, VtkError
@@ -60,7 +61,8 @@ class Saver:
             trainer.reporter.emit("checkpoint_saved", step=step, path=str(path))
             return
         self._num_failed += 1
-        alert = Alert("save_failed", fault.message, self._num_failed, MAX_FAILED_SAVES)
+        message = f"{fault.message}. {fault.hint}" if fault.hint else fault.message
+        alert = Alert("save_failed", message, self._num_failed, MAX_FAILED_SAVES)
         trainer.reporter.alert(step, alert)
         if is_last_chance or self._num_failed >= MAX_FAILED_SAVES:
             raise fault
@@ -88,11 +90,14 @@ class Saver:
         trainer.guards.restore(progress["guards"])
         trainer.skipped_ids = set(progress["skipped_ids"])
         trainer.evaluated_step = progress["evaluated_step"]
+        if rows := progress.get("micro_batch_rows"):  # older checkpoints have none
+            trainer.micro_batch.num_rows = rows
 
     def _try_save(self, trainer: "CDPOTrainer", step: int) -> VtkError | None:
         """Save on all processes together; the first fault that any of them met."""
         folder, rank = self.store.temporary_dir(step), trainer.accelerator.process_index
         parts: list[tuple[Callable[[], object], bool]] = [
+            (lambda: self.store.require_space(_counted_bytes(trainer)), False),
             (lambda: _fill(trainer, self.store.begin(step), self.facts), False),
             (lambda: saved_state.save_random_state(folder, rank), True),
             (lambda: self.store.commit(folder, step, self.facts), False),
@@ -123,6 +128,15 @@ def _fault_of(part: Callable[[], object], folder: Path) -> VtkError | None:
     return None
 
 
+def _counted_bytes(trainer: "CDPOTrainer") -> int:
+    """Weights to save and the optimizer's state."""
+    policy, is_adapter = trainer.policy, hasattr(trainer.policy, "peft_config")
+    saved = [p for p in policy.parameters() if p.requires_grad or not is_adapter]
+    states = trainer.optimizer.state_dict()["state"].values()
+    tensors = [*saved, *(value for state in states for value in state.values())]
+    return sum(t.numel() * t.element_size() for t in tensors if isinstance(t, Tensor))
+
+
 def _fill(trainer: "CDPOTrainer", folder: Path, facts: Mapping[str, Any]) -> None:
     policy = trainer.policy
     if hasattr(policy, "peft_config"):
@@ -141,6 +155,7 @@ def _fill(trainer: "CDPOTrainer", folder: Path, facts: Mapping[str, Any]) -> Non
         "guards": trainer.guards.state(),
         "skipped_ids": sorted(trainer.skipped_ids),
         "evaluated_step": trainer.evaluated_step,
+        "micro_batch_rows": trainer.micro_batch.num_rows,
         "facts": dict(facts),
     }
     saved_state.save_progress(folder, progress)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from accelerate.utils import gather_object
-from torch import Tensor
 
+from vtk.train.forward import TokenScores
 from vtk.train.groups import Groups, Skipped
-from vtk.train.losses import SequenceLosses
+from vtk.train.losses import SequenceLosses, masked_token_mean
 
 _KL_COLUMNS = ("signed_kl", "k3", "clamped_frac")
 
@@ -21,24 +21,27 @@ class StepRecord:
     Args:
         step: The step being made, counted from 1.
         rank: This process; part of the groups' names.
+        batches: Questions of the passes that were begun, in case they must be made again.
     """
 
-    def __init__(self, step: int, rank: int) -> None:
-        self.step, self.rank = step, rank
+    def __init__(self, step: int, rank: int, batches: Sequence[Any] = ()) -> None:
+        self.step, self.rank, self.batches = step, rank, list(batches)
         self.num_passes = 0
         self.is_update_skipped = False
         self.rows: list[dict[str, Any]] = []
         self.skipped: list[Skipped] = []
 
-    def add(self, groups: Groups, losses: SequenceLosses, entropies_N: Tensor, beta: float) -> None:
+    def add(self, groups: Groups, losses: SequenceLosses, scores: TokenScores, beta: float) -> None:
         """Add a backward pass's completions, with what the update knows of them.
 
         Args:
             groups: What was sampled and graded.
             losses: What each sequence contributes.
-            entropies_N: Mean entropy of each sequence's tokens, in nats.
+            scores: What the policy says of every token.
             beta: The coefficient that the pass was made with.
         """
+        mask_NL = groups.batch.completion_mask_NL
+        entropies_N = masked_token_mean(scores.entropies_NL, mask_NL)
         columns = {
             "signed_kl": losses.signed_kl_N,
             "k3": losses.k3_N,
@@ -50,6 +53,10 @@ class StepRecord:
         found = {name: column.detach().float().tolist() for name, column in columns.items()}
         if not losses.has_reference:
             found |= {name: [None] * len(groups.rows) for name in _KL_COLUMNS}
+        if groups.sampled_logps_NL is not None:
+            gap_NL = (scores.logps_NL - groups.sampled_logps_NL).abs() * mask_NL
+            found["logp_gap_mean"] = masked_token_mean(gap_NL, mask_NL).tolist()
+            found["logp_gap_max"] = gap_NL.amax(dim=1).tolist()
         num_groups = len({row["group"] for row in self.rows})
         for place, row in enumerate(groups.rows):
             name = f"{self.rank}-{num_groups + place // groups.batch.num_generations}"

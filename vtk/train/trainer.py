@@ -28,11 +28,12 @@ from vtk.scoring.rewards import format_reward
 from vtk.train import saved_state
 from vtk.train.arguments import training_arguments
 from vtk.train.dataset import PromptSampler, derive_seed
-from vtk.train.forward import install_scoring
+from vtk.train.forward import TokenScores, install_scoring
 from vtk.train.groups import GroupCollector, Groups, Skipped
 from vtk.train.guards import Guards
-from vtk.train.losses import masked_token_mean, sequence_losses
+from vtk.train.losses import SequenceLosses, sequence_losses
 from vtk.train.metrics import rollout_metrics
+from vtk.train.microbatch import joined_losses, joined_scores, part_of, run_pass
 from vtk.train.optimizer import has_bfloat16, master_adamw
 from vtk.train.reference import SELF, Reference
 from vtk.train.reporting import Reporter
@@ -86,6 +87,8 @@ class CDPOTrainer(GRPOTrainer):
         self.skipped_ids: set[str] = set()
         self.evaluated_step: int | None = None
         self.record = StepRecord(step=0, rank=self.accelerator.process_index)
+        self.micro_batch = collector.micro_batch
+        self.is_exchanging = False
         rollout = config.rollout
         install_scoring(base_model(policy), rollout.temperature, rollout.engine)
 
@@ -113,13 +116,28 @@ class CDPOTrainer(GRPOTrainer):
         return PromptSampler(len(self.samples), num_prompts, num_generations, self.config.seed)
 
     @override
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        """One backward pass, in pieces that fit the memory."""
+        if self.record.step != self.state.global_step + 1:
+            self.restart_step()
+            self.reporter.begin_step()
+        make: Any = super().training_step
+        return run_pass(self, model, inputs, lambda batch: make(model, batch, num_items_in_batch))
+
+    def restart_step(self) -> None:
+        """Forget what was recorded of the step being made, but for its questions."""
+        step = self.state.global_step + 1
+        batches = self.record.batches if self.record.step == step else []
+        self.record = StepRecord(step, self.record.rank, batches)
+
+    @override
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         """Questions in, scored groups out, for one backward pass.
 
         All randomness of the pass comes from (seed, step, pass, process): a resumed run draws what
         an uninterrupted one does.
         """
-        self._begin_step()
+        self.is_exchanging = False
         rows = generation_batch[:: self.config.rollout.num_generations]
         place = (self.state.global_step, self.record.num_passes, self.record.rank)
         torch.manual_seed(derive_seed(self.config.seed, "update", *place))
@@ -139,26 +157,30 @@ class CDPOTrainer(GRPOTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Tensor:
-        """The objective of one backward pass, divided by the passes of a step."""
+        """The objective of one backward pass, divided by the passes of a step.
+
+        Of a pass that is cut, the last piece's: the others' gradients are there already.
+        """
         self.record.num_passes += 1
         groups: Groups | None = inputs["groups"]
         if groups is None:
             return self._zero_loss(model)
         with self.reporter.phase("update"):
-            scores, mask_NL = model(scoring=groups.batch), groups.batch.completion_mask_NL
-            losses = sequence_losses(
-                scores.logps_NL,
-                inputs["ref_logps_NL"],
-                mask_NL,
-                groups.advantages_N,
-                self.config.objective,
-            )
-            entropies_N = masked_token_mean(scores.entropies_NL, mask_NL)
-            self.record.add(groups, losses, entropies_N, self.beta)
+            *others, last = self.micro_batch.pieces(groups.batch.prompts.num_prompts)
+            made = []
+            for piece in others:
+                with self.accelerator.no_sync(model):
+                    scores, losses, loss = self._piece_loss(model, inputs, piece)
+                    self.accelerator.backward(loss)
+                made.append((joined_scores([scores]), joined_losses([losses])))
+                del scores, losses, loss
+            self.is_exchanging = self.args.world_size > 1 and self.accelerator.sync_gradients
+            scores, losses, loss = self._piece_loss(model, inputs, last)
+            made.append((scores, losses))
+            all_scores, all_losses = zip(*made, strict=True)
+            self.record.add(groups, joined_losses(all_losses), joined_scores(all_scores), self.beta)
             self._refuse_twin()
-            loss = losses.total(self.beta) / self.current_gradient_accumulation_steps
-            # A loss that is not finite must leave a gradient that is not either, on all processes.
-            return loss if bool(loss.isfinite()) else loss * math.nan
+            return loss
 
     @override
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
@@ -222,12 +244,24 @@ class CDPOTrainer(GRPOTrainer):
         model = self.accelerator.prepare_model(reference.model.eval(), evaluation_mode=True)
         return replace(reference, model=model)
 
-    def _begin_step(self) -> None:
-        """At the first backward pass of a step, start its record and its clock."""
-        step = self.state.global_step + 1
-        if self.record.step != step:
-            self.record = StepRecord(step, self.record.rank)
-            self.reporter.begin_step()
+    def _piece_loss(
+        self, model: Any, inputs: dict[str, Any], piece: tuple[int, int]
+    ) -> tuple[TokenScores, SequenceLosses, Tensor]:
+        """Scores, losses and share of the step's loss of some rows of a pass."""
+        groups, ref_logps_NL, (first, last) = inputs["groups"], inputs["ref_logps_NL"], piece
+        batch, rows = part_of(groups.batch, first, last), slice(first, last)
+        scores = model(scoring=batch)
+        losses = sequence_losses(
+            scores.logps_NL,
+            None if ref_logps_NL is None else ref_logps_NL[rows],
+            batch.completion_mask_NL,
+            groups.advantages_N[rows],
+            self.config.objective,
+        )
+        share = (last - first) / len(groups.rows)
+        loss = losses.total(self.beta) * share / self.current_gradient_accumulation_steps
+        # A loss that is not finite must leave a gradient that is not either, on all processes.
+        return scores, losses, loss if bool(loss.isfinite()) else loss * math.nan
 
     def _zero_loss(self, model: Any) -> Tensor:
         """A zero gradient of every weight, when all questions of this pass were skipped.
@@ -242,10 +276,13 @@ class CDPOTrainer(GRPOTrainer):
         if groups is None or self.reference is None:
             return None
         with self.reporter.phase("score"):
-            rollout = self.config.rollout
-            return self.reference.score(
-                self.policy, groups.batch, rollout.temperature, rollout.engine
-            ).logps_NL
+            rollout, reference = self.config.rollout, self.reference
+            return self.micro_batch.score(
+                lambda batch: reference.score(
+                    self.policy, batch, rollout.temperature, rollout.engine
+                ),
+                groups.batch,
+            )
 
     def _refuse_twin(self) -> None:
         """Before the first update, a reference that agrees on every token is the policy itself."""
