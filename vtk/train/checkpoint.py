@@ -125,9 +125,8 @@ class CheckpointStore:
 
     def steps(self) -> list[int]:
         """Steps that have a complete checkpoint, oldest first; their files are not read."""
-        manifests = self.paths.checkpoints_dir.glob(f"{_STEP_PREFIX}*/{MANIFEST_NAME}")
-        numbers = (path.parent.name.removeprefix(_STEP_PREFIX) for path in manifests)
-        return sorted(int(number) for number in numbers if number.isdecimal())
+        folder = self.paths.checkpoint_dir
+        return sorted(n for n in self._folders() if (folder(n) / MANIFEST_NAME).exists())
 
     def newest_good(self) -> tuple[int | None, list[Damage]]:
         """The newest step whose checkpoint is intact, and the damaged ones met on the way.
@@ -138,7 +137,7 @@ class CheckpointStore:
         damaged: list[Damage] = []
         for leftover in self.paths.checkpoints_dir.glob(f"{_TEMPORARY_PREFIX}*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        for step in reversed(self.steps()):
+        for step in sorted(self._folders(), reverse=True):
             folder = self.paths.checkpoint_dir(step)
             problem = damage_of(folder)
             if problem is None:
@@ -146,12 +145,18 @@ class CheckpointStore:
             damaged.append(Damage(_set_aside(folder), problem))
         return None, damaged
 
+    def _folders(self) -> list[int]:
+        """Steps that have a folder, whole or not."""
+        folders = self.paths.checkpoints_dir.glob(f"{_STEP_PREFIX}*")
+        numbers = (path.name.removeprefix(_STEP_PREFIX) for path in folders if path.is_dir())
+        return [int(number) for number in numbers if number.isdecimal()]
+
     def _delete_old(self) -> None:
         for step in self.steps()[: -self.num_kept]:
             folder = self.paths.checkpoint_dir(step)
-            # The manifest goes first, so that a deletion cut short leaves nothing that looks whole.
-            (folder / MANIFEST_NAME).unlink()
-            shutil.rmtree(folder)
+            # Renamed first: a deletion cut short leaves nothing that looks whole, and is made up for.
+            doomed = folder.rename(folder.with_name(f"{_TEMPORARY_PREFIX}{folder.name}"))
+            shutil.rmtree(doomed)
 
 
 def damage_of(folder: Path) -> str | None:

@@ -12,7 +12,13 @@ from vtk.config.schema import VtkConfig
 from vtk.errors import MemoryExhausted
 from vtk.format import format_bytes
 
-_MORE_MESSAGES = ("CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "std::bad_alloc")
+_MORE_MESSAGES = (
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "could not create a primitive",  # oneDNN, the CPU's kernels
+    "could not create a memory",
+    "std::bad_alloc",
+)
 _MAXRSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 
@@ -55,7 +61,11 @@ def measured_need(error: BaseException) -> str:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT_BYTES
         had = f"the process held up to {format_bytes(peak)}"
     asked = re.search(r"[Tt]ried to allocate ([\d.]+) ?(\w+)", str(error))
-    return had + (f" and asked for {asked[1]} {asked[2]} more" if asked else "")
+    if asked is None:
+        return had
+    is_plain = asked[2] == "bytes"
+    more = format_bytes(int(asked[1])) if is_plain else f"{asked[1]} {asked[2]}"
+    return f"{had} and asked for {more} more"
 
 
 def _hint(config: VtkConfig) -> str:

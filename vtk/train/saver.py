@@ -130,9 +130,10 @@ def _fault_of(part: Callable[[], object], folder: Path) -> VtkError | None:
 
 def _counted_bytes(trainer: "CDPOTrainer") -> int:
     """Weights to save and the optimizer's state."""
-    policy, is_adapter = trainer.policy, hasattr(trainer.policy, "peft_config")
+    policy, optimizer = trainer.policy, trainer.optimizer
+    is_adapter = hasattr(policy, "peft_config")
     saved = [p for p in policy.parameters() if p.requires_grad or not is_adapter]
-    states = trainer.optimizer.state_dict()["state"].values()
+    states = optimizer.state_dict()["state"].values() if optimizer is not None else []
     tensors = [*saved, *(value for state in states for value in state.values())]
     return sum(t.numel() * t.element_size() for t in tensors if isinstance(t, Tensor))
 

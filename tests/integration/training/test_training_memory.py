@@ -1,15 +1,12 @@
-"""Out of memory: smaller pieces, the same algorithm, and a clear end when nothing is left to cut."""
+"""Out of memory: smaller pieces, the same algorithm, a clear end when nothing is left to cut."""
 
-import resource
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from vtk.errors import MemoryExhausted
 from vtk.runs.files import read_json
 from vtk.train import microbatch, trainer
 
@@ -37,7 +34,7 @@ class _Shortage:
 
 
 def _short_of_memory(monkeypatch: pytest.MonkeyPatch, phase: str, shortage: _Shortage) -> None:
-    """Let one kind of work run out of memory, before it begins or after the gradient's first half."""
+    """Let one kind of work run out of memory, before it begins or once its gradient is there."""
     if phase == "generate":
         _wrap(monkeypatch, microbatch.MicroBatch, "generate", shortage, _rows_of_generate)
         return
@@ -49,10 +46,10 @@ def _short_of_memory(monkeypatch: pytest.MonkeyPatch, phase: str, shortage: _Sho
     if phase == "update":
         _wrap(monkeypatch, trainer.CDPOTrainer, "_piece_loss", shortage, lambda *a: a[3])
         return
-    original = torch.Tensor.backward
+    call: Any = torch.Tensor.backward
 
     def backward(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> None:
-        original(tensor, *args, **kwargs)  # the gradient is there, as after a backward cut short
+        call(tensor, *args, **kwargs)  # the gradient is there, as after a backward cut short
         shortage.check(_Pieces.rows)
 
     _wrap(monkeypatch, trainer.CDPOTrainer, "_piece_loss", _Pieces(), lambda *a: a[3])
