@@ -107,14 +107,17 @@ def _machine() -> str:
         for line in Path("/proc/cpuinfo").read_text().splitlines()
         if line.startswith("model name")
     ]
-    return f"{len(names)} cores of {names[0]}, Python {platform.python_version()}, torch {torch.__version__}"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    return f"{len(names)} cores of {names[0]}, {versions}"
 
 
 _HEAD = f"""# What was measured of a run's reliability
 
-Real worker processes train the tiny architecture on clips of clevrer-mini; they are killed, starved and given damaged
-files. `make reliability` measures this table anew (`make reliability ARGS="T4 --share 0.1"`: one row, a tenth of the
-counts), `make test` does a short form of each row. Seeds are fixed; the moments of signals are not.
+Real worker processes train the tiny architecture on clips of clevrer-mini; they are killed, starved
+and given damaged files. `make reliability` measures this table anew (one row with a tenth of the
+counts: `make reliability ARGS="T4 --share 0.1"`), `make test` does a short form of each row. Seeds
+are fixed; the moments of signals are not. To save time a worker is forked from a process that has
+imported the libraries already; the tests of the training commands start whole processes.
 
 Machine: {_machine()}, shared with other work; one torch thread per process.
 

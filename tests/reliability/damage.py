@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from tests.reliability.bench import Bench
@@ -23,12 +24,10 @@ def damage_every_file(bench: Bench, num_offsets: int, seed: int = 0) -> Figures:
             silent = _try(paths, path, break_it)
             result.check(not silent, f"{path.name}, {what}: {silent}")
             num_cases += 1
-    result.count = (
-        f"{len(files)} files, {num_offsets} cuts and {num_offsets} flipped bits each, and its loss"
-    )
-    result.figures = [
-        f"{num_cases - len(result.broken)} of {num_cases} noticed, none loaded silently"
-    ]
+    ways = f"cut at {num_offsets} places, as many bits flipped, and lost"
+    result.count = f"each of {len(files)} files {ways}"
+    num_noticed = num_cases - len(result.broken)
+    result.figures = [f"{num_noticed} of {num_cases} noticed, the checkpoint before taken"]
     return result
 
 
@@ -39,8 +38,8 @@ def _ways(
     yield "deleted", path.unlink
     for _ in range(num_offsets):
         offset, bit = draw.randrange(size), draw.randrange(8)
-        yield f"cut at {offset}", lambda offset=offset: os.truncate(path, offset)
-        yield f"bit {bit} of {offset}", lambda at=offset, bit=bit: _flip(path, at, bit)
+        yield f"cut at {offset}", partial(os.truncate, path, offset)
+        yield f"bit {bit} of {offset}", partial(_flip, path, offset, bit)
 
 
 def _flip(path: Path, offset: int, bit: int) -> None:

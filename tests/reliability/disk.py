@@ -36,53 +36,62 @@ def fault_at_each_change(bench: Bench) -> Figures:
     result.broken += found["broken"]
     result.count = f"an injected ENOSPC or EIO at each of {found['num_places']} changes of a save"
     result.figures = [
-        f"{found['num_kept']} of {found['num_places']} left a good checkpoint and a run that goes on",
+        f"{found['num_kept']} of {found['num_places']} left a good checkpoint and a living run",
         f"{found['num_alerts']} alerts; the other faults cost nothing",
     ]
     return result
 
 
-def _save_with_faults(bench: Bench, paths: RunPaths, log: Path) -> int:
-    """In a process of its own, because an audit hook stays: fail place after place, one a save."""
-    state = {"place": 1, "first": 0, "seen": 0, "failed": False, "armed": False}
-    broken: list[str] = []
-    num_kept, num_alerts = 0, 0
+class _Faults:
+    """Fails change after change of a run's saves: one fault in every second save.
 
-    def is_good() -> bool:
-        steps = CheckpointStore(paths, 1).steps()
-        if steps and damage_of(paths.checkpoint_dir(steps[-1])) is None:
-            return True
-        broken.append(f"place {state['place'] - 1}: no good checkpoint, {steps}")
-        return False
+    Args:
+        bench: Runs the training.
+        paths: The run.
+    """
 
-    def fail(seen: int) -> None:
-        state["seen"] = seen
-        if state["armed"] and seen - state["first"] == state["place"]:
-            state["armed"], state["failed"] = False, True
-            number = errno.ENOSPC if state["place"] % 2 else errno.EIO
-            raise OSError(number, "injected")
+    def __init__(self, bench: Bench, paths: RunPaths) -> None:
+        self.bench, self.paths = bench, paths
+        self.place, self.begins_at, self.num_seen = 1, 0, 0
+        self.is_armed = self.has_failed = False
+        self.num_kept, self.num_alerts = 0, 0
+        self.broken: list[str] = []
 
-    def on_event(type: str, payload: dict[str, Any], stop: Any) -> None:
-        nonlocal num_kept, num_alerts
+    def on_change(self, seen: int) -> None:
+        """Fail the change whose turn it is."""
+        self.num_seen = seen
+        if self.is_armed and seen - self.begins_at == self.place:
+            self.is_armed, self.has_failed = False, True
+            raise OSError(errno.ENOSPC if self.place % 2 else errno.EIO, "injected")
+
+    def on_event(self, type: str, payload: dict[str, Any], stop: Any) -> None:
+        """Arm every second save, look at the disk after a fault, end when no place is left."""
         if type == "phase" and payload["name"] == "save":
-            step = len(bench.events(paths, "step"))
-            if state["failed"]:
-                state["place"], state["failed"] = state["place"] + 1, False
-                num_kept += is_good()
-            elif step > 1 and step % 2 == 0:
-                state["armed"], state["first"] = True, state["seen"]
-        if type == "alert":
-            assert payload["rule"] == "save_failed", payload
-            num_alerts += 1
-        if type == "checkpoint_saved" and state["armed"]:  # a save has no such place any more
+            if self.has_failed:
+                self._look()
+            elif CheckpointStore(self.paths, 1).steps():
+                self.is_armed, self.begins_at = True, self.num_seen
+        self.num_alerts += type == "alert" and payload["rule"] == "save_failed"
+        if type == "checkpoint_saved" and self.is_armed:
             raise _AllTried
 
-    watch_changes(paths, fail)
+    def _look(self) -> None:
+        steps = CheckpointStore(self.paths, 1).steps()
+        if steps and damage_of(self.paths.checkpoint_dir(steps[-1])) is None:
+            self.num_kept += 1
+        else:
+            self.broken.append(f"place {self.place}: no good checkpoint, {steps}")
+        self.place, self.has_failed = self.place + 1, False
+
+
+def _save_with_faults(bench: Bench, paths: RunPaths, log: Path) -> int:
+    """In a process of its own, because an audit hook stays."""
+    faults = _Faults(bench, paths)
+    watch_changes(paths, faults.on_change)
     with contextlib.suppress(_AllTried):
-        bench.attempt(paths, on_event)
-    found = {"broken": broken, "num_kept": num_kept, "num_alerts": num_alerts}
-    found["num_places"] = state["place"] - 1
-    log.write_text(json.dumps(found))
+        bench.attempt(paths, faults.on_event)
+    found = {"broken": faults.broken, "num_kept": faults.num_kept, "num_alerts": faults.num_alerts}
+    log.write_text(json.dumps(found | {"num_places": faults.place - 1}))
     return 0
 
 

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tests.reliability.bench import Bench
@@ -162,6 +163,6 @@ def watch_changes(
 def _touched(arguments: tuple[Any, ...]) -> str:
     """The path of an audited call; names given relative to an open folder are looked up."""
     path, descriptor = os.fsdecode(arguments[0]), arguments[-1]
-    if os.path.isabs(path) or not isinstance(descriptor, int) or descriptor < 0:
+    if path.startswith("/") or not isinstance(descriptor, int) or descriptor < 0:
         return path
-    return os.path.join(os.readlink(f"/proc/self/fd/{descriptor}"), path)  # noqa: PTH118
+    return str(Path(f"/proc/self/fd/{descriptor}").readlink() / path)

@@ -66,13 +66,14 @@ def _limited(paths: RunPaths, spare_bytes: int | None) -> int:
         original = MicroBatch.generate
 
         def limit_once(*arguments: Any) -> Any:
-            MicroBatch.generate = original  # type: ignore[method-assign]
+            patched.generate = original
             if spare_bytes is not None:
                 limit = _mapped_bytes() + spare_bytes
                 resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
             return original(*arguments)
 
-        MicroBatch.generate = limit_once  # type: ignore[method-assign]
+        patched: Any = MicroBatch
+        patched.generate = limit_once
         return main([str(paths.root)])
 
     return fork(work, paths.root.parent / f"{paths.run_id}.log").wait()

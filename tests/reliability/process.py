@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,16 +57,14 @@ def fork(work: Callable[[], int], log: Path) -> Child:
     pid = os.fork()
     if pid:
         return Child(pid)
-    code = 99
+    code = 99  # the child leaves by its end alone, so that the parent's code runs once
     try:
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         for stream in (1, 2):
             os.dup2(descriptor, stream)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         code = work()
-    except BaseException:
-        import traceback
-
+    except BaseException:  # noqa: BLE001 - the child's border: the log and the code tell of it
         traceback.print_exc()
     finally:
         with contextlib.suppress(OSError):

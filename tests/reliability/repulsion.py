@@ -20,7 +20,7 @@ GUARDS = GuardSettings(entropy_floor=0.5, kl_budget_step=2.0, on_breach="alert")
 
 
 def worst_gaps(num_gaps: int, seed: int = 0) -> Figures:
-    """Largest loss and gradient of a token for log-ratios in [-1e4, 1e4], in both number formats."""
+    """Largest loss and gradient of a token for log-ratios in [-1e4, 1e4], in both formats."""
     result = Figures("T8", "Loss and gradient of the repulsion stay below their stated bounds")
     draw = random.Random(seed)
     edges = [-1e4, -80.0, -11.0, -2.0, 0.0, 2.0, 11.0, 80.0, 1e4]
@@ -61,9 +61,7 @@ def push_a_toy(num_steps: int, num_seeds: int) -> Figures:
             f"{mode.repulsion}: entropy {min(entropies):.3f}-{max(entropies):.3f}, "
             f"KL {min(kls):.2f}-{max(kls):.2f} nats, first alarm in step {span}"
         )
-    result.count = (
-        f"{num_seeds} seeds x {num_steps} steps, {NUM_TOKENS} tokens, beta {BETA:g}, no reward"
-    )
+    result.count = f"{num_seeds} seeds x {num_steps} steps, {NUM_TOKENS} tokens, beta {BETA:g}"
     return result
 
 
@@ -85,5 +83,5 @@ def _push(mode: ObjectiveSettings, num_steps: int, seed: int) -> tuple[float, fl
         losses = sequence_losses(policy_V[tokens_NL], bias_V[tokens_NL], ones_NL, zero_N, mode)
         (gradient_V,) = torch.autograd.grad(losses.total(BETA), theta_V)
         with torch.no_grad():
-            theta_V -= RATE * gradient_V * min(1.0, 20.0 / float(gradient_V.norm()))
+            theta_V -= RATE * gradient_V * min(1.0, 20.0 / max(1e-9, float(gradient_V.norm())))
     return entropy, kl, first

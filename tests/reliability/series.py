@@ -120,10 +120,7 @@ def recorded() -> dict[str, list[Step]]:
     """The recorded runs as steps."""
     runs = json.loads(RECORDED.read_text())
     return {
-        name: [
-            dict(zip(columns, values, strict=True))
-            for values in zip(*columns.values(), strict=True)
-        ]
+        name: [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         for name, columns in runs.items()
     }
 
@@ -132,10 +129,9 @@ def watch_series(num_healthy: int, num_faulty: int) -> Figures:
     """False alarms on healthy runs, delays on faulty ones."""
     result = Figures("T10", "Guards fire when they should and not otherwise")
     quiet = [rule for seed in range(num_healthy) for rule in false_alarms(healthy_series(seed))]
-    result.check(len(quiet) <= num_healthy * NUM_STEPS / 1000, f"false alarms: {quiet}")
-    result.figures.append(
-        f"simulated, healthy: {1000 * len(quiet) / (num_healthy * NUM_STEPS):.2f} false alarms per 1000 steps"
-    )
+    result.check(not quiet, f"false alarms: {quiet}")
+    rate = 1000 * len(quiet) / (num_healthy * NUM_STEPS)
+    result.figures.append(f"simulated, healthy: {rate:.2f} false alarms per 1000 steps")
     for name, (change, rules) in FAULTS.items():
         found = [first_alert(faulty_series(seed, change), rules) for seed in range(num_faulty)]
         delays = [place - ONSET_STEP for place in found if place is not None]
@@ -143,7 +139,8 @@ def watch_series(num_healthy: int, num_faulty: int) -> Figures:
         late = f"median {quantile(delays, 0.5):.0f}, at most {max(delays)} steps"
         result.figures.append(f"{name}: {late} ({' or '.join(rules)})")
     _watch_recorded(result)
-    result.count = f"{num_healthy} healthy and {len(FAULTS)} x {num_faulty} faulty simulated runs of {NUM_STEPS} steps, {len(recorded())} recorded"
+    simulated = f"{num_healthy} healthy and {len(FAULTS)} x {num_faulty} faulty simulated runs"
+    result.count = f"{simulated} of {NUM_STEPS} steps, {len(recorded())} recorded"
     return result
 
 
@@ -151,16 +148,12 @@ def _watch_recorded(result: Figures) -> None:
     runs = recorded()
     healthy = {name: run for name, run in runs.items() if "strong" not in name}
     quiet = [(name, rule) for name, run in healthy.items() for rule in false_alarms(run)]
-    num_steps = sum(map(len, healthy.values()))
+    num_steps, told = sum(map(len, healthy.values())), f"{len(quiet)} alarms"
     result.check(not quiet, f"recorded healthy runs: {quiet}")
-    result.figures.append(
-        f"{len(healthy)} recorded healthy runs: {len(quiet)} alarms in {num_steps} steps"
-    )
+    result.figures.append(f"{len(healthy)} recorded healthy runs: {told} in {num_steps} steps")
     for name in sorted(runs.keys() - healthy.keys()):
-        rules = tuple(GuardSettings.model_fields)
-        at = first_alert(runs[name], rules)
+        at = first_alert(runs[name], tuple(GuardSettings.model_fields))
         dead = next((n for n, step in enumerate(runs[name]) if step["reward/format"] == 0.0), None)
-        result.check(at is not None, f"{name} collapses unseen")
-        result.figures.append(
-            f"{name}: first alert in step {(at or 0) + 1}, no format left in step {(dead or 0) + 1}"
-        )
+        result.check(at is not None and dead is not None and at < dead, f"{name}: {at}, {dead}")
+        last = f"no format left in step {(dead or 0) + 1}"
+        result.figures.append(f"{name}: first alert in step {(at or 0) + 1}, {last}")

@@ -154,7 +154,7 @@ class CheckpointStore:
     def _delete_old(self) -> None:
         for step in self.steps()[: -self.num_kept]:
             folder = self.paths.checkpoint_dir(step)
-            # Renamed first: a deletion cut short leaves nothing that looks whole, and is made up for.
+            # Renamed first: a deletion cut short leaves nothing that looks whole.
             doomed = folder.rename(folder.with_name(f"{_TEMPORARY_PREFIX}{folder.name}"))
             shutil.rmtree(doomed)
 

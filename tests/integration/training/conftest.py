@@ -1,4 +1,4 @@
-"""The bench of `tests.reliability` as fixtures: one small world a session, a folder of runs a test."""
+"""The bench of `tests.reliability` as fixtures: a world a session, runs a test."""
 
 from pathlib import Path
 
