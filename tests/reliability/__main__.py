@@ -89,9 +89,12 @@ def main(arguments: list[str]) -> int:
 def _write(path: Path, row: str, found: list[Figures], took_s: float) -> None:
     """Replace one row's lines in the table; the others stay."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    lines = lines[: lines.index(_TESTS.strip().splitlines()[0])] if lines else []
     kept = {name: [line for line in lines if line.startswith(f"| {name} |")] for name in MEASURES}
     kept[row] = [_line(each, took_s) for each in found]
-    path.write_text(_HEAD + "\n".join(line for name in MEASURES for line in kept[name]) + "\n")
+    table = "\n".join(line for name in MEASURES for line in kept[name])
+    tests = "\n".join(f"| {name} | {where} |" for name, where in SHORT_FORMS.items())
+    path.write_text(f"{_HEAD}{table}\n{_TESTS}{tests}\n", encoding="utf-8")
 
 
 def _line(each: Figures, took_s: float) -> str:
@@ -110,6 +113,28 @@ def _machine() -> str:
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     return f"{len(names)} cores of {names[0]}, {versions}"
 
+
+_TESTS = """
+## The same promises in `make test`
+
+| | tests |
+| --- | --- |
+"""
+
+SHORT_FORMS = {
+    "T1": "test_reliability (3 kills), test_training_process (`kill -9`), test_checkpoint",
+    "T2": "test_reliability (every file), test_checkpoint, test_training_resume",
+    "T3": "test_training_resume: each step, both passes, evaluation, LoRA",
+    "T4": "test_reliability (each phase), test_training_process, test_training_resume",
+    "T5": "test_reliability (RLIMIT_FSIZE, tmpfs), test_checkpoint, test_training_run",
+    "T6": "test_reliability (20 % of eight kinds), test_training_run (order, empty steps, budget)",
+    "T7": "test_reliability (NaN in five places), test_training_run",
+    "T8": "test_losses: bounds as a property in both formats, the formula in numpy; test_repulsion_step",
+    "T9": "test_training_memory (refused allocations in each phase), test_microbatch, test_shared",
+    "T10": "test_reliability (100 healthy runs, 8 faults), test_guards",
+    "T11": "test_training_run, test_dataset_order",
+    "T12": "test_reliability, test_prompts",
+}
 
 _HEAD = f"""# What was measured of a run's reliability
 

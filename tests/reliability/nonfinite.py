@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 from tests.reliability.bench import Bench
 from tests.reliability.figures import Figures
+from vtk.train import trainer
 from vtk.train.groups import GroupCollector
-from vtk.train.losses import SequenceLosses
+from vtk.train.losses import SequenceLosses, sequence_losses
 from vtk.train.microbatch import MicroBatch
-from vtk.train.trainer import CDPOTrainer
 
 Poison = Callable[[pytest.MonkeyPatch, float], None]
 
@@ -39,19 +39,26 @@ def _reference(patch: pytest.MonkeyPatch, value: float) -> None:
 
 def _logits(patch: pytest.MonkeyPatch, value: float) -> None:
     """The policy's log-probabilities, through which the gradient flows."""
-    _on_second_call(patch, torch, "log_softmax", lambda logps: logps * value)
+    original, calls = sequence_losses, iter(range(10**6))
+
+    def poisoned(logps_NL: torch.Tensor, *arguments: Any) -> SequenceLosses:
+        factor = value if next(calls) == 1 else 1.0
+        return original(logps_NL * factor, *arguments)
+
+    patch.setattr(trainer, "sequence_losses", poisoned)
 
 
 def _gradient(patch: pytest.MonkeyPatch, value: float) -> None:
-    original, calls = CDPOTrainer._get_grad_norm, iter(range(10**6))
+    original, calls = trainer.CDPOTrainer.training_step, iter(range(10**6))
 
-    def poisoned(self: CDPOTrainer, model: Any, grad_norm: Any = None) -> Any:
+    def poisoned(self: trainer.CDPOTrainer, *arguments: Any) -> torch.Tensor:
+        loss: torch.Tensor = original(self, *arguments)
         if next(calls) == 1:
             weight = next(p for p in self.policy.parameters() if p.grad is not None)
             weight.grad.view(-1)[0] = value
-        return original(self, model, grad_norm)
+        return loss
 
-    patch.setattr(CDPOTrainer, "_get_grad_norm", poisoned)
+    patch.setattr(trainer.CDPOTrainer, "training_step", poisoned)
 
 
 def _reward(patch: pytest.MonkeyPatch, value: float) -> None:

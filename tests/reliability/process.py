@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,10 @@ def fork(work: Callable[[], int], log: Path) -> Child:
     """Run `work` in a child whose output goes to a file; its return value is the exit code."""
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
+    with warnings.catch_warnings():
+        # From Python 3.12 on it warns of threads: those there may be wait and hold no lock.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
     if pid:
         return Child(pid)
     code = 99  # the child leaves by its end alone, so that the parent's code runs once

@@ -1,5 +1,6 @@
 """Out of memory: smaller pieces, the same algorithm, a clear end when nothing is left to cut."""
 
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from vtk.errors import Interrupted, MemoryExhausted
 from vtk.runs.files import read_json
 from vtk.train import microbatch, trainer
+
+pytestmark = pytest.mark.slow
 
 STEPS = {"optim__num_steps": 3, "optim__prompts_per_device": 2, "optim__accumulation_steps": 2}
 """A pass has 2 prompts of 4 completions, so 8 rows; a step has two passes."""
@@ -104,8 +108,9 @@ def _train(bench: Any, **settings: Any) -> Any:
     return bench.train("cdpo", reference__path=str(bench.world.bias), **STEPS, **settings)
 
 
-@pytest.mark.parametrize("fits", [4, 2, 1])
-@pytest.mark.parametrize("phase", ["generate", "score", "update", "backward"])
+@pytest.mark.parametrize(
+    ("phase", "fits"), [("generate", 1), ("score", 4), ("update", 2), ("backward", 1)]
+)
 def test_a_step_short_of_memory_is_made_in_pieces(
     bench: Any, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any], phase: str, fits: int
 ) -> None:
@@ -128,3 +133,44 @@ def test_a_step_short_of_memory_is_made_in_pieces(
         assert numbers == pytest.approx(bench.numbers(whole)[step], rel=2e-3, abs=2e-5)
     ours, theirs = _weights(paths, 3), _weights(whole, 3)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-5)
+
+
+def test_a_resumed_run_keeps_the_smaller_pieces(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sigterm_at_step_2(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts" and payload["step"] == 2:
+            stop.received = signal.SIGTERM
+
+    paths = bench.new_run("cdpo", reference__path=str(bench.world.bias), **STEPS)
+    with monkeypatch.context() as patch:
+        _short_of_memory(patch, "update", _Shortage(fits=2))
+        with pytest.raises(Interrupted):
+            bench.attempt(paths, sigterm_at_step_2)
+        num_alerts = len(bench.events(paths, "alert"))
+        bench.attempt(paths)
+    assert num_alerts == 2  # 8 -> 4 -> 2
+    assert len(bench.events(paths, "alert")) == num_alerts
+
+
+def test_the_end_when_nothing_is_left_to_cut(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    _short_of_memory(monkeypatch, "update", _Shortage(fits=0))
+    paths = bench.new_run("grpo", **STEPS)
+    with pytest.raises(MemoryExhausted) as ended:
+        bench.attempt(paths)
+    assert "with 1 completion at once" in ended.value.message
+    assert "held up to" in ended.value.message
+    assert "asked for 1 GiB more" in ended.value.message
+    assert "video.max_pixels_px (now 1568)" in str(ended.value.hint)
+    assert [alert["value"] for alert in bench.events(paths, "alert")] == [4, 2, 1]
+
+
+def test_another_fault_is_not_taken_for_it(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("shapes do not fit")
+
+    monkeypatch.setattr(trainer.CDPOTrainer, "_piece_loss", broken)
+    paths = bench.new_run("grpo", **STEPS)
+    with pytest.raises(RuntimeError, match="shapes"):
+        bench.attempt(paths)
+    assert bench.events(paths, "alert") == []

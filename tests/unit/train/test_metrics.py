@@ -66,6 +66,20 @@ def test_what_was_not_measured_is_left_out() -> None:
     assert metrics["acc/single_n"] == 1
 
 
+def test_the_gap_between_sampler_and_trainer() -> None:
+    gaps = [(0.1, 0.5), (0.2, 3.0), (0.0, 0.0), (0.0, 0.1)]
+    rows = [
+        row | {"logp_gap_mean": mean, "logp_gap_max": largest}
+        for row, (mean, largest) in zip(ROWS, gaps, strict=True)
+    ]
+    metrics = rollout_metrics(rows)
+    assert metrics["sampling/logp_gap_mean"] == pytest.approx((30 * 0.1 + 10 * 0.2) / 60)
+    assert metrics["sampling/logp_gap_max"] == 3.0
+    assert not [name for name in rollout_metrics(ROWS) if name.startswith("sampling/")]
+    spoilt = [*rows, rows[0] | {"logp_gap_max": math.nan}]
+    assert math.isnan(rollout_metrics(spoilt)["sampling/logp_gap_max"])
+
+
 def test_order_and_split_do_not_matter() -> None:
     assert rollout_metrics(ROWS) == rollout_metrics([ROWS[2], ROWS[3], ROWS[0], ROWS[1]])
 
