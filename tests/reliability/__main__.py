@@ -89,7 +89,8 @@ def main(arguments: list[str]) -> int:
 def _write(path: Path, row: str, found: list[Figures], took_s: float) -> None:
     """Replace one row's lines in the table; the others stay."""
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    lines = lines[: lines.index(_TESTS.strip().splitlines()[0])] if lines else []
+    heading = _TESTS.strip().splitlines()[0]
+    lines = lines[: lines.index(heading)] if heading in lines else lines
     kept = {name: [line for line in lines if line.startswith(f"| {name} |")] for name in MEASURES}
     kept[row] = [_line(each, took_s) for each in found]
     table = "\n".join(line for name in MEASURES for line in kept[name])
@@ -129,7 +130,7 @@ SHORT_FORMS = {
     "T5": "test_reliability (RLIMIT_FSIZE, tmpfs), test_checkpoint, test_training_run",
     "T6": "test_reliability (20 % of eight kinds), test_training_run (order, empty steps, budget)",
     "T7": "test_reliability (NaN in five places), test_training_run",
-    "T8": "test_losses: bounds as a property in both formats, the formula in numpy; test_repulsion_step",
+    "T8": "test_losses (bounds as a property, the formula in numpy), test_repulsion_step",
     "T9": "test_training_memory (refused allocations in each phase), test_microbatch, test_shared",
     "T10": "test_reliability (100 healthy runs, 8 faults), test_guards",
     "T11": "test_training_run, test_dataset_order",
