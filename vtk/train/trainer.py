@@ -174,8 +174,8 @@ class CDPOTrainer(GRPOTrainer):
                     self.accelerator.backward(loss)
                 made.append((joined_scores([scores]), joined_losses([losses])))
                 del scores, losses, loss
-            self.is_exchanging = self.args.world_size > 1 and self.accelerator.sync_gradients
             scores, losses, loss = self._piece_loss(model, inputs, last)
+            self.is_exchanging = self.args.world_size > 1 and self.accelerator.sync_gradients
             made.append((scores, losses))
             all_scores, all_losses = zip(*made, strict=True)
             self.record.add(groups, joined_losses(all_losses), joined_scores(all_scores), self.beta)
