@@ -88,7 +88,8 @@ class CheckpointStore:
             raise VtkError(
                 f"a checkpoint needs {format_bytes(need_bytes)} and {format_bytes(free_bytes)} are "
                 f"free on the disk of {folder}; the old checkpoints stay as they are",
-                f"Free {format_bytes(need_bytes - free_bytes)} there, or keep fewer checkpoints.",
+                f"Free {format_bytes(need_bytes - free_bytes)} there; a run that has ended goes on "
+                "with --resume.",
             )
 
     def commit(self, folder: Path, step: int, facts: Mapping[str, Any]) -> Path:

@@ -191,15 +191,23 @@ def _cut_smaller(trainer: "CDPOTrainer", need: str, exhausted: MemoryExhausted) 
     before, was = str(micro_batch), micro_batch.num_rows
     if trainer.is_exchanging or not micro_batch.halve():
         raise exhausted
-    trainer.restart_step()
+    trainer.record = trainer.record.again()
     trainer.policy.zero_grad(set_to_none=True)
     release_memory()
     message = (
-        f"out of memory: {need}; from now on {micro_batch} at once instead of {before}. The step "
-        "is made again; its loss, gradient and completions stay those of the settings"
+        f"out of memory{_where(trainer)}: {need}; from now on {micro_batch} at once instead of "
+        f"{before}. The step is made again; its loss, gradient and completions stay the settings' own"
     )
     alert = Alert("out_of_memory", message, micro_batch.num_rows, was)
-    trainer.reporter.alert(step, alert)
+    if trainer.accelerator.is_main_process:
+        trainer.reporter.alert(step, alert)
+    else:
+        trainer.record.alerts.append(alert)
+
+
+def _where(trainer: "CDPOTrainer") -> str:
+    rank = trainer.accelerator.process_index
+    return f" in process {rank}" if trainer.accelerator.num_processes > 1 else ""
 
 
 def _prompts_of(first: int, last: int, group: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from accelerate.utils import gather_object
 
 from vtk.train.forward import TokenScores
 from vtk.train.groups import Groups, Skipped
+from vtk.train.guards import Alert
 from vtk.train.losses import SequenceLosses, masked_token_mean
 
 _KL_COLUMNS = ("signed_kl", "k3", "clamped_frac")
@@ -21,11 +22,16 @@ class StepRecord:
     Args:
         step: The step being made, counted from 1.
         rank: This process; part of the groups' names.
+
+    Attributes:
         batches: Questions of the passes that were begun, in case they must be made again.
+        alerts: What this process has to say, if it is one that writes no log.
     """
 
-    def __init__(self, step: int, rank: int, batches: Sequence[Any] = ()) -> None:
-        self.step, self.rank, self.batches = step, rank, list(batches)
+    def __init__(self, step: int, rank: int) -> None:
+        self.step, self.rank = step, rank
+        self.batches: list[Any] = []
+        self.alerts: list[Alert] = []
         self.num_passes = 0
         self.is_update_skipped = False
         self.rows: list[dict[str, Any]] = []
@@ -70,8 +76,15 @@ class StepRecord:
             row["signed_kl"] == 0.0 and row["k3"] == 0.0 for row in self.rows
         )
 
-    def gather(self) -> tuple[Sequence[dict[str, Any]], Sequence[Skipped]]:
-        """Rows and skipped questions of all processes, the same on each of them."""
+    def again(self) -> "StepRecord":
+        """The record of the same step made again: nothing but its questions and alerts."""
+        record = StepRecord(self.step, self.rank)
+        record.batches, record.alerts = self.batches, self.alerts
+        return record
+
+    def gather(self) -> tuple[Sequence[dict[str, Any]], Sequence[Skipped], Sequence[Alert]]:
+        """Rows, skipped questions and alerts of all processes, the same on each of them."""
         rows: list[dict[str, Any]] = gather_object(self.rows)
         skipped: list[Skipped] = gather_object(self.skipped)
-        return rows, skipped
+        alerts: list[Alert] = gather_object(self.alerts)
+        return rows, skipped, alerts

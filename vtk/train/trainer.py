@@ -118,17 +118,12 @@ class CDPOTrainer(GRPOTrainer):
     @override
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """One backward pass, in pieces that fit the memory."""
-        if self.record.step != self.state.global_step + 1:
-            self.restart_step()
+        step = self.state.global_step + 1
+        if self.record.step != step:
+            self.record = StepRecord(step, self.record.rank)
             self.reporter.begin_step()
         make: Any = super().training_step
         return run_pass(self, model, inputs, lambda batch: make(model, batch, num_items_in_batch))
-
-    def restart_step(self) -> None:
-        """Forget what was recorded of the step being made, but for its questions."""
-        step = self.state.global_step + 1
-        batches = self.record.batches if self.record.step == step else []
-        self.record = StepRecord(step, self.record.rank, batches)
 
     @override
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
@@ -203,12 +198,12 @@ class CDPOTrainer(GRPOTrainer):
         if "grad_norm" not in logs:
             return
         record, step = self.record, self.state.global_step
-        rows, skipped = record.gather()
+        rows, skipped, told_elsewhere = record.gather()
         metrics = rollout_metrics(rows) if rows else {}
         metrics |= {"optim/lr": logs["learning_rate"], "optim/grad_norm": logs["grad_norm"]}
         metrics |= self.reporter.step_metrics(sum(row["num_tokens"] for row in rows))
         alerts = self.guards.observe(metrics, record.is_update_skipped)
-        self.reporter.report_step(step, metrics, rows, alerts)
+        self.reporter.report_step(step, metrics, rows, [*told_elsewhere, *alerts])
         self._note_skipped(step, skipped)
         if stop := self.guards.stop_reason(alerts):
             raise stop

@@ -1,7 +1,10 @@
 """Out of memory: smaller pieces, the same algorithm, a clear end when nothing is left to cut."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +13,7 @@ from safetensors.torch import load_file
 
 from vtk.errors import Interrupted, MemoryExhausted
 from vtk.runs.files import read_json
+from vtk.runs.state import read_state
 from vtk.train import microbatch, trainer
 
 pytestmark = pytest.mark.slow
@@ -174,3 +178,40 @@ def test_another_fault_is_not_taken_for_it(bench: Any, monkeypatch: pytest.Monke
     with pytest.raises(RuntimeError, match="shapes"):
         bench.attempt(paths)
     assert bench.events(paths, "alert") == []
+
+
+ONE_OF_TWO = """
+import os, sys, torch
+from vtk.train import trainer
+from vtk.worker import main
+
+original, calls = trainer.CDPOTrainer._piece_loss, iter(range(100))
+
+def short(self, model, inputs, piece):
+    if os.environ["RANK"] == "1" and next(calls) > 0 and piece[1] - piece[0] > 2:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB")
+    return original(self, model, inputs, piece)
+
+trainer.CDPOTrainer._piece_loss = short
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_one_of_two_processes_runs_short_and_the_other_waits(bench: Any, tmp_path: Path) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(ONE_OF_TWO)
+    paths = bench.new_run("cdpo", reference__path=str(bench.world.bias), optim__num_steps=2)
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    done = subprocess.run(
+        [sys.executable, *launch, script, paths.root],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert read_state(paths).status == "finished"
+    alerts = bench.events(paths, "alert")
+    assert [(alert["step"], alert["value"]) for alert in alerts] == [(2, 4), (2, 2)]
+    assert all("out of memory in process 1" in alert["message"] for alert in alerts)
+    assert len(bench.rows(paths, [2])) == 2 * 2 * 4
