@@ -196,7 +196,7 @@ def _cut_smaller(trainer: "CDPOTrainer", need: str, exhausted: MemoryExhausted) 
     release_memory()
     message = (
         f"out of memory{_where(trainer)}: {need}; from now on {micro_batch} at once instead of "
-        f"{before}. The step is made again; its loss, gradient and completions stay the settings' own"
+        f"{before}. The step is made again; its loss, gradient and completions stay as they were"
     )
     alert = Alert("out_of_memory", message, micro_batch.num_rows, was)
     if trainer.accelerator.is_main_process:
