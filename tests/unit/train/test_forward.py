@@ -17,8 +17,8 @@ from vtk.train.forward import (
     install_scoring,
     pad_completions,
     score_completions,
-    score_repeated,
     score_packed,
+    score_repeated,
 )
 from vtk.video.frames import Clip
 
