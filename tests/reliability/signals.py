@@ -30,7 +30,7 @@ def stop_everywhere(bench: Bench, num_each: int, seed: int = 0) -> Figures:
             result.check(code == Interrupted.exit_code, f"{place}: exit code {code}")
             _check_saved(paths, place, result)
     num_second = max(1, num_each // 2)
-    ended = [_second_signal(bench, draw) for _ in range(num_second)]
+    ended = [_second_signal(bench) for _ in range(num_second)]
     result.check(all(code == -signal.SIGTERM for code, _ in ended), f"second signals: {ended}")
     result.count = f"{len(PLACES)} places x {num_each} SIGTERMs, {num_second} second signals"
     slowest_s = max(span_s for _, span_s in ended)
@@ -66,10 +66,21 @@ def _check_saved(paths: RunPaths, place: str, result: Figures) -> None:
     result.check(state.status == "stopped", f"{place}: the run is called {state.status}")
 
 
-def _second_signal(bench: Bench, draw: random.Random) -> tuple[int, float]:
-    """Exit code and seconds after a second SIGTERM right after the first."""
-    worker = _stop_in(_new_run(bench), "update", draw)
-    time.sleep(0.005)  # two signals of one kind that are pending at once are delivered as one
+def _second_signal(bench: Bench) -> tuple[int, float]:
+    """Exit code and seconds after a second SIGTERM, in a step that takes long."""
+    paths = bench.new_run(
+        "grpo",
+        optim__prompts_per_device=16,
+        rollout__num_generations=8,
+        video__num_frames=16,
+        video__min_pixels_px=9_408,
+        video__max_pixels_px=9_408,
+        prompt__max_prompt_tokens=4096,
+    )
+    watch, worker = PhaseWatch(paths), start_worker(paths)
+    assert wait_for(worker, lambda: watch.count("update") >= 1)
+    worker.send(signal.SIGTERM)
+    time.sleep(0.3)  # two signals of one kind that are pending at once are delivered as one
     worker.send(signal.SIGTERM)
     sent_s = time.monotonic()
     return worker.wait(), time.monotonic() - sent_s

@@ -50,6 +50,8 @@ class PromptInputs:
         pixel_values_videos: normalised patches of all clips one after another (patches, values).
         video_grid_thw: (clips, 3) temporal patches, height patches, width patches.
         second_per_grid_ts: (clips,) seconds that one temporal patch spans.
+        video_features_VH: a frozen vision tower's output for the clips, (visual tokens, hidden
+            size), where it was computed before; else None.
     """
 
     input_ids_1P: Tensor
@@ -58,6 +60,7 @@ class PromptInputs:
     pixel_values_videos: Tensor
     video_grid_thw: Tensor
     second_per_grid_ts: Tensor
+    video_features_VH: Tensor | None = None
 
     @property
     def num_prompts(self) -> int:
@@ -72,18 +75,23 @@ class PromptInputs:
 
     def to(self, device: torch.device | str) -> "PromptInputs":
         """The same prompts on another device."""
-        return PromptInputs(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+        moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
+        return PromptInputs(**moved)
 
     def part(self, first: int, last: int) -> "PromptInputs":
         """Rows first to last − 1 with their clips, as wide as before."""
-        patches_B = self.video_grid_thw.prod(dim=1).tolist()
-        rows = {
-            name: tensor[first:last]
-            for name, tensor in vars(self).items()
-            if name != "pixel_values_videos"
-        }
-        pixels = self.pixel_values_videos[sum(patches_B[:first]) : sum(patches_B[:last])]
-        return PromptInputs(**rows, pixel_values_videos=pixels)
+        num_patches, patches_B = len(self.pixel_values_videos), self.video_grid_thw.prod(dim=1)
+        begin, end = (int(patches_B[:row].sum()) for row in (first, last))
+        rows: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if name == "pixel_values_videos":
+                rows[name] = value[begin:end]
+            elif name == "video_features_VH" and value is not None:
+                per_token = num_patches // len(value)  # the tower merges patches into tokens
+                rows[name] = value[begin // per_token : end // per_token]
+            elif value is not None:
+                rows[name] = value[first:last]
+        return PromptInputs(**rows)
 
     def model_inputs(self) -> dict[str, Tensor]:
         """The keyword arguments of the model's forward and generate."""
@@ -208,6 +216,7 @@ def collate_prompts(prompts: Sequence[PromptInputs], pad_id: int) -> PromptInput
         pad_id: token id of the padding.
     """
     longest = max(prompt.input_ids_1P.shape[1] for prompt in prompts)
+    has_no_features = any(prompt.video_features_VH is None for prompt in prompts)
 
     def padded(name: str, value: int) -> Tensor:
         tensors = [getattr(prompt, name) for prompt in prompts]
@@ -226,4 +235,5 @@ def collate_prompts(prompts: Sequence[PromptInputs], pad_id: int) -> PromptInput
         pixel_values_videos=joined("pixel_values_videos"),
         video_grid_thw=joined("video_grid_thw"),
         second_per_grid_ts=joined("second_per_grid_ts"),
+        video_features_VH=None if has_no_features else joined("video_features_VH"),
     )

@@ -23,6 +23,7 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from vtk.rollout.embeddings import prompt_embeddings, prompt_positions
 from vtk.rollout.generate import (
     Rollout,
     SamplingSettings,
@@ -124,10 +125,13 @@ class _Branches:
 
 def _prefill(model: Any, prompts: PromptInputs, num_branches: int) -> _Branches:
     """Compute each prompt once and branch it."""
-    inputs = prompts.model_inputs()
-    output = model(**inputs, use_cache=True, logits_to_keep=1)
-    del inputs["pixel_values_videos"]
-    positions_3BP, _ = model.model.get_rope_index(**inputs)
+    positions_3BP, next_B = prompt_positions(model, prompts)
+    output = model.model.language_model(
+        inputs_embeds=prompt_embeddings(model, prompts),
+        attention_mask=prompts.attention_mask_1P,
+        position_ids=positions_3BP,
+        use_cache=True,
+    )
     output.past_key_values.batch_repeat_interleave(num_branches)
 
     def branch(tensor: Tensor) -> Tensor:
@@ -137,8 +141,8 @@ def _prefill(model: Any, prompts: PromptInputs, num_branches: int) -> _Branches:
         row_M=torch.arange(prompts.num_prompts * num_branches, device=model.device),
         ids_MT=branch(prompts.input_ids_1P),
         mask_MT=branch(prompts.attention_mask_1P),
-        position_M=branch(positions_3BP[0, :, -1] + 1),
-        logits_MV=branch(output.logits[:, -1]),
+        position_M=branch(next_B),
+        logits_MV=branch(model.get_output_embeddings()(output.last_hidden_state[:, -1])),
         cache=output.past_key_values,
     )
 
@@ -196,7 +200,7 @@ def _forward(model: Any, batch: _Branches, token_M: Tensor) -> None:
     """One step of the model; ``batch`` then holds the logits of the token after."""
     batch.ids_MT = torch.cat([batch.ids_MT, token_M[:, None]], dim=1)
     batch.mask_MT = torch.nn.functional.pad(batch.mask_MT, (0, 1), value=1)
-    output = model(
+    output = model.model.language_model(
         input_ids=token_M[:, None],
         attention_mask=batch.mask_MT,
         position_ids=batch.position_M[None, :, None].expand(3, -1, -1),
@@ -204,7 +208,7 @@ def _forward(model: Any, batch: _Branches, token_M: Tensor) -> None:
         use_cache=True,
     )
     batch.position_M = batch.position_M + 1
-    batch.logits_MV = output.logits[:, -1]
+    batch.logits_MV = model.get_output_embeddings()(output.last_hidden_state[:, -1])
 
 
 def _logits_processors(sampling: SamplingSettings) -> LogitsProcessorList:

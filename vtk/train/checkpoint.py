@@ -6,6 +6,7 @@ A checkpoint is filled in a folder with another name. When all of it is on the d
 and older ones are deleted only when the new one is on the disk. Reading one checks every byte.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -21,12 +22,13 @@ from vtk.models.sources import MANIFEST_NAME
 from vtk.runs.files import file_sha256, read_json, storage_error, sync_folder, write_json_atomic
 from vtk.runs.store import RunPaths
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 SPACE_MARGIN_FRAC = 0.05
 """Of a checkpoint's size: what must be free beyond it, for the event log and small files."""
 _TEMPORARY_PREFIX = ".tmp-"
 _SET_ASIDE_PREFIX = "set-aside-"
 _STEP_PREFIX = "step_"
+_OWN_HASH = "manifest_sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ class CheckpointStore:
         try:
             files = {name: _measure(folder / name) for name in _file_names(folder)}
             manifest = {"version": MANIFEST_VERSION, "step": step, "files": files, **facts}
+            manifest[_OWN_HASH] = _own_hash(manifest)
             write_json_atomic(folder / MANIFEST_NAME, manifest)
             if final.exists():
                 _set_aside(final)
@@ -169,6 +172,8 @@ def damage_of(folder: Path) -> str | None:
     files = manifest.get("files")
     if not isinstance(files, dict) or not files:
         return f"{MANIFEST_NAME} lists no files"
+    if manifest.get("version") != 1 and manifest.get(_OWN_HASH) != _own_hash(manifest):
+        return f"{MANIFEST_NAME} has other content than when it was written"
     for name, expected in files.items():
         path = folder / name
         if not path.is_file():
@@ -178,6 +183,12 @@ def damage_of(folder: Path) -> str | None:
         if file_sha256(path) != expected["sha256"]:
             return f"{name} has other content than when it was written"
     return None
+
+
+def _own_hash(manifest: Mapping[str, Any]) -> str:
+    """sha256 of what a manifest says, but for this hash; version 1 had none."""
+    said = {name: value for name, value in manifest.items() if name != _OWN_HASH}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _folder_bytes(folder: Path) -> int:

@@ -5,10 +5,9 @@ tokens (left padded), L completion tokens (right padded), S = P + L, H hidden si
 tokens, V vocabulary.
 
 A clip goes through the vision tower once per prompt, and a prompt through the language model once,
-however many completions hang on it: the completions read the prompt's keys and values, and
-gradients flow back through them. `score_repeated` does the usual thing, everything G times over. It
-is the oracle that the tests compare with, and serves under gradient checkpointing, where
-transformers keeps no keys and values.
+however many completions hang on it: prompts and completions are packed into one sequence without
+padding (`vtk.models.shared_prefix`). `score_repeated` does the usual thing, everything G times
+over; it is the oracle that the tests compare with and the baseline of the benchmarks.
 """
 
 import functools
@@ -21,6 +20,8 @@ from torch import Tensor
 from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
 
+from vtk.models.shared_prefix import packed_layout, use_shared_prefix
+from vtk.rollout.embeddings import prompt_embeddings, prompt_positions
 from vtk.rollout.generate import base_model
 from vtk.rollout.prompts import PromptInputs
 
@@ -88,36 +89,30 @@ def score_completions(
         temperature: Logits are divided by it, as they were when sampling.
         engine: "shared" or "reference".
     """
-    first_layer = base_model(model).model.language_model.layers[0]
-    keeps_no_cache = first_layer.gradient_checkpointing and first_layer.training
-    if engine == "reference" or keeps_no_cache:
-        return score_repeated(model, batch, temperature)
-    return score_shared(model, batch, temperature)
+    score = score_repeated if engine == "reference" else score_packed
+    return score(model, batch, temperature)
 
 
-def score_shared(model: Any, batch: ScoringBatch, temperature: float = 1.0) -> TokenScores:
-    """Score with vision tower and prompt computed once per prompt."""
+def score_packed(model: Any, batch: ScoringBatch, temperature: float = 1.0) -> TokenScores:
+    """Score with vision tower and prompt computed once per prompt, and no padding computed."""
     base = base_model(model)
-    language, group = base.model.language_model, batch.num_generations
-    positions_3BP, next_B = prompt_positions(base, batch.prompts)
-    prompt = language(
-        inputs_embeds=prompt_embeddings(base, batch.prompts),
-        attention_mask=batch.prompts.attention_mask_1P,
-        position_ids=positions_3BP,
-        use_cache=True,
-    )
-    cache = prompt.past_key_values
-    cache.batch_repeat_interleave(group)
-    states_NLH = language(
-        inputs_embeds=base.get_input_embeddings()(batch.completion_ids_NL),
-        attention_mask=_full_mask(batch),
-        position_ids=_completion_positions(next_B, batch),
-        past_key_values=cache,
-        use_cache=True,
+    prompts, language = batch.prompts, base.model.language_model
+    use_shared_prefix(language)
+    layout = packed_layout(prompts.prompt_lengths_tokens, batch.completion_mask_NL)
+    is_prompt_BP, is_token_NL = prompts.attention_mask_1P.bool(), batch.completion_mask_NL.bool()
+    prompt_KH = prompt_embeddings(base, prompts)[is_prompt_BP]
+    completion_KH = base.get_input_embeddings()(batch.completion_ids_NL[is_token_NL])
+    positions_3BP, next_B = prompt_positions(base, prompts)
+    positions_3NL = _completion_positions(next_B, batch)
+    states_1TH = language(
+        inputs_embeds=torch.cat([prompt_KH, completion_KH]).unsqueeze(0),
+        position_ids=torch.cat(
+            [positions_3BP[:, is_prompt_BP], positions_3NL[:, is_token_NL]], dim=1
+        ).unsqueeze(1),
+        attention_mask={"full_attention": layout},
+        use_cache=False,
     ).last_hidden_state
-    # The state at a token predicts the next: the prompt's last predicts the first of a completion.
-    last_N1H = prompt.last_hidden_state[:, -1:].repeat_interleave(group, dim=0)
-    return _token_scores(base, torch.cat([last_N1H, states_NLH[:, :-1]], 1), batch, temperature)
+    return _token_scores(base, states_1TH[0, layout.previous_index], batch, temperature)
 
 
 def score_repeated(model: Any, batch: ScoringBatch, temperature: float = 1.0) -> TokenScores:
@@ -134,42 +129,8 @@ def score_repeated(model: Any, batch: ScoringBatch, temperature: float = 1.0) ->
         position_ids=torch.cat([positions_3NP, _completion_positions(next_B, batch)], dim=2),
         use_cache=False,
     ).last_hidden_state
-    return _token_scores(base, states_NSH[:, last:-1], batch, temperature)
-
-
-def prompt_embeddings(base: Any, prompts: PromptInputs) -> Tensor:
-    """Token embeddings with the clips' features at the video placeholders, as (B, P, H).
-
-    Raises:
-        ValueError: Placeholders and features differ in number, as when a prompt was cut.
-    """
-    embeds_BPH: Tensor = base.get_input_embeddings()(prompts.input_ids_1P)
-    features = base.model.get_video_features(
-        prompts.pixel_values_videos, prompts.video_grid_thw, return_dict=True
-    )
-    features_KH = torch.cat(features.pooler_output).to(embeds_BPH.dtype)
-    is_video_BP = prompts.input_ids_1P == base.config.video_token_id
-    num_placeholders = int(is_video_BP.sum())
-    if num_placeholders != features_KH.shape[0]:
-        raise ValueError(f"{num_placeholders} placeholders, {features_KH.shape[0]} features")
-    return embeds_BPH.masked_scatter(is_video_BP.unsqueeze(-1), features_KH)
-
-
-def prompt_positions(base: Any, prompts: PromptInputs) -> tuple[Tensor, Tensor]:
-    """The model's own M-RoPE positions (3, B, P), and where each completion begins (B,).
-
-    A completion goes on one past its prompt's last token, which is text and so has one position in
-    all axes, as it does in the library's own generation. A clip's temporal positions may be
-    greater.
-    """
-    positions_3BP, _ = base.model.get_rope_index(
-        prompts.input_ids_1P,
-        mm_token_type_ids=prompts.mm_token_type_ids,
-        video_grid_thw=prompts.video_grid_thw,
-        second_per_grid_ts=prompts.second_per_grid_ts,
-        attention_mask=prompts.attention_mask_1P,
-    )
-    return positions_3BP, positions_3BP[0, :, -1] + 1
+    states_KH = states_NSH[:, last:-1][batch.completion_mask_NL.bool()]
+    return _token_scores(base, states_KH, batch, temperature)
 
 
 def install_scoring(model: Any, temperature: float, engine: str = "shared") -> None:
@@ -206,11 +167,18 @@ def _completion_positions(next_B: Tensor, batch: ScoringBatch) -> Tensor:
 
 
 def _token_scores(
-    base: Any, states_NLH: Tensor, batch: ScoringBatch, temperature: float
+    base: Any, states_KH: Tensor, batch: ScoringBatch, temperature: float
 ) -> TokenScores:
-    """Head and log-softmax at the unmasked tokens only, in slices that bound memory."""
+    """Head and log-softmax at the completions' K tokens only, in slices that bound memory.
+
+    Args:
+        base: Gives the head.
+        states_KH: The state before each unmasked token, which predicts it.
+        batch: What is scored.
+        temperature: Divides the logits.
+    """
     is_token_NL = batch.completion_mask_NL.bool()
-    states_KH, ids_K = states_NLH[is_token_NL], batch.completion_ids_NL[is_token_NL]
+    ids_K = batch.completion_ids_NL[is_token_NL]
     weight_VH = base.get_output_embeddings().weight
     slice_tokens = max(1, MAX_LOGITS_ELEMENTS // weight_VH.shape[0])
     is_sliced = states_KH.shape[0] > slice_tokens
@@ -220,7 +188,7 @@ def _token_scores(
             torch.split(states_KH, slice_tokens), torch.split(ids_K, slice_tokens), strict=True
         )
     ]
-    empty_NL = torch.zeros(is_token_NL.shape, dtype=torch.float32, device=states_NLH.device)
+    empty_NL = torch.zeros(is_token_NL.shape, dtype=torch.float32, device=states_KH.device)
     return TokenScores(
         logps_NL=empty_NL.masked_scatter(is_token_NL, torch.cat([logps for logps, _ in scored])),
         entropies_NL=empty_NL.masked_scatter(is_token_NL, torch.cat([entr for _, entr in scored])),

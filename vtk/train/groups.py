@@ -18,6 +18,7 @@ from vtk.config.schema import VtkConfig
 from vtk.data.sample import VideoSample
 from vtk.errors import DataError
 from vtk.mini.language import classify_strategy
+from vtk.rollout.embeddings import FeatureCache, has_frozen_tower
 from vtk.rollout.generate import Rollout, SamplingSettings, base_model, end_token_ids, generate
 from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
 from vtk.rollout.shared import generate_shared
@@ -27,13 +28,14 @@ from vtk.train.forward import ScoringBatch, pad_completions
 from vtk.train.losses import group_advantages
 from vtk.train.microbatch import MicroBatch
 from vtk.train.reporting import Reporter
-from vtk.video.cache import ClipCache
+from vtk.video.cache import ClipCache, clip_key
 from vtk.video.frames import FrameSettings
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLProcessor
 
 MAX_CLIP_CACHE_BYTES = 512 * 2**20
+MAX_FEATURE_CACHE_BYTES = 2 * 2**30  # about 550 clips of Qwen2.5-VL-3B at 935 visual tokens
 ENGINES = {"reference": generate, "shared": generate_shared}
 """`rollout.engine`: every prompt G times over, or once."""
 
@@ -99,6 +101,7 @@ class GroupCollector:
         self.micro_batch = MicroBatch(
             config.optim.prompts_per_device, config.rollout.num_generations
         )
+        self.features = FeatureCache(MAX_FEATURE_CACHE_BYTES)
 
     def collect(
         self, policy: Any, samples: Sequence[VideoSample], seed: int
@@ -121,7 +124,7 @@ class GroupCollector:
         if not asked:
             return None, skipped
         pad_id = self.processor.tokenizer.pad_token_id
-        prompts = collate_prompts([one.prompt for one in asked], pad_id).to(policy.device)
+        prompts = collate_prompts(self._with_features(policy, asked), pad_id).to(policy.device)
         num_generations = self.config.rollout.num_generations
         with self.reporter.phase("generate"):
             rollout = self.micro_batch.generate(
@@ -187,6 +190,16 @@ class GroupCollector:
             else:
                 asked.append(_Asked(sample, prompt, clip.timestamps_s))
         return asked, skipped
+
+    def _with_features(self, policy: Any, asked: Sequence[_Asked]) -> list[PromptInputs]:
+        """The prompts, with their clips' features where no weight of the tower is trained."""
+        base = base_model(policy)
+        if self.config.rollout.engine != "shared" or not has_frozen_tower(base):
+            return [one.prompt for one in asked]
+        return [
+            self.features.attach(base, one.prompt, clip_key(one.sample.video, self.frames))
+            for one in asked
+        ]
 
     def _row(self, one: _Asked, rollout: Rollout, place: int) -> dict[str, Any]:
         sample, completion = one.sample, rollout.texts[place]

@@ -7,7 +7,7 @@ run is resumed.
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,8 @@ from vtk.models.adapters import (
     use_reference,
 )
 from vtk.models.loader import load_policy, weights_hash
-from vtk.rollout.generate import sampling_mode
+from vtk.rollout.embeddings import has_frozen_tower
+from vtk.rollout.generate import base_model, sampling_mode
 from vtk.train.forward import ScoringBatch, TokenScores, score_completions
 
 SELF = "self"
@@ -41,12 +42,15 @@ class Reference:
             that base without any adapter.
         sha256: Hash of its weights; the policy's adapter is never part of it.
         model: The second model, or None.
+        has_policys_tower: Whether its vision tower is the policy's, so that features computed with
+            that one are its own too.
     """
 
     path: str
     kind: Kind
     sha256: str
     model: Any | None = None
+    has_policys_tower: bool = False
 
     def score(
         self, policy: Any, batch: ScoringBatch, temperature: float, engine: str = "shared"
@@ -60,6 +64,9 @@ class Reference:
             engine: As for the policy.
         """
         scored_by = policy if self.model is None else self.model
+        if not self.has_policys_tower:
+            prompts = replace(batch.prompts, video_features_VH=None)
+            batch = replace(batch, prompts=prompts)
         with torch.no_grad(), sampling_mode(scored_by), self._as_reference(policy):
             return score_completions(scored_by, batch, temperature, engine)
 
@@ -88,15 +95,17 @@ def load_reference(
     """
     has_adapter = hasattr(policy, "peft_config")
     if path == SELF and has_adapter:
-        return Reference(SELF, "start", weights_hash(policy, adapter=REFERENCE_ADAPTER))
+        sha256 = weights_hash(policy, adapter=REFERENCE_ADAPTER)
+        return Reference(SELF, "start", sha256, has_policys_tower=True)
     if path != SELF and has_adapter and _shares_base(path, start):
         attach_reference_adapter(policy, path)
         sha256 = weights_hash(policy, adapter=REFERENCE_ADAPTER)
-        return Reference(str(path), "adapter", sha256)
+        return Reference(str(path), "adapter", sha256, has_policys_tower=True)
     named = start if path == SELF else path
     model, _ = load_policy(named, config.model, merge_adapter=False)
     model.requires_grad_(False)
-    return Reference(str(path), "model", weights_hash(model), model)
+    sha256 = weights_hash(model)
+    return Reference(str(path), "model", sha256, model, _share_tower(policy, model))
 
 
 def refuse_equal(policy_sha256: str, policy_path: Path | str, reference: Reference) -> None:
@@ -119,6 +128,20 @@ def refuse_equal(policy_sha256: str, policy_path: Path | str, reference: Referen
             "Name the bias model (train one with `vtk train-bias`); "
             "if the ablation is meant, ask for it with --reference self.",
         )
+
+
+def _share_tower(policy: Any, model: Any) -> bool:
+    """Give a second model the policy's vision tower, if that is frozen and has the same weights."""
+    ours, theirs = base_model(policy), base_model(model)
+    if not has_frozen_tower(ours):
+        return False
+    own_state, other_state = (each.model.visual.state_dict() for each in (ours, theirs))
+    if own_state.keys() != other_state.keys() or not all(
+        torch.equal(tensor, other_state[name]) for name, tensor in own_state.items()
+    ):
+        return False
+    theirs.model.visual = ours.model.visual
+    return True
 
 
 def _shares_base(path: Path | str, start: Path | str) -> bool:

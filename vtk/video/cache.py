@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vtk.video.frames import Clip, FrameSettings, read_clip
 
-_Key = tuple[str, int, int, FrameSettings]
+ClipKey = tuple[str, int, int, FrameSettings]
 
 
 class ClipCache:
@@ -27,7 +27,7 @@ class ClipCache:
         self.num_bytes = 0
         self.num_hits = 0
         self.num_misses = 0
-        self._clips: OrderedDict[_Key, Clip] = OrderedDict()
+        self._clips: OrderedDict[ClipKey, Clip] = OrderedDict()
         self._lock = threading.Lock()
 
     def read(self, path: Path, settings: FrameSettings) -> Clip:
@@ -42,8 +42,7 @@ class ClipCache:
         """
         if not path.is_file():
             return read_clip(path, settings)
-        status = path.stat()
-        key = (str(path.resolve()), status.st_size, status.st_mtime_ns, settings)
+        key = clip_key(path, settings)
         with self._lock:
             if key in self._clips:
                 self._clips.move_to_end(key)
@@ -55,7 +54,7 @@ class ClipCache:
             self._keep(key, clip)
         return clip
 
-    def _keep(self, key: _Key, clip: Clip) -> None:
+    def _keep(self, key: ClipKey, clip: Clip) -> None:
         if key in self._clips or clip.frames_FCHW.nbytes > self.max_bytes:
             return
         self._clips[key] = clip
@@ -63,3 +62,9 @@ class ClipCache:
         while self.num_bytes > self.max_bytes:
             _, oldest = self._clips.popitem(last=False)
             self.num_bytes -= oldest.frames_FCHW.nbytes
+
+
+def clip_key(path: Path, settings: FrameSettings) -> ClipKey:
+    """What a clip's frames are kept under: the file's identity, and every setting."""
+    status = path.stat()
+    return (str(path.resolve()), status.st_size, status.st_mtime_ns, settings)

@@ -1,6 +1,7 @@
 """The shared engine gives the reference engine's tokens, and computes each prompt once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 from vtk.errors import Interrupted
 from vtk.rollout import shared
+from vtk.rollout.embeddings import video_features
 from vtk.rollout.generate import SamplingSettings, generate
 from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
 from vtk.rollout.shared import Part, generate_shared
@@ -72,7 +74,13 @@ def test_parts_draw_what_the_whole_draws(
 def test_a_part_of_a_batch_holds_its_own_clips(
     tiny: Tiny, batch: PromptInputs, make_clip: MakeClip
 ) -> None:
-    parts = [batch.part(row, row + 1) for row in range(3)]
+    features_VH = video_features(tiny[0], batch).detach()
+    parts = [replace(batch, video_features_VH=features_VH).part(n, n + 1) for n in range(3)]
+    for part in parts:
+        own_VH = video_features(tiny[0], part).detach()
+        assert part.video_features_VH is not None
+        torch.testing.assert_close(part.video_features_VH, own_VH)
+    assert batch.part(0, 2).video_features_VH is None
     pixels = torch.cat([part.pixel_values_videos for part in parts])
     assert torch.equal(pixels, batch.pixel_values_videos)
     assert [part.num_prompts for part in parts] == [1, 1, 1]

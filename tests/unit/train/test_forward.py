@@ -1,6 +1,7 @@
 """The scored forward: it sees the clip, and sharing, batching and padding change nothing."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,22 +9,21 @@ import torch
 from torch import Tensor
 
 from vtk.models.tiny import build_tiny_model
+from vtk.rollout.embeddings import prompt_embeddings, prompt_positions
 from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
 from vtk.train.forward import (
     ScoringBatch,
     TokenScores,
     install_scoring,
     pad_completions,
-    prompt_embeddings,
-    prompt_positions,
     score_completions,
+    score_packed,
     score_repeated,
-    score_shared,
 )
 from vtk.video.frames import Clip
 
 NUM_FRAMES, HEIGHT_PX, WIDTH_PX = 4, 56, 84
-SCORERS = [score_shared, score_repeated]
+SCORERS = [score_packed, score_repeated]
 
 
 def _clip(seed: int) -> Clip:
@@ -244,15 +244,8 @@ def test_every_eos_id_ends_a_completion() -> None:
 
 def test_a_cut_prompt_is_refused(world: _World) -> None:
     prompt = world.prompt(1)
-    kept = {name: value[:, 12:] for name, value in vars(prompt).items() if value.ndim == 2}
-    cut = PromptInputs(
-        **{
-            **vars(prompt),
-            **kept,
-            "pixel_values_videos": prompt.pixel_values_videos,
-            "video_grid_thw": prompt.video_grid_thw,
-        }
-    )
+    names = ("input_ids_1P", "attention_mask_1P", "mm_token_type_ids")
+    cut = replace(prompt, **{name: getattr(prompt, name)[:, 12:] for name in names})
     with pytest.raises(ValueError, match="placeholders"):
         prompt_embeddings(world.model, cut)
 
