@@ -17,10 +17,11 @@ RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own VTK_ variables change no test."""
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A developer's own VTK_ variables and cached clips change no test."""
     for name in [name for name in os.environ if name.startswith("VTK_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("VTK_CACHE_DIR", str(tmp_path / "cache"))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -4,8 +4,6 @@ Differences are those of float32 on random weights; the negative control lets co
 other, which the comparison must notice.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -13,9 +11,9 @@ import torch
 from torch import Tensor
 
 from vtk.bench.engines import Engine, rollout
-from vtk.models import shared_prefix
+from vtk.models.shared_prefix import packed_layout
 from vtk.rollout.generate import SamplingSettings
-from vtk.train import forward
+from vtk.train.forward import score_packed
 
 MAX_LOGP_GAP = {torch.float32: 1e-5, torch.bfloat16: 0.25}
 """Largest |difference| of a token's log-probability in nats, by number format. Long float32 sums in
@@ -49,12 +47,14 @@ class Gate:
 
 def check_equal(oracle: Engine, fast: Engine) -> Gate:
     """Compare an engine with the one that does everything the plain way."""
-    logps, gradients = zip(*(_logps_and_gradients(engine) for engine in (oracle, fast)), strict=True)
+    logps, gradients = zip(
+        *(_logps_and_gradients(engine) for engine in (oracle, fast)), strict=True
+    )
     logp_gap = (logps[0] - logps[1]).abs().max().item()
     largest = max(gradient.norm().item() for gradient in gradients[0].values())
     gaps = ((gradients[0][name] - gradients[1][name]).norm().item() for name in gradients[0])
-    with _completions_in_sight(), torch.no_grad():
-        control_gap = (fast.logps() - logps[0]).abs().max().item()
+    with torch.no_grad():
+        control_gap = (_logps_in_sight(fast) - logps[0]).abs().max().item()
     limit = MAX_LOGP_GAP[fast.model.dtype]
     gradient_gap, agree = max(gaps) / largest, _greedy_agree(oracle, fast)
     is_exact = fast.model.dtype == torch.float32
@@ -85,22 +85,12 @@ def _greedy_agree(oracle: Engine, fast: Engine) -> bool:
     return plain.completion_ids == shared.completion_ids
 
 
-@contextmanager
-def _completions_in_sight() -> Iterator[None]:
-    """For the block, a prompt's completions count as one: each sees those before it."""
-    usual = shared_prefix.packed_layout
-
-    def merged(prompt_lengths: list[int], completion_mask_NL: Tensor) -> shared_prefix.PackedLayout:
-        layout = usual(prompt_lengths, completion_mask_NL)
-        num_prompts = len(prompt_lengths)
-        return replace(
-            layout,
-            num_generations=1,
-            token_index_NL=layout.token_index_NL.view(num_prompts, -1),
-        )
-
-    forward.packed_layout = merged
-    try:
-        yield
-    finally:
-        forward.packed_layout = usual
+def _logps_in_sight(engine: Engine) -> Tensor:
+    """Log-probabilities when a prompt's completions count as one: each sees those before it."""
+    batch = engine.batch
+    lengths = batch.prompts.prompt_lengths_tokens
+    layout = packed_layout(lengths, batch.completion_mask_NL)
+    merged = replace(
+        layout, num_generations=1, token_index_NL=layout.token_index_NL.view(len(lengths), -1)
+    )
+    return score_packed(engine.model, batch, layout=merged).logps_NL

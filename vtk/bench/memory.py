@@ -1,8 +1,8 @@
 """`vtk bench memory`: the memory that one training step takes beside weights and inputs.
 
-On a GPU the allocator's own peak counts. On a CPU it keeps none, so each part of each engine runs in
-a process of its own, whose greatest resident size the kernel records; what autograd saves for the
-backward pass is counted besides, and that count has no noise.
+On a GPU the allocator's own peak counts. On a CPU it keeps none, so each part of each engine runs
+in a process of its own, whose greatest resident size the kernel records; what autograd saves for
+the backward pass is counted besides, and that count has no noise.
 """
 
 import multiprocessing
@@ -24,7 +24,9 @@ OnProgress = Callable[[str], None]
 PARTS = ("prefill", "score", "update")
 
 
-def bench_memory(settings: StepSettings, on_progress: OnProgress = lambda _: None) -> dict[str, Any]:
+def bench_memory(
+    settings: StepSettings, on_progress: OnProgress = lambda _: None
+) -> dict[str, Any]:
     """Peak memory of the parts of a step, by engine.
 
     Args:
@@ -64,9 +66,7 @@ def _measure(settings: StepSettings, engine: str, device: torch.device) -> dict[
         return {part: _gpu_peak(settings, engine, part) for part in PARTS}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
-        peaks = {
-            part: pool.submit(_cpu_peak, settings, engine, part).result() for part in PARTS
-        }
+        peaks = {part: pool.submit(_cpu_peak, settings, engine, part).result() for part in PARTS}
         return peaks | {"saved": pool.submit(_saved_bytes, settings, engine).result()}
 
 

@@ -1,9 +1,9 @@
 """A small restatement of the published training step, as the baseline of the benchmarks.
 
-It computes what github.com/falonss703/VideoThinker (src/open_r1/trainer/grpo_trainer.py) computes,
-in the same amount of work: G copies of prompt and clip go through vision tower and language model in
-rollout, reference pass and policy pass alike, and log-probabilities are taken over the whole
-vocabulary at every token of prompt and completion before the prompt's are dropped.
+It does the same amount of work as github.com/falonss703/VideoThinker
+(src/open_r1/trainer/grpo_trainer.py): G copies of prompt and clip go through vision tower and
+language model in rollout, reference pass and policy pass alike, and log-probabilities are taken
+over the whole vocabulary at every token of prompt and completion before the prompt's are dropped.
 """
 
 from typing import Any
@@ -45,7 +45,6 @@ def published_rollout(
             do_sample=True,
             temperature=1.0,
             top_k=0,
-            min_new_tokens=num_tokens,
             max_new_tokens=num_tokens,
         )
     return ids

@@ -75,9 +75,7 @@ def bench_step(settings: StepSettings, on_progress: OnProgress = lambda _: None)
         rounds = time_rounds(runs, settings.num_rounds, device)
         for name in engines:
             seconds[name][part] = rounds.median_s(name)
-        ratios[part] = {
-            name: rounds.ratio(name, "shared") for name in engines if name != "shared"
-        }
+        ratios[part] = {name: rounds.ratio(name, "shared") for name in engines if name != "shared"}
     on_progress("measuring what the machine can do")
     ceilings = measure_ceilings(device, dtype)
     floor = step_floor_s(
@@ -120,8 +118,7 @@ def build_engines(
     batch = build_batch(build_prompts(workload, model), [workload.completion_length] * num_rows)
     names = dict.fromkeys((*settings.engines, "shared"))
     return {
-        name: make_engine(name, model, batch, workload, settings.is_tower_trained)
-        for name in names
+        name: make_engine(name, model, batch, workload, settings.is_tower_trained) for name in names
     }
 
 

@@ -125,12 +125,13 @@ def build_model(name: str, device: torch.device, dtype: torch.dtype, seed: int =
         default = torch.get_default_dtype()
         torch.set_default_dtype(dtype)
         try:
-            model = Qwen2_5_VLForConditionalGeneration(config)
+            model: Any = Qwen2_5_VLForConditionalGeneration(config)
         finally:
             torch.set_default_dtype(default)
     # No token has this number, so every completion has its full length.
+    end = model.config.text_config.vocab_size
     model.generation_config = GenerationConfig.from_dict(
-        {"eos_token_id": -1, "pad_token_id": config.text_config.pad_token_id}
+        {"eos_token_id": end, "pad_token_id": model.config.text_config.pad_token_id}
     )
     return model.eval()
 

@@ -17,6 +17,8 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from vtk.cli.bench import bench_app
+from vtk.cli.cache import data_app
 from vtk.cli.config import config_app
 from vtk.cli.console import Console
 from vtk.cli.data import download, split
@@ -98,12 +100,13 @@ def explain(fault: Exception) -> VtkError:
     if isinstance(fault, PermissionError):
         return VtkError(
             f"No permission: {_first_line(fault)}",
-            hint="Choose a folder that you may write to (--data-dir, --runs-dir, --out).",
+            hint="Choose a folder that you may write to "
+            "(--data-dir, --runs-dir, --out, VTK_CACHE_DIR).",
         )
     if isinstance(fault, OSError) and fault.errno in _UNFIT_FOLDER:
         return VtkError(
             f"Cannot use {fault.filename}: {fault.strerror}",
-            hint="Choose another folder (--data-dir, --runs-dir, --out).",
+            hint="Choose another folder (--data-dir, --runs-dir, --out, VTK_CACHE_DIR).",
         )
     if isinstance(fault, OSError):
         return VtkError(f"{type(fault).__name__}: {_first_line(fault)}")
@@ -244,6 +247,8 @@ _add(train_grpo, "train-grpo", TRAIN)
 _add(evaluate, "eval", JUDGE, "vtk eval clevrer-mini --model tiny --preset tiny")
 _add(compare, "compare", JUDGE, "vtk compare BASELINE_RUN OTHER_RUN")
 _add(dashboard, "dashboard", LOOK, "vtk dashboard", "vtk dashboard RUN --once --json")
+app.add_typer(bench_app, name="bench", rich_help_panel=LOOK, no_args_is_help=True)
 app.add_typer(runs_app, name="runs", rich_help_panel=LOOK, no_args_is_help=True)
 app.add_typer(config_app, name="config", rich_help_panel=LOOK, no_args_is_help=True)
+app.add_typer(data_app, name="data", rich_help_panel=DATA, no_args_is_help=True)
 app.add_typer(mini_app, name="mini", rich_help_panel=DATA, no_args_is_help=True)

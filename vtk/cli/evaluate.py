@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vtk.evals.session import Inquiry
     from vtk.evals.suites import Suite
     from vtk.runs.store import RunPaths
+    from vtk.video.cache import ClipCache
 
 ALL_SUITES: Final = "all"
 
@@ -80,8 +81,10 @@ def evaluate(
     console = Console(as_json)
     chosen = _chosen_suites(suites, data_dir, part, console)
     questions = {suite.name: load_questions(suite, data_dir, part) for suite in chosen}
+    from vtk.evals.runner import MAX_CACHE_BYTES
     from vtk.evals.session import Inquiry
     from vtk.evals.target import evaluation_settings, find_target, load_target, place_inquiries
+    from vtk.video.cache import open_clips
 
     overrides = parse_assignments(assignments) | {
         "eval.temperature": temperature,
@@ -109,7 +112,8 @@ def evaluate(
         for suite in chosen
     ]
     run, placed = place_inquiries(target, inquiries, runs_dir, sys.argv, is_new=restart)
-    session = _Session(console, policy, processor, retry_errors, restart)
+    clips = open_clips(MAX_CACHE_BYTES, target.config.video.cache_gib)
+    session = _Session(console, policy, processor, clips, retry_errors, restart)
     results = session.run(run, placed)
     console.document({"run_id": run.run_id, "run_dir": str(run.root), "suites": results})
     where = folder_options(runs_dir=runs_dir)
@@ -149,11 +153,18 @@ class _Session:
     """Asks several suites of one loaded model and reports on each."""
 
     def __init__(
-        self, console: Console, model: Any, processor: Any, is_retry: bool, is_restart: bool
+        self,
+        console: Console,
+        model: Any,
+        processor: Any,
+        clips: "ClipCache",
+        is_retry: bool,
+        is_restart: bool,
     ) -> None:
         self.console = console
         self.model = model
         self.processor = processor
+        self.clips = clips
         self.is_retry = is_retry
         self.is_restart = is_restart
 
@@ -196,9 +207,12 @@ class _Session:
                 on_start=tracker.start,
                 on_row=tracker.add,
                 should_stop=should_stop,
+                clips=self.clips,
                 is_retry=self.is_retry,
                 is_restart=self.is_restart,
             )
+        if notice := self.clips.take_notice():
+            self.console.warn(notice)
         show_results(self.console, results)
         if results["outcomes"]["error"] == results["num_completions"]:
             raise VtkError(

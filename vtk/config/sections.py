@@ -122,6 +122,15 @@ class VideoSettings(Section):
     decoder: Literal["auto", "pyav", "decord", "torchcodec"] = Field(
         default="auto", description="Video decoder; auto takes the fastest that works here."
     )
+    cache_gib: float = Field(
+        default=10.0,
+        ge=0,
+        description="Bound on decoded clips kept on disk (vtk data cache), in GiB; 0 is off.",
+    )
+    prefetch: bool = Field(
+        default=True,
+        description="Prepare the next questions while the model works on these; same results.",
+    )
 
 
 class PromptSettings(Section):
@@ -165,8 +174,9 @@ class RolloutSettings(Section):
         default=1.0, gt=0, description="Penalty on tokens already used; 1 is off."
     )
     engine: Literal["reference", "shared"] = Field(
-        default="reference",
-        description="reference repeats the prompt for each completion; shared computes it once.",
+        default="shared",
+        description="shared computes a prompt once for its completions; reference, the library's own "
+        "way, repeats it for each.",
     )
 
 

@@ -3,8 +3,8 @@
 ```
 DIR/demo.json      the settings, and every finished step with its command and wall time
 DIR/data/          clevrer-mini            DIR/runs/          every run
-DIR/logs/          what each command said  DIR/results.json   DIR/report.html
-DIR/previous-N/    what --force moved aside
+DIR/cache/         decoded clips           DIR/logs/          what each command said
+DIR/results.json   DIR/report.html         DIR/previous-N/    what --force moved aside
 ```
 
 A folder belongs to the settings that it was first made with; the same settings go on where the last
@@ -45,6 +45,11 @@ class DemoFolder:
     def runs_dir(self) -> Path:
         """Folder of the runs."""
         return self.root / "runs"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Decoded clips: a demo leaves nothing outside its folder."""
+        return self.root / "cache"
 
     @property
     def logs_dir(self) -> Path:

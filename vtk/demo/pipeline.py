@@ -84,6 +84,7 @@ def shared_environment(folder: DemoFolder) -> dict[str, str]:
     return {
         "VTK_DATA_DIR": str(folder.data_dir),
         "VTK_RUNS_DIR": str(folder.runs_dir),
+        "VTK_CACHE_DIR": str(folder.cache_dir),
         "OMP_NUM_THREADS": "1",
     }
 

@@ -18,6 +18,7 @@ from vtk.evals.settings import EvaluationSettings, plan_rows
 from vtk.evals.suites import Suite
 from vtk.runs.files import write_json_atomic
 from vtk.runs.results import RESULTS_FILE
+from vtk.video.cache import ClipCache
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLProcessor
@@ -80,6 +81,7 @@ def run_inquiry(
     on_start: Callable[[ReadRows, int], None] | None = None,
     on_row: Callable[[EvalRow], None] | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    clips: ClipCache | None = None,
     is_retry: bool = False,
     is_restart: bool = False,
 ) -> dict[str, Any]:
@@ -93,6 +95,7 @@ def run_inquiry(
             left out, and the number of rows in all.
         on_row: Called with each new row.
         should_stop: Asked often.
+        clips: What clips are read through; a cache in memory when None.
         is_retry: Ask the questions that ended in an error again.
         is_restart: Set earlier results aside and start anew.
 
@@ -123,6 +126,7 @@ def run_inquiry(
                 inquiry.settings,
                 done=set(kept.rows),
                 should_stop=should_stop,
+                clips=clips,
             ):
                 log.append(row)
                 if on_row is not None:

@@ -14,7 +14,7 @@ Shape letters: B prompts, G completions per prompt, N = B·G, T tokens of the pa
 P prompt tokens, L tokens of the longest completion, Q query heads, K key-value heads, D head size.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import eager_attention_forward
+
+from vtk.models.branches import Branches
 
 _NAME_PREFIX = "shared_prefix_"
 
@@ -57,7 +59,13 @@ class PackedLayout:
         return sum(self.prompt_lengths)
 
 
-def packed_layout(prompt_lengths: list[int], completion_mask_NL: Tensor) -> PackedLayout:
+def prompts_layout(prompt_lengths: Sequence[int], device: torch.device) -> PackedLayout:
+    """The layout of prompts of these lengths without completions."""
+    none = torch.empty(0, dtype=torch.long, device=device)
+    return PackedLayout(tuple(prompt_lengths), 0, none.unsqueeze(0), none, none)
+
+
+def packed_layout(prompt_lengths: Sequence[int], completion_mask_NL: Tensor) -> PackedLayout:
     """The layout of prompts of these lengths and right padded completions.
 
     Args:
@@ -65,7 +73,7 @@ def packed_layout(prompt_lengths: list[int], completion_mask_NL: Tensor) -> Pack
         completion_mask_NL: 1 for a token, 0 for padding behind it.
     """
     is_token_NL = completion_mask_NL.bool()
-    # Counting tokens numbers them in packed order; behind a completion's end the count stands still.
+    # Counting tokens numbers them in packed order; behind a completion the count stands still.
     order_NL = is_token_NL.flatten().cumsum(0).view_as(completion_mask_NL) - 1
     index_NL = order_NL.clamp(min=0) + sum(prompt_lengths)
     group = completion_mask_NL.shape[0] // len(prompt_lengths)
@@ -82,10 +90,11 @@ def packed_layout(prompt_lengths: list[int], completion_mask_NL: Tensor) -> Pack
 
 
 def use_shared_prefix(language_model: Any) -> None:
-    """Let a language model take a `PackedLayout` where it takes an attention mask.
+    """Let a language model take a `PackedLayout` or `Branches` where it takes an attention mask.
 
-    Its forward then accepts `attention_mask={"full_attention": layout}` for a packed sequence; every
-    other call does what it did, with the kernel it had.
+    Its forward then accepts `attention_mask={"full_attention": layout}` for a packed sequence, and
+    `Branches` there and as `past_key_values` for decoding; every other call does what it did, with
+    the kernel it had.
 
     Args:
         language_model: The text model inside a Qwen2.5-VL model.
@@ -106,6 +115,9 @@ def _attention_of(kernel: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
     def attention(
         module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **options: Any
     ) -> tuple[Tensor, Tensor | None]:
+        if isinstance(attention_mask, Branches):
+            layer, scale = module.layer_idx, options["scaling"]
+            return attention_mask.attend(query, key, value, layer, scale), None
         if not isinstance(attention_mask, PackedLayout):
             found: tuple[Tensor, Tensor | None] = usual(
                 module, query, key, value, attention_mask, **options
@@ -133,13 +145,15 @@ def packed_attention(
     Returns:
         (1, T, Q, D), as the library's kernels do.
     """
-    outputs, group, start = [], layout.num_generations, 0
-    completions = []
+    prompts, completions, group, start = [], [], layout.num_generations, 0
     for number, length in enumerate(layout.prompt_lengths):
-        rows = slice(number * group, (number + 1) * group)
-        index_GL = layout.token_index_NL[rows]
-        q, k, v = (part[:, :, start : start + length] for part in (query_1QTD, key_1KTD, value_1KTD))
-        outputs.append(_attend(q, k, v, scale, is_causal=True)[0])
+        place = slice(start, start + length)
+        q, k, v = (states[:, :, place] for states in (query_1QTD, key_1KTD, value_1KTD))
+        prompts.append(_attend(q, k, v, scale, is_causal=True).transpose(1, 2)[0])
+        start += length
+        if group == 0:
+            continue
+        index_GL = layout.token_index_NL[number * group : (number + 1) * group]
         completions.append(
             _attend(
                 _grid(query_1QTD, index_GL),
@@ -149,11 +163,10 @@ def packed_attention(
                 bias=causal_lower_right(index_GL.shape[1], length + index_GL.shape[1]),
             )
         )
-        start += length
-    grid_NQLD = torch.cat(completions)
-    flat = grid_NQLD.transpose(1, 2).flatten(0, 1)  # (N·L, Q, D)
-    prompts = torch.cat(outputs, dim=1).transpose(0, 1)  # (ΣP, Q, D)
-    return torch.cat([prompts, flat[layout.source_index]]).unsqueeze(0)
+    if group > 0:
+        flat = torch.cat(completions).transpose(1, 2).flatten(0, 1)  # (N·L, Q, D)
+        prompts.append(flat[layout.source_index])
+    return torch.cat(prompts).unsqueeze(0)
 
 
 def _grid(states_1HTD: Tensor, index_GL: Tensor) -> Tensor:

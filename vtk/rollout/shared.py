@@ -1,9 +1,10 @@
 """Sample G completions for each prompt, computing each prompt once: the shared engine.
 
 The reference engine runs all B·G copies of a prompt through the language model; a video prompt is
-thousands of tokens, so that is most of its work. Here the B prompts are computed once, their
-key-value cache is repeated G times, and the completions go on from it. Rows that have ended leave
-the batch. Token by token the result is that of `vtk.rollout.generate.generate`.
+thousands of tokens, so that is most of its work. Here the B prompts are computed once and without
+padding, and the completions branch off from their keys and values, which are never repeated
+(`vtk.models.branches`). Rows that have ended leave the batch. Token by token the result is that of
+`vtk.rollout.generate.generate`.
 
 Shape letters: B prompts, G completions per prompt, N = B·G rows in prompt-major order, M rows that
 still go on, P prompt tokens, T tokens so far, V vocabulary.
@@ -23,6 +24,8 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from vtk.models.branches import Branches, PromptStates
+from vtk.models.shared_prefix import prompts_layout, use_shared_prefix
 from vtk.rollout.embeddings import prompt_embeddings, prompt_positions
 from vtk.rollout.generate import (
     Rollout,
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     from transformers import Qwen2_5_VLProcessor
 
 MIN_LIVE_FRAC = 0.75
-"""Ended rows are taken out of the cache, which copies it, once fewer than this share goes on."""
+"""Ended rows are taken out, which copies the others' states, once fewer than this share goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def generate_shared(
     num_branches = 1 if sampling.is_greedy else num_generations
     inputs = prompts.to(base.device)
     with torch.no_grad(), sampling_mode(base), seeded(generator_seed, base.device):
-        batch = _prefill(base, inputs, num_branches)
+        batch = _prefill(base, inputs, num_branches, sampling.max_completion_tokens)
         part = part or Part(0, prompts.num_prompts * num_branches)
         rows, logps = _decode(base, batch, sampling, end_ids, should_stop, part)
     if sampling.is_greedy:
@@ -103,36 +106,42 @@ class _Branches:
     Attributes:
         row_M: which of the N rows each one is.
         ids_MT: prompt and completion so far; the repetition penalty looks at them.
-        mask_MT: 0 for padding.
         position_M: M-RoPE position of the next token, the same in all three axes.
         logits_MV: of the next token.
-        cache: keys and values of all tokens so far.
+        states: keys and values of all tokens so far.
     """
 
     row_M: Tensor
     ids_MT: Tensor
-    mask_MT: Tensor
     position_M: Tensor
     logits_MV: Tensor
-    cache: Any
+    states: Branches
 
     def keep(self, index: Tensor) -> None:
         """Drop every row that is not in ``index``."""
-        for name in ("row_M", "ids_MT", "mask_MT", "position_M", "logits_MV"):
+        for name in ("row_M", "ids_MT", "position_M", "logits_MV"):
             setattr(self, name, getattr(self, name)[index])
-        self.cache.batch_select_indices(index)
+        self.states.keep(index)
 
 
-def _prefill(model: Any, prompts: PromptInputs, num_branches: int) -> _Branches:
-    """Compute each prompt once and branch it."""
+def _prefill(
+    model: Any, prompts: PromptInputs, num_branches: int, max_completion_tokens: int
+) -> _Branches:
+    """Compute the prompts once, packed, and branch them."""
+    language, lengths = model.model.language_model, prompts.prompt_lengths_tokens
+    use_shared_prefix(language)
+    is_prompt_BP = prompts.attention_mask_1P.bool()
     positions_3BP, next_B = prompt_positions(model, prompts)
-    output = model.model.language_model(
-        inputs_embeds=prompt_embeddings(model, prompts),
-        attention_mask=prompts.attention_mask_1P,
-        position_ids=positions_3BP,
+    states = PromptStates()
+    output = language(
+        inputs_embeds=prompt_embeddings(model, prompts)[is_prompt_BP].unsqueeze(0),
+        attention_mask={"full_attention": prompts_layout(lengths, model.device)},
+        position_ids=positions_3BP[:, is_prompt_BP].unsqueeze(1),
+        past_key_values=states,
         use_cache=True,
     )
-    output.past_key_values.batch_repeat_interleave(num_branches)
+    last_B = torch.tensor(lengths, device=model.device).cumsum(0) - 1
+    logits_BV = model.get_output_embeddings()(output.last_hidden_state[0, last_B])
 
     def branch(tensor: Tensor) -> Tensor:
         return tensor.repeat_interleave(num_branches, dim=0)
@@ -140,10 +149,9 @@ def _prefill(model: Any, prompts: PromptInputs, num_branches: int) -> _Branches:
     return _Branches(
         row_M=torch.arange(prompts.num_prompts * num_branches, device=model.device),
         ids_MT=branch(prompts.input_ids_1P),
-        mask_MT=branch(prompts.attention_mask_1P),
         position_M=branch(next_B),
-        logits_MV=branch(model.get_output_embeddings()(output.last_hidden_state[:, -1])),
-        cache=output.past_key_values,
+        logits_MV=branch(logits_BV),
+        states=Branches(states, lengths, num_branches, max_completion_tokens),
     )
 
 
@@ -199,12 +207,11 @@ def _draw(batch: _Branches, processors: LogitsProcessorList, is_greedy: bool, pa
 def _forward(model: Any, batch: _Branches, token_M: Tensor) -> None:
     """One step of the model; ``batch`` then holds the logits of the token after."""
     batch.ids_MT = torch.cat([batch.ids_MT, token_M[:, None]], dim=1)
-    batch.mask_MT = torch.nn.functional.pad(batch.mask_MT, (0, 1), value=1)
     output = model.model.language_model(
         input_ids=token_M[:, None],
-        attention_mask=batch.mask_MT,
+        attention_mask={"full_attention": batch.states},
         position_ids=batch.position_M[None, :, None].expand(3, -1, -1),
-        past_key_values=batch.cache,
+        past_key_values=batch.states,
         use_cache=True,
     )
     batch.position_M = batch.position_M + 1

@@ -3,6 +3,7 @@
 Nothing is taken from a version number where it can be tried: kernels compute, decoders decode.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,13 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from vtk.errors import MissingEnvironmentError, VtkError
-from vtk.format import format_bytes
+from vtk.format import format_bytes, format_count
 from vtk.system.checks import Check, pip_command
 from vtk.system.compute import check_attention, check_gpu, check_torch
 from vtk.system.decoding import check_decoders
 from vtk.system.gpu import GIB
 from vtk.system.packages import check_import_names, check_python, check_requirements
+from vtk.video.cache_folder import CACHE_VARIABLE, CacheFolder, cache_dir
 
 MIN_FREE_BYTES = 2 * GIB
 ADVISED_FREE_BYTES = 30 * GIB
@@ -31,7 +33,7 @@ def run_checks(folders: Sequence[Path]) -> list[Check]:
     """
     checks = [check_python(), *check_requirements(), *check_import_names(), check_torch()]
     checks += [check_gpu(), check_attention(), *check_decoders(), check_tiny_model()]
-    return checks + [check_disk(folder) for folder in folders]
+    return [*checks, *[check_disk(folder) for folder in folders], check_pixel_cache()]
 
 
 def check_tiny_model() -> Check:
@@ -46,6 +48,23 @@ def check_tiny_model() -> Check:
     return Check("tiny model", "ok", f"{format_bytes(num_bytes)} in {folder}")
 
 
+def check_pixel_cache() -> Check:
+    """Where decoded clips are kept, how much there is, and whether more can be written."""
+    name, fix = "pixel cache", f"Name another folder with {CACHE_VARIABLE}."
+    try:
+        folder = CacheFolder(cache_dir(os.environ), max_bytes=0)
+        usage = folder.usage()
+        with TemporaryFile(dir=_nearest(folder.root)) as file:
+            file.write(bytes(1024))
+    except VtkError as error:
+        return Check(name, "note", error.message, error.hint)
+    except OSError as error:
+        where = error.filename or folder.root
+        return Check(name, "note", f"not used: {where}: {error.strerror}", fix)
+    clips = f"{format_count(usage.num_clips)} clips, {format_bytes(usage.num_bytes)}"
+    return Check(name, "ok", f"{clips} in {folder.root} (vtk data cache)")
+
+
 def check_disk(folder: Path, free_bytes: int | None = None) -> Check:
     """There is room where data or runs will be written, and one may write there.
 
@@ -53,8 +72,7 @@ def check_disk(folder: Path, free_bytes: int | None = None) -> Check:
         folder: The folder, which need not exist yet.
         free_bytes: Free space on its disk; measured when None.
     """
-    parents = (folder.absolute(), *folder.absolute().parents)
-    nearest = next(path for path in parents if path.exists())
+    nearest = _nearest(folder)
     if free_bytes is None:
         free_bytes = shutil.disk_usage(nearest).free
     name, detail = f"disk of {folder}", f"{format_bytes(free_bytes)} free"
@@ -69,6 +87,12 @@ def check_disk(folder: Path, free_bytes: int | None = None) -> Check:
     if free_bytes < ADVISED_FREE_BYTES:
         return Check(name, "note", f"{detail}: enough for clevrer-mini, not for CLEVRER's clips")
     return Check(name, "ok", detail)
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself or the first one above it that exists."""
+    parents = (folder.absolute(), *folder.absolute().parents)
+    return next(path for path in parents if path.exists())
 
 
 def install_fixes(checks: Sequence[Check]) -> list[str]:

@@ -52,16 +52,25 @@ class PromptSampler(Sampler[int]):
     def __init__(self, num_samples: int, num_prompts: int, num_generations: int, seed: int) -> None:
         self.num_samples, self.num_prompts = num_samples, num_prompts
         self.num_generations, self.seed = num_generations, seed
+        self._orders: dict[int, list[int]] = {}
 
     def __len__(self) -> int:
         return self.num_prompts * self.num_generations
 
     def __iter__(self) -> Iterator[int]:
         for position in range(self.num_prompts):
-            epoch, place = divmod(position, self.num_samples)
-            if place == 0:
-                order = epoch_order(self.num_samples, self.seed, epoch)
-            yield from [order[place]] * self.num_generations
+            yield from [self.index_at(position)] * self.num_generations
+
+    def index_at(self, position: int) -> int:
+        """The question that a prompt is about.
+
+        Args:
+            position: The prompt, counted from 0 over the whole run.
+        """
+        epoch, place = divmod(position, self.num_samples)
+        if epoch not in self._orders:
+            self._orders = {epoch: epoch_order(self.num_samples, self.seed, epoch)}
+        return self._orders[epoch][place]
 
 
 def epoch_order(num_samples: int, seed: int, epoch: int) -> list[int]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
 
-from vtk.models.shared_prefix import packed_layout, use_shared_prefix
+from vtk.models.shared_prefix import PackedLayout, packed_layout, use_shared_prefix
 from vtk.rollout.embeddings import prompt_embeddings, prompt_positions
 from vtk.rollout.generate import base_model
 from vtk.rollout.prompts import PromptInputs
@@ -93,12 +93,25 @@ def score_completions(
     return score(model, batch, temperature)
 
 
-def score_packed(model: Any, batch: ScoringBatch, temperature: float = 1.0) -> TokenScores:
-    """Score with vision tower and prompt computed once per prompt, and no padding computed."""
+def score_packed(
+    model: Any,
+    batch: ScoringBatch,
+    temperature: float = 1.0,
+    layout: PackedLayout | None = None,
+) -> TokenScores:
+    """Score with vision tower and prompt computed once per prompt, and no padding computed.
+
+    Args:
+        model: As in `score_completions`.
+        batch: What to score.
+        temperature: Divides the logits.
+        layout: Who sees whom, if not as the batch says; a comparison's negative control.
+    """
     base = base_model(model)
     prompts, language = batch.prompts, base.model.language_model
     use_shared_prefix(language)
-    layout = packed_layout(prompts.prompt_lengths_tokens, batch.completion_mask_NL)
+    if layout is None:
+        layout = packed_layout(prompts.prompt_lengths_tokens, batch.completion_mask_NL)
     is_prompt_BP, is_token_NL = prompts.attention_mask_1P.bool(), batch.completion_mask_NL.bool()
     prompt_KH = prompt_embeddings(base, prompts)[is_prompt_BP]
     completion_KH = base.get_input_embeddings()(batch.completion_ids_NL[is_token_NL])

@@ -8,6 +8,7 @@ others are the same as they would have been.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,10 +26,12 @@ from vtk.rollout.shared import generate_shared
 from vtk.scoring.answers import join_letters
 from vtk.scoring.rewards import Grade, grade
 from vtk.train.forward import ScoringBatch, pad_completions
+from vtk.train.guards import Alert
 from vtk.train.losses import group_advantages
 from vtk.train.microbatch import MicroBatch
+from vtk.train.prefetch import Prefetch
 from vtk.train.reporting import Reporter
-from vtk.video.cache import ClipCache, clip_key
+from vtk.video.cache import ClipKey, clip_key, open_clips
 from vtk.video.frames import FrameSettings
 
 if TYPE_CHECKING:
@@ -74,6 +77,7 @@ class _Asked:
     sample: VideoSample
     prompt: PromptInputs
     timestamps_s: tuple[float, ...]
+    clip_key: ClipKey
 
 
 class GroupCollector:
@@ -97,14 +101,19 @@ class GroupCollector:
         self.reporter, self.should_stop = reporter, should_stop
         self.frames = frame_settings(config)
         self.sampling = sampling_settings(config)
-        self.clips = ClipCache(MAX_CLIP_CACHE_BYTES)
         self.micro_batch = MicroBatch(
             config.optim.prompts_per_device, config.rollout.num_generations
         )
+        self.clips = open_clips(MAX_CLIP_CACHE_BYTES, config.video.cache_gib)
+        self.prefetch = Prefetch(self._prepare)
         self.features = FeatureCache(MAX_FEATURE_CACHE_BYTES)
 
     def collect(
-        self, policy: Any, samples: Sequence[VideoSample], seed: int
+        self,
+        policy: Any,
+        samples: Sequence[VideoSample],
+        seed: int,
+        upcoming: Sequence[VideoSample] = (),
     ) -> tuple[Groups | None, list[Skipped]]:
         """Ask each question G times and grade the answers.
 
@@ -112,6 +121,7 @@ class GroupCollector:
             policy: The model to sample from, on its device.
             samples: The questions.
             seed: Decides every draw.
+            upcoming: The questions of the next call, prepared while the policy works on these.
 
         Returns:
             The groups (None if every question was skipped), and the questions skipped.
@@ -120,7 +130,9 @@ class GroupCollector:
             Interrupted: A stop was asked for; nothing of the groups is kept.
         """
         with self.reporter.phase("decode"):
-            asked, skipped = self._prepare(samples)
+            asked, skipped = self._settle(samples, self.prefetch.take(samples))
+        if self.config.video.prefetch:
+            self.prefetch.begin(upcoming)
         if not asked:
             return None, skipped
         pad_id = self.processor.tokenizer.pad_token_id
@@ -161,7 +173,7 @@ class GroupCollector:
             DataError: None of them can be asked.
         """
         for sample in samples:
-            asked, skipped = self._prepare([sample])
+            asked, skipped = self._settle([sample], [partial(self._prepare, sample)])
             if asked:
                 tokenizer = self.processor.tokenizer
                 prompts = collate_prompts([asked[0].prompt], tokenizer.pad_token_id)
@@ -172,34 +184,42 @@ class GroupCollector:
             "Mend the clips, or choose other questions with --data.",
         )
 
-    def _prepare(self, samples: Sequence[VideoSample]) -> tuple[list[_Asked], list[Skipped]]:
+    def close(self) -> None:
+        """End the thread that prepares ahead."""
+        self.prefetch.close()
+
+    def _settle(
+        self, samples: Sequence[VideoSample], prepared: Sequence[Callable[[], _Asked]]
+    ) -> tuple[list[_Asked], list[Skipped]]:
+        """The questions that can be asked, and why the others cannot, each in its order."""
         asked: list[_Asked] = []
         skipped: list[Skipped] = []
-        for sample in samples:
+        for sample, result in zip(samples, prepared, strict=True):
             try:
-                clip = self.clips.read(sample.video, self.frames)
-                prompt = prepare_prompt(
-                    self.processor,
-                    sample.problem,
-                    clip,
-                    self.config.prompt.template,
-                    self.config.prompt.max_prompt_tokens,
-                )
+                asked.append(result())
             except DataError as fault:
                 skipped.append(Skipped(sample.sample_id, str(sample.video), fault.message))
-            else:
-                asked.append(_Asked(sample, prompt, clip.timestamps_s))
+        if notice := self.clips.take_notice():
+            self.reporter.alert(None, Alert("pixel_cache", notice))
         return asked, skipped
+
+    def _prepare(self, sample: VideoSample) -> _Asked:
+        clip = self.clips.read(sample.video, self.frames)
+        prompt = prepare_prompt(
+            self.processor,
+            sample.problem,
+            clip,
+            self.config.prompt.template,
+            self.config.prompt.max_prompt_tokens,
+        )
+        return _Asked(sample, prompt, clip.timestamps_s, clip_key(sample.video, self.frames))
 
     def _with_features(self, policy: Any, asked: Sequence[_Asked]) -> list[PromptInputs]:
         """The prompts, with their clips' features where no weight of the tower is trained."""
         base = base_model(policy)
         if self.config.rollout.engine != "shared" or not has_frozen_tower(base):
             return [one.prompt for one in asked]
-        return [
-            self.features.attach(base, one.prompt, clip_key(one.sample.video, self.frames))
-            for one in asked
-        ]
+        return [self.features.attach(base, one.prompt, one.clip_key) for one in asked]
 
     def _row(self, one: _Asked, rollout: Rollout, place: int) -> dict[str, Any]:
         sample, completion = one.sample, rollout.texts[place]

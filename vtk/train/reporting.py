@@ -98,8 +98,8 @@ class Reporter:
             sample_id=one.sample_id,
         )
 
-    def alert(self, step: int, alert: Alert) -> None:
-        """Write one alert."""
+    def alert(self, step: int | None, alert: Alert) -> None:
+        """Write one alert; None is of no step in particular."""
         self.emit(
             "alert",
             step=step,

@@ -2,7 +2,8 @@
 in their configuration: bias and grpo have no KL term, cdpo repels from a reference."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def run_attempt(attempt: Attempt) -> None:
     reporter = Reporter(attempt.events)
     with reporter.phase("load"):
         trainer, evaluate = _assemble(attempt, reporter)
-    with GpuMonitor() as gpus:
+    with closing(trainer.collector) as collector, GpuMonitor() as gpus:
         is_main = trainer.accelerator.is_main_process
         boundary = StepBoundary(
             trainer, attempt.paths, attempt.stop, evaluate, gpus if is_main else None
@@ -90,6 +91,13 @@ def run_attempt(attempt: Attempt) -> None:
                 raise
             is_saved = trainer.state.global_step > 0
             raise error_of_signal(attempt.stop.received, attempt.paths, is_saved=is_saved) from None
+    disk = collector.clips.disk
+    reporter.emit(
+        "phase",
+        name="end",
+        num_prefetched=collector.prefetch.num_foreseen,
+        pixel_cache=None if disk is None else asdict(disk.counts),
+    )
     if boundary.stopped_by is not None:
         raise boundary.stopped_by
 

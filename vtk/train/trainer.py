@@ -35,6 +35,7 @@ from vtk.train.losses import SequenceLosses, sequence_losses
 from vtk.train.metrics import rollout_metrics
 from vtk.train.microbatch import joined_losses, joined_scores, part_of, run_pass
 from vtk.train.optimizer import has_bfloat16, master_adamw
+from vtk.train.prefetch import PassOrder
 from vtk.train.reference import SELF, Reference
 from vtk.train.reporting import Reporter
 from vtk.train.saver import Saver
@@ -89,6 +90,12 @@ class CDPOTrainer(GRPOTrainer):
         self.record = StepRecord(step=0, rank=self.accelerator.process_index)
         self.micro_batch = collector.micro_batch
         self.is_exchanging = False
+        self.order = PassOrder(
+            self._get_train_sampler(),
+            config.optim.prompts_per_device,
+            self.accelerator.num_processes,
+            self.accelerator.process_index,
+        )
         rollout = config.rollout
         install_scoring(base_model(policy), rollout.temperature, rollout.engine)
 
@@ -140,6 +147,7 @@ class CDPOTrainer(GRPOTrainer):
             self.policy,
             [self.samples[row["index"]] for row in rows],
             derive_seed(self.config.seed, "rollout", *place),
+            self._upcoming(),
         )
         self.record.skipped += skipped
         return {"groups": groups, "ref_logps_NL": self._reference_logps(groups)}
@@ -257,6 +265,12 @@ class CDPOTrainer(GRPOTrainer):
         loss = losses.total(self.beta) * share / self.current_gradient_accumulation_steps
         # A loss that is not finite must leave a gradient that is not either, on all processes.
         return scores, losses, loss if bool(loss.isfinite()) else loss * math.nan
+
+    def _upcoming(self) -> list[VideoSample]:
+        """The questions of this process's next backward pass."""
+        passes_per_step = self.config.optim.accumulation_steps
+        number = self.state.global_step * passes_per_step + self.record.num_passes
+        return [self.samples[index] for index in self.order.indices(number + 1)]
 
     def _zero_loss(self, model: Any) -> Tensor:
         """A zero gradient of every weight, when all questions of this pass were skipped.

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from pathlib import Path
 
 from vtk.video.frames import Clip, FrameSettings, read_clip
+from vtk.video.pixel_cache import PixelCache, open_pixel_cache
 
 ClipKey = tuple[str, int, int, FrameSettings]
 
@@ -20,10 +21,11 @@ class ClipCache:
 
     Args:
         max_bytes: bound on the frames kept, in bytes; a clip above it is read but not kept.
+        disk: what a clip that is not in memory is read through; None decodes it.
     """
 
-    def __init__(self, max_bytes: int) -> None:
-        self.max_bytes = max_bytes
+    def __init__(self, max_bytes: int, disk: PixelCache | None = None) -> None:
+        self.max_bytes, self.disk = max_bytes, disk
         self.num_bytes = 0
         self.num_hits = 0
         self.num_misses = 0
@@ -49,10 +51,17 @@ class ClipCache:
                 self.num_hits += 1
                 return self._clips[key]
             self.num_misses += 1
-        clip = read_clip(path, settings)
+        clip = self._read_below(path, settings)
         with self._lock:
             self._keep(key, clip)
         return clip
+
+    def take_notice(self) -> str | None:
+        """Why clips are no longer kept on disk and what mends it; told once."""
+        return None if self.disk is None else self.disk.take_notice()
+
+    def _read_below(self, path: Path, settings: FrameSettings) -> Clip:
+        return read_clip(path, settings) if self.disk is None else self.disk.read(path, settings)
 
     def _keep(self, key: ClipKey, clip: Clip) -> None:
         if key in self._clips or clip.frames_FCHW.nbytes > self.max_bytes:
@@ -62,6 +71,19 @@ class ClipCache:
         while self.num_bytes > self.max_bytes:
             _, oldest = self._clips.popitem(last=False)
             self.num_bytes -= oldest.frames_FCHW.nbytes
+
+
+def open_clips(max_bytes: int, cache_gib: float) -> ClipCache:
+    """Clips in memory above the user's clips on disk: what training and evaluation read through.
+
+    Args:
+        max_bytes: bound on the memory, in bytes of frames.
+        cache_gib: bound on the disk, in GiB; 0 keeps nothing there.
+
+    Raises:
+        MissingEnvironmentError: the user has no home folder.
+    """
+    return ClipCache(max_bytes, open_pixel_cache(cache_gib))
 
 
 def clip_key(path: Path, settings: FrameSettings) -> ClipKey:

@@ -28,12 +28,15 @@ class StreamIndex:
         pts: presentation time stamp of each frame in display order, in the stream's time base;
             None when the file does not give every frame its own.
         keyframe_pts: those of the frames that decoding can start from, ascending.
+        is_reordered: whether packets come in another order than frames are shown in, as they do
+            where frames refer to later ones; a container that keeps no presentation times hides it.
     """
 
     fps: float
     num_packets: int
     pts: tuple[int, ...] | None
     keyframe_pts: tuple[int, ...]
+    is_reordered: bool
 
 
 def damaged(path: Path, detail: str) -> DataError:
@@ -95,10 +98,12 @@ def index_stream(path: Path) -> StreamIndex:
         raise damaged(path, "the stream has no packets")
     if rate == 0:
         raise damaged(path, "the stream states no frame rate")
+    stamps = [packet.pts for packet in shown]
     return StreamIndex(
         fps=float(rate),
         num_packets=len(shown),
-        pts=_display_order([packet.pts for packet in shown]),
+        pts=_display_order(stamps),
+        is_reordered=any((b or 0) < (a or 0) for a, b in pairwise(stamps)),
         keyframe_pts=tuple(sorted(p.pts for p in packets if p.is_keyframe and p.pts is not None)),
     )
 

@@ -3,8 +3,8 @@
 Every decoder gets the same treatment: the file passes `vtk.video.containers` first, and an answer
 that holds no frame, or far fewer than the container promises, is an error.
 
-PyAV chooses the wanted frames by the number of *packets*; when a whole stream turns out to decode
-to another number of frames, the choice is made again from what was decoded.
+PyAV chooses the wanted frames by the number of *packets*; when one of them does not come out and
+the whole stream decodes to another number of frames, the choice is made again from those.
 
 Shape letters: F frames, H height, W width, C channels (RGB).
 """
@@ -14,6 +14,8 @@ import importlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +32,7 @@ from vtk.video.containers import (
     open_video,
     require_regular_file,
 )
+from vtk.video.skipping import decode_wanted
 
 DecoderName = Literal["pyav", "decord", "torchcodec"]
 
@@ -41,8 +44,8 @@ MIN_DECODED_FRAC = 0.5
 """A stream that yields less than this share of the frames its container promises is damaged."""
 
 MAX_FULL_DECODE_FRAMES = 1500
-"""Up to this many frames PyAV decodes the whole stream, and knows how many frames there really are;
-a longer stream is decoded from the keyframes before the wanted frames."""
+"""Up to this many frames PyAV goes through the whole stream, and decodes all of it where a wanted
+frame does not come out; a longer stream is decoded from the keyframes before the wanted frames."""
 
 PickFrames = Callable[[int, float], Sequence[int]]
 """(number of frames, frames per second) -> indices of the wanted frames, ascending."""
@@ -105,6 +108,19 @@ def _import_fault(name: DecoderName) -> str | None:
     return None
 
 
+@cache
+def decoder_version(decoder: DecoderName) -> str:
+    """What decides a decoder's pixels: its version, and that of the system's FFmpeg if it uses it.
+
+    Args:
+        decoder: One that works here.
+    """
+    version = metadata.version({"pyav": "av"}.get(decoder, decoder))
+    if decoder == "torchcodec":
+        return f"{version}+ffmpeg{importlib.import_module(decoder).ffmpeg_major_version}"
+    return version
+
+
 def decode(path: Path, decoder: DecoderName, pick: PickFrames) -> Decoded:
     """Decode the frames that ``pick`` asks for.
 
@@ -141,6 +157,10 @@ def _decode_pyav(path: Path, pick: PickFrames) -> Decoded:
     index = index_stream(path)
     wanted = list(pick(index.num_packets, index.fps))
     if index.num_packets > MAX_FULL_DECODE_FRAMES and (found := _seek_frames(path, wanted, index)):
+        return _from_frames(path, found, index.fps, index.num_packets)
+    if index.num_packets <= MAX_FULL_DECODE_FRAMES and (
+        found := decode_wanted(path, wanted, index)
+    ):
         return _from_frames(path, found, index.fps, index.num_packets)
     decoded = _decode_all(path, wanted, index.fps)
     if decoded.num_source_frames not in (0, index.num_packets):
