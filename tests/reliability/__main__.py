@@ -54,7 +54,7 @@ MEASURES: dict[str, Measure] = {
     ],
     "T8": lambda _, n, __: [repulsion.worst_gaps(n(20_000)), repulsion.push_a_toy(n(2000), 5)],
     "T9": lambda bench, *_: [
-        memory.address_space_limits(bench, [1000, 700, 500, 400, 300, 250, 50])
+        memory.address_space_limits(bench, [200, 100, 70, 50, 40, 30, 20, 10])
     ],
     "T10": lambda _, n, __: [series.watch_series(n(100), n(100))],
     "T11": lambda bench, *_: [sameness.same_seed_same_run(bench, 4)],
