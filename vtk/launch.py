@@ -1,60 +1,40 @@
 """The parent side of a run: make its directory, start the worker, pass signals on, follow, judge.
 
-One process runs as `python -m vtk.worker RUN_DIR`, several through `accelerate launch` (on CPUs
-through `torch.distributed.run`); the run directory is the worker's whole argument and the event log
-its whole answer, so this process holds no model and imports none of the libraries that do.
+The run directory is the worker's whole argument and the event log its whole answer, so this process
+holds no model and imports none of the libraries that do. On several machines each has one such
+process; the one of machine 0 makes the directory, which all see on a shared file system.
 """
 
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from vtk import errors
 from vtk.config.loading import Resolved
-from vtk.errors import Interrupted, UserInterrupt, VtkError
+from vtk.errors import DataError, Interrupted, UserInterrupt, VtkError
 from vtk.runs.files import storage_error
+from vtk.runs.owner import Owner
+from vtk.runs.ranks import fault_of, read_reports
 from vtk.runs.reader import EventTail
 from vtk.runs.state import RunFollower, RunState
 from vtk.runs.store import RunPaths, create_run, resume_hint
+from vtk.system.launchers import Processes, worker_command
 from vtk.system.signals import handle_signals
 from vtk.train.inputs import INPUTS_KEY, pin_inputs
 
 LOG_TAIL_LINES = 20
-_ONE_MACHINE = (
-    "--multi_gpu",
-    "--num_machines",
-    "1",
-    "--mixed_precision",
-    "no",
-    "--dynamo_backend",
-    "no",
-)
 _POLL_S = 0.2
+JOIN_TIMEOUT_S = 600.0
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Event = Mapping[str, Any]
 OnProgress = Callable[[Sequence[Event], RunState], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Processes:
-    """How a run is spread over processes.
-
-    Attributes:
-        num_processes: One per GPU; None takes every visible GPU, or one process without any.
-        accelerate_config: A file of `accelerate config`, or None.
-    """
-
-    num_processes: int | None = None
-    accelerate_config: Path | None = None
 
 
 def create_training_run(
@@ -90,9 +70,31 @@ def create_training_run(
     )
 
 
+def join_run(runs_dir: Path, name: str, patience_s: float = JOIN_TIMEOUT_S) -> RunPaths:
+    """The run that the process of machine 0 makes, once it is there.
+
+    Args:
+        runs_dir: The folder of all runs, on a file system that the machines share.
+        name: The run's id.
+        patience_s: How long to wait, in seconds.
+
+    Raises:
+        DataError: It is not there in time.
+    """
+    paths, deadline_s = RunPaths(runs_dir / name), time.monotonic() + patience_s
+    while not (paths.run_json.is_file() and paths.config_json.is_file()):
+        if time.monotonic() > deadline_s:
+            raise DataError(
+                f"machine 0 has made no run {name} in {runs_dir} after {patience_s:.0f} s",
+                "All machines need the same --name, and a --runs-dir that they share.",
+            )
+        time.sleep(_POLL_S)
+    return paths
+
+
 def launch(
     paths: RunPaths,
-    processes: Processes = Processes(),
+    processes: Processes | None = None,
     on_progress: OnProgress = lambda _events, _state: None,
 ) -> RunState:
     """Run one attempt to its end.
@@ -102,7 +104,7 @@ def launch(
 
     Args:
         paths: The run; an attempt goes on from its newest intact checkpoint.
-        processes: How many, and how they are set up.
+        processes: How many, and how they are set up; None is what the visible GPUs ask for.
         on_progress: Called with new events and the state after them.
 
     Returns:
@@ -111,11 +113,14 @@ def launch(
     Raises:
         VtkError: The run did not finish; the kind says why.
     """
-    log_path = _next_log(paths)
+    processes = processes or Processes()
+    machine = processes.machines.rank
+    log_path = _next_log(paths, machine)
     start = paths.events.stat().st_size if paths.events.exists() else 0
     tail, follower = EventTail(paths.events, start), RunFollower(paths)
     past: list[Event] = []
-    command, environment = worker_command(paths, processes)
+    fault, began = None, time.time()
+    command, environment = worker_command(paths.root, processes)
     with log_path.open("wb") as log:
         worker = subprocess.Popen(
             command,
@@ -125,44 +130,17 @@ def launch(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        with _forwarding(worker, past):
+        with _forwarding(worker, paths, past):
             while worker.poll() is None:
                 _follow(tail, follower, past, on_progress)
+                # The first to break: a launcher ends the others, which then look the same.
+                fault = fault or fault_of(paths, read_reports(paths, began))
                 time.sleep(_POLL_S)
     _follow(tail, follower, past, on_progress)
-    _raise_unless_finished(paths, past, worker.returncode, log_path)
+    if machine > 0 and worker.returncode == 0:
+        return follower.poll()  # a shared file system may show the last event late
+    _raise_unless_finished(paths, past, worker.returncode, log_path, fault)
     return follower.poll()
-
-
-def worker_command(paths: RunPaths, processes: Processes) -> tuple[list[str], dict[str, str]]:
-    """The command that trains a run, and its environment."""
-    environment = dict(os.environ)
-    gpus = visible_gpus(environment)
-    num_processes = processes.num_processes or max(1, len(gpus))
-    worker = ["-m", "vtk.worker", str(paths.root.absolute())]
-    if num_processes == 1 and processes.accelerate_config is None:
-        if len(gpus) > 1:  # one process must see one GPU, or the library splits every batch
-            environment["CUDA_VISIBLE_DEVICES"] = gpus[0]
-        return [sys.executable, *worker], environment
-    count = str(num_processes)
-    if processes.accelerate_config is not None:
-        file = str(processes.accelerate_config)
-        launcher = ["accelerate.commands.launch", "--num_processes", count, "--config_file", file]
-    elif gpus:
-        launcher = ["accelerate.commands.launch", "--num_processes", count, *_ONE_MACHINE]
-    else:  # accelerate starts several CPU processes only through MPI
-        launcher = ["torch.distributed.run", "--standalone", "--nproc_per_node", count]
-    return [sys.executable, "-m", *launcher, *worker], environment
-
-
-def visible_gpus(environ: Mapping[str, str]) -> list[str]:
-    """The GPUs that a process may use, as `CUDA_VISIBLE_DEVICES` would name them."""
-    named = environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [device.strip() for device in named.split(",") if device.strip() not in ("", "-1")]
-    from vtk.system.gpu import read_gpus
-
-    return [str(device.index) for device in read_gpus().devices]
 
 
 def log_tail(path: Path, num_lines: int = LOG_TAIL_LINES) -> str:
@@ -181,8 +159,10 @@ def _follow(
 
 
 @contextmanager
-def _forwarding(worker: "subprocess.Popen[bytes]", past: Sequence[Event]) -> Iterator[None]:
-    """Pass signals to the process that owns the run; from the third on, end everything."""
+def _forwarding(
+    worker: "subprocess.Popen[bytes]", paths: RunPaths, past: Sequence[Event]
+) -> Iterator[None]:
+    """Pass signals to a process of the run; from the third on, end everything."""
     num_signals = 0
 
     def forward(number: int, frame: FrameType | None) -> None:
@@ -194,7 +174,7 @@ def _forwarding(worker: "subprocess.Popen[bytes]", past: Sequence[Event]) -> Ite
             return
         wanted = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
         try:
-            os.kill(_owner_pid(past) or worker.pid, wanted)
+            os.kill(_asked_pid(paths, past) or worker.pid, wanted)
         except ProcessLookupError:
             return  # it ended meanwhile; the loop sees that
 
@@ -202,17 +182,23 @@ def _forwarding(worker: "subprocess.Popen[bytes]", past: Sequence[Event]) -> Ite
         yield
 
 
-def _owner_pid(events: Sequence[Event]) -> int | None:
-    """The main process of the attempt; a launcher of several would kill them before they saved."""
-    owners = (event.get("owner") for event in events if event["type"] == "attempt_started")
-    pid = next((owner.get("pid") for owner in owners if isinstance(owner, dict)), None)
-    return pid if isinstance(pid, int) else None
+def _asked_pid(paths: RunPaths, events: Sequence[Event]) -> int | None:
+    """The main process of the attempt, or of another machine's processes the first here.
+
+    Whichever is asked to stop tells the others. Their launcher is not asked: it would kill them
+    before they saved.
+    """
+    started = [event["owner"] for event in events if event["type"] == "attempt_started"]
+    owners = [Owner(**facts) for facts in started[-1:]]
+    owners += [report.owner for report in read_reports(paths)]
+    return next((owner.pid for owner in owners if owner.state() == "alive"), None)
 
 
-def _next_log(paths: RunPaths) -> Path:
-    """A new file for the worker's own words, one per attempt."""
-    number = 1 + sum(1 for _ in paths.logs_dir.glob("attempt_*"))
-    folder = paths.logs_dir / f"attempt_{number}"
+def _next_log(paths: RunPaths, machine: int) -> Path:
+    """A new file for the worker's own words, one per attempt and machine."""
+    prefix = f"machine_{machine}_attempt" if machine else "attempt"
+    number = 1 + sum(1 for _ in paths.logs_dir.glob(f"{prefix}_*"))
+    folder = paths.logs_dir / f"{prefix}_{number}"
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -221,7 +207,11 @@ def _next_log(paths: RunPaths) -> Path:
 
 
 def _raise_unless_finished(
-    paths: RunPaths, events: Sequence[Event], code: int, log_path: Path
+    paths: RunPaths,
+    events: Sequence[Event],
+    code: int,
+    log_path: Path,
+    fault: VtkError | None = None,
 ) -> None:
     """Turn the attempt's last event, or its absence, into the error that a user sees."""
     ends = [event for event in events if event["type"] == "run_finished"]
@@ -235,6 +225,8 @@ def _raise_unless_finished(
             f"the worker failed: {kind}: {message}\n{log_tail(log_path)}",
             f"All it said is in {log_path}.",
         )
+    if fault is not None:
+        raise fault
     if code == -signal.SIGINT:
         raise UserInterrupt("interrupted before the run began", resume_hint(paths))
     if code == -signal.SIGTERM:

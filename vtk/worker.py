@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from vtk.errors import ConfigError, GuardStop, Interrupted, UserInterrupt, VtkError
 from vtk.runs.files import read_json
+from vtk.runs.lateness import LateWatch
+from vtk.runs.ranks import RankReporter, clear_reports, fault_of_peers
 from vtk.runs.store import RunPaths
 from vtk.runs.writer import EventWriter, refuse_living_owner
 
@@ -69,20 +71,28 @@ def _work(paths: RunPaths, stop: "StopSignal") -> None:
     inputs = TrainingInputs.from_run(read_json(paths.run_json))
     step, damaged = _resume_point(paths, state)
     log = EventWriter(paths, step) if state.is_main_process else None
-    with log or nullcontext() as events:
+    is_alone = state.num_processes == 1
+    ranks = nullcontext() if is_alone else RankReporter(paths, state.process_index)
+    with log or nullcontext() as events, ranks as report:
         if events is not None:
             _report_damage(events, damaged)
+        watch = nullcontext() if events is None or is_alone else LateWatch(paths, events.emit)
         try:
-            run_attempt(Attempt(paths, config, inputs, step, events, stop))
+            with watch:
+                run_attempt(Attempt(paths, config, inputs, step, events, stop, report))
         except VtkError as error:
             _finish(events, error)
             raise
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            fault: VtkError | None = None
+            if is_out_of_memory(error):
+                fault = memory_exhausted(error, config)
+            elif not is_alone:  # what a collective raises once another process is gone
+                fault = fault_of_peers(paths, state.process_index)
+            if fault is None:
                 raise
-            exhausted = memory_exhausted(error, config)
-            _finish(events, exhausted)
-            raise exhausted from error
+            _finish(events, fault)
+            raise fault from error
         if events is not None:
             events.finish("finished")
 
@@ -96,6 +106,7 @@ def _resume_point(paths: RunPaths, state: Any) -> tuple[int | None, "list[Damage
     found: list[Any] = [(None, [])]
     if state.is_main_process:
         refuse_living_owner(paths)  # looking for checkpoints tidies up what a save left behind
+        clear_reports(paths)
         found = [CheckpointStore(paths, num_kept=1).newest_good()]
     broadcast_object_list(found)
     step, damaged = found[0]

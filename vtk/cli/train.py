@@ -14,8 +14,8 @@ from vtk.errors import ConfigError
 
 if TYPE_CHECKING:
     from vtk.config.loading import Resolved
-    from vtk.launch import Processes
     from vtk.runs.store import RunPaths
+    from vtk.system.launchers import Processes
 
 _PUBLISHED = "Names of the published scripts"
 
@@ -85,7 +85,28 @@ NumProcesses = Annotated[
     int | None, typer.Option("--num-processes", min=1, help="Default: one per visible GPU.")
 ]
 AccelerateConfig = Annotated[
-    Path | None, typer.Option("--accelerate-config", help="A file made by `accelerate config`.")
+    Path | None,
+    typer.Option(
+        "--accelerate-config",
+        help="A file made by `accelerate config`, or the name of a shipped one.",
+    ),
+]
+_SEVERAL = "Several machines (docs/clusters.md)"
+NumMachines = Annotated[
+    int, typer.Option("--num-machines", min=1, help="How many.", rich_help_panel=_SEVERAL)
+]
+MachineRank = Annotated[
+    int,
+    typer.Option(
+        "--machine-rank", min=0, help="Which this is, counted from 0.", rich_help_panel=_SEVERAL
+    ),
+]
+MainAddress = Annotated[
+    str | None,
+    typer.Option("--main-address", help="Name or address of machine 0.", rich_help_panel=_SEVERAL),
+]
+MainPort = Annotated[
+    int, typer.Option("--main-port", help="A free port on machine 0.", rich_help_panel=_SEVERAL)
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show settings, memory and time; train nothing.")
@@ -140,6 +161,10 @@ def _command(stage: str, sentence: str) -> Callable[..., None]:
         dry_run: DryRun = False,
         num_processes: NumProcesses = None,
         accelerate_config: AccelerateConfig = None,
+        num_machines: NumMachines = 1,
+        machine_rank: MachineRank = 0,
+        main_address: MainAddress = None,
+        main_port: MainPort = 29500,
         learning_rate: LearningRate = None,
         per_device_train_batch_size: BatchSize = None,
         gradient_accumulation_steps: Accumulation = None,
@@ -152,7 +177,7 @@ def _command(stage: str, sentence: str) -> Callable[..., None]:
         runs_dir: OutputDir = DEFAULT_RUNS_DIR,
         as_json: Json = False,
     ) -> None:
-        _train(stage, dict(locals()))
+        _train(stage, locals() | {"stage": stage})
 
     command.__doc__ = sentence
     return command
@@ -180,11 +205,11 @@ _SETTINGS = {
 
 
 def _train(stage: str, given: Mapping[str, Any]) -> None:
-    from vtk.launch import Processes, create_training_run
+    from vtk.launch import create_training_run
     from vtk.runs.store import require_run_name
 
     console = Console(given["as_json"])
-    processes = Processes(given["num_processes"], given["accelerate_config"])
+    processes = _processes(given)
     if given["resume"]:
         _resume(stage, given, processes, console)
         return
@@ -198,6 +223,9 @@ def _train(stage: str, given: Mapping[str, Any]) -> None:
     if given["dry_run"]:
         _show_plan(resolved, given, console)
         return
+    if processes.machines.rank > 0:
+        _join(given, processes, console)
+        return
     paths = create_training_run(
         resolved,
         data_dir=given["data_dir"],
@@ -205,6 +233,31 @@ def _train(stage: str, given: Mapping[str, Any]) -> None:
         name=given["name"],
         argv=sys.argv,
     )
+    _run(paths, resolved, processes, _folders(given), console)
+
+
+def _processes(given: Mapping[str, Any]) -> "Processes":
+    from vtk.system.launchers import Machines, Processes, find_accelerate_config
+
+    place = (given[name] for name in ("num_machines", "machine_rank", "main_address", "main_port"))
+    file = given["accelerate_config"]
+    found = None if file is None else find_accelerate_config(file)
+    return Processes(given["num_processes"], found, Machines(*place))
+
+
+def _join(given: Mapping[str, Any], processes: "Processes", console: Console) -> None:
+    """On every machine but the first: take part in the run that the first one makes."""
+    from vtk.config.loading import load_config
+    from vtk.launch import join_run
+
+    stage, name = given["stage"], given["name"]
+    if name is None:
+        raise ConfigError(
+            "the machines of a run find each other's folder by its name",
+            "Give the same --name on every machine.",
+        )
+    paths = join_run(given["runs_dir"], name)
+    resolved = load_config(stage, config_file=paths.config_json, environ={})
     _run(paths, resolved, processes, _folders(given), console)
 
 
@@ -270,7 +323,8 @@ def _resume(stage: str, given: Mapping[str, Any], processes: "Processes", consol
             "given.",
             "Leave it out, or start a new run.",
         )
-    paths = find_resumable(given["runs_dir"], stage, given["run"])
+    is_first = processes.machines.rank == 0
+    paths = find_resumable(given["runs_dir"], stage, given["run"], is_first)
     resolved = load_config(stage, config_file=paths.config_json, environ={})
     if given["dry_run"]:
         _show_plan(resolved, given, console)

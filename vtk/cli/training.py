@@ -76,13 +76,17 @@ def summary(paths: "RunPaths", state: "RunState", objective: str) -> dict[str, A
     }
 
 
-def find_resumable(runs_dir: Path, stage: str, ref: str | None) -> "RunPaths":
+def find_resumable(
+    runs_dir: Path, stage: str, ref: str | None, must_be_free: bool = True
+) -> "RunPaths":
     """The run to go on with.
 
     Args:
         runs_dir: The folder of all runs.
         stage: The command's stage.
         ref: A run; None for the newest one of this stage.
+        must_be_free: Refuse a run that a process trains now. The machines that join the first one
+            find it at work.
 
     Raises:
         ConfigError: It is of another stage, finished, or being trained now.
@@ -104,7 +108,8 @@ def find_resumable(runs_dir: Path, stage: str, ref: str | None) -> "RunPaths":
         raise ConfigError(f"{paths.run_id} is a run of stage {found}, not {stage}.")
     if read_state(paths).status == "finished":
         raise ConfigError(f"{paths.run_id} is finished; there is nothing to go on with.")
-    refuse_living_owner(paths)
+    if must_be_free:
+        refuse_living_owner(paths)
     return paths
 
 

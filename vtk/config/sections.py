@@ -39,6 +39,10 @@ class ModelSettings(Section):
         default=True,
         description="Recompute activations in the backward pass: less memory, about 20 % slower.",
     )
+    sharding: Literal["none", "fsdp2"] = Field(
+        default="none",
+        description="fsdp2 cuts weights, gradients and optimizer state over the processes.",
+    )
 
 
 class LoraSettings(Section):
@@ -175,8 +179,7 @@ class RolloutSettings(Section):
     )
     engine: Literal["reference", "shared"] = Field(
         default="shared",
-        description="shared computes a prompt once for its completions; reference, the library's own "
-        "way, repeats it for each.",
+        description="shared computes a prompt once for all its completions; reference repeats it.",
     )
 
 

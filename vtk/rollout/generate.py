@@ -8,7 +8,7 @@ Shape letters: B prompts, G completions per prompt, N = B·G rows in prompt-majo
 completions of the first prompt come first), P prompt tokens, L completion tokens, T = P + L.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from transformers import Qwen2_5_VLProcessor
 
 ShouldStop = Callable[[], bool]
+Seeds = int | Sequence[int] | None
+"""What decides a draw: one seed for the batch, one a prompt, or the caller's random state."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def generate(
     prompts: PromptInputs,
     sampling: SamplingSettings,
     num_generations: int,
-    generator_seed: int | None,
+    generator_seed: Seeds,
     should_stop: ShouldStop = lambda: False,
 ) -> Rollout:
     """Sample completions.
@@ -100,7 +102,9 @@ def generate(
         prompts: B prompts, padded on the left.
         sampling: how tokens are drawn.
         num_generations: G, completions per prompt.
-        generator_seed: decides the draw; None draws from the caller's random state.
+        generator_seed: decides the draw. One seed draws for the batch as a whole; with one a
+            prompt the tokens of a prompt are the same whichever others are in the batch, for which
+            this engine samples them one after the other. None draws from the caller's random state.
         should_stop: asked after every token.
 
     Returns:
@@ -110,6 +114,11 @@ def generate(
     Raises:
         Interrupted: ``should_stop`` said yes; nothing is returned of the unfinished batch.
     """
+    if isinstance(generator_seed, Sequence) and not sampling.is_greedy:
+        return _one_by_one(
+            model, processor, prompts, sampling, num_generations, generator_seed, should_stop
+        )
+    batch_seed = generator_seed if isinstance(generator_seed, int) else None
     base = base_model(model)
     end_ids = end_token_ids(base, processor)
     config = _generation_config(sampling, num_generations, end_ids, processor)
@@ -117,7 +126,7 @@ def generate(
     with (
         torch.no_grad(),
         sampling_mode(base),
-        seeded(generator_seed, base.device),
+        seeded(batch_seed, base.device),
         _own_generation_config(base, config),
     ):
         ids_NT = base.generate(
@@ -128,6 +137,27 @@ def generate(
     if sampling.is_greedy:
         rows = [row for row in rows for _ in range(num_generations)]
     return build_rollout(rows, end_ids, processor)
+
+
+def _one_by_one(
+    model: Any,
+    processor: "Qwen2_5_VLProcessor",
+    prompts: PromptInputs,
+    sampling: SamplingSettings,
+    num_generations: int,
+    seeds: Sequence[int],
+    should_stop: ShouldStop,
+) -> Rollout:
+    """Each prompt by its own seed; the library draws for a whole batch at once."""
+    parts = [
+        generate(model, processor, prompt, sampling, num_generations, seed, should_stop)
+        for prompt, seed in zip(prompts.split(), seeds, strict=True)
+    ]
+    return Rollout(
+        completion_ids=[ids for part in parts for ids in part.completion_ids],
+        texts=[text for part in parts for text in part.texts],
+        truncated=[is_cut for part in parts for is_cut in part.truncated],
+    )
 
 
 def base_model(model: Any) -> Any:

@@ -93,6 +93,23 @@ class PromptInputs:
                 rows[name] = value[first:last]
         return PromptInputs(**rows)
 
+    def split(self) -> "list[PromptInputs]":
+        """The B prompts one by one, without their padding; each has one clip."""
+        num_patches = self.video_grid_thw.prod(dim=1).tolist()
+        clips = torch.split(self.pixel_values_videos, num_patches)
+        starts = [self.input_ids_1P.shape[1] - length for length in self.prompt_lengths_tokens]
+        return [
+            PromptInputs(
+                input_ids_1P=self.input_ids_1P[row : row + 1, start:],
+                attention_mask_1P=self.attention_mask_1P[row : row + 1, start:],
+                mm_token_type_ids=self.mm_token_type_ids[row : row + 1, start:],
+                pixel_values_videos=clips[row],
+                video_grid_thw=self.video_grid_thw[row : row + 1],
+                second_per_grid_ts=self.second_per_grid_ts[row : row + 1],
+            )
+            for row, start in enumerate(starts)
+        ]
+
     def model_inputs(self) -> dict[str, Tensor]:
         """The keyword arguments of the model's forward and generate."""
         return {

@@ -30,6 +30,7 @@ from vtk.rollout.embeddings import prompt_embeddings, prompt_positions
 from vtk.rollout.generate import (
     Rollout,
     SamplingSettings,
+    Seeds,
     ShouldStop,
     base_model,
     build_rollout,
@@ -49,11 +50,11 @@ MIN_LIVE_FRAC = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Where a batch's rows lie in a larger one, whose random numbers it draws.
+    """Where rows lie among those that one seed draws for, so that they get their own numbers.
 
     Attributes:
-        first: place of its first row.
-        num_rows: N of the larger batch.
+        first: place of the first row.
+        num_rows: rows that the seed draws for: the whole batch's, or with a seed a prompt its G.
     """
 
     first: int
@@ -66,7 +67,7 @@ def generate_shared(
     prompts: PromptInputs,
     sampling: SamplingSettings,
     num_generations: int,
-    generator_seed: int | None,
+    generator_seed: Seeds,
     should_stop: ShouldStop = lambda: False,
     part: Part | None = None,
 ) -> Rollout:
@@ -78,9 +79,9 @@ def generate_shared(
         prompts: B prompts, padded on the left.
         sampling: how tokens are drawn.
         num_generations: G, completions per prompt.
-        generator_seed: decides the draw; None draws from the caller's random state.
+        generator_seed: as in the reference engine.
         should_stop: asked after every token.
-        part: these completions are a part of a larger batch, and drawn as they would be in it.
+        part: these completions are a part of what a seed draws for, and drawn as if all were.
 
     Raises:
         Interrupted: ``should_stop`` said yes.
@@ -89,14 +90,58 @@ def generate_shared(
     end_ids = end_token_ids(base, processor)
     num_branches = 1 if sampling.is_greedy else num_generations
     inputs = prompts.to(base.device)
-    with torch.no_grad(), sampling_mode(base), seeded(generator_seed, base.device):
+    noise = _Noise.of(generator_seed, prompts.num_prompts, num_branches, base.device, part)
+    batch_seed = generator_seed if isinstance(generator_seed, int) else None
+    with torch.no_grad(), sampling_mode(base), seeded(batch_seed, base.device):
         batch = _prefill(base, inputs, num_branches, sampling.max_completion_tokens)
-        part = part or Part(0, prompts.num_prompts * num_branches)
-        rows, logps = _decode(base, batch, sampling, end_ids, should_stop, part)
+        rows, logps = _decode(base, batch, sampling, end_ids, noise, should_stop)
     if sampling.is_greedy:
         rows = [row for row in rows for _ in range(num_generations)]
         logps = [row for row in logps for _ in range(num_generations)]
     return build_rollout(rows, end_ids, processor, logps)
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """Where the noise of a draw comes from.
+
+    It is always drawn for all N rows, so that a row's tokens do not depend on which others ended;
+    with a stream a prompt they do not depend on the other prompts of the batch either.
+
+    Attributes:
+        streams: generators, None for torch's own, and the number of rows that each draws for.
+        first: place of the batch's first row among these rows.
+    """
+
+    streams: tuple[tuple[torch.Generator | None, int], ...]
+    first: int
+
+    @classmethod
+    def of(
+        cls,
+        seeds: Seeds,
+        num_prompts: int,
+        num_branches: int,
+        device: torch.device,
+        part: Part | None,
+    ) -> "_Noise":
+        first = 0 if part is None else part.first
+        if seeds is None or isinstance(seeds, int):
+            num_rows = num_prompts * num_branches if part is None else part.num_rows
+            return cls(((None, num_rows),), first)
+        generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        num_rows = num_branches if part is None else part.num_rows
+        return cls(tuple((generator, num_rows) for generator in generators), first)
+
+    def draw(self, like_MV: Tensor) -> Tensor:
+        """Exponential noise for all rows, as (N, V)."""
+        size_V, device = like_MV.shape[1], like_MV.device
+        return torch.cat(
+            [
+                torch.empty(num_rows, size_V, device=device).exponential_(generator=generator)
+                for generator, num_rows in self.streams
+            ]
+        )
 
 
 @dataclass
@@ -160,8 +205,8 @@ def _decode(
     batch: _Branches,
     sampling: SamplingSettings,
     end_ids: frozenset[int],
+    noise: _Noise,
     should_stop: ShouldStop,
-    part: Part,
 ) -> tuple[list[list[int]], list[list[float]]]:
     """Draw until every row has ended or is at the length bound: N rows of ids, N of logps."""
     processors = _logits_processors(sampling)
@@ -171,7 +216,7 @@ def _decode(
     logps_NL = torch.zeros(ids_NL.shape, device=model.device)
     ended_N = torch.zeros(num_rows, dtype=torch.bool, device=model.device)
     for step in range(sampling.max_completion_tokens):
-        token_M = _draw(batch, processors, sampling.is_greedy, part)
+        token_M = _draw(batch, processors, sampling.is_greedy, noise)
         ids_NL[batch.row_M, step] = token_M
         logps_MV = (batch.logits_MV.float() / (sampling.temperature or 1.0)).log_softmax(dim=-1)
         logps_NL[batch.row_M, step] = logps_MV.gather(1, token_M[:, None]).squeeze(1)
@@ -189,19 +234,16 @@ def _decode(
     return ids_NL[:, : step + 1].tolist(), logps_NL[:, : step + 1].tolist()
 
 
-def _draw(batch: _Branches, processors: LogitsProcessorList, is_greedy: bool, part: Part) -> Tensor:
-    """The next token of each row.
-
-    The noise is drawn for all N rows (of the larger batch, for a part of one), so that a row's
-    tokens do not depend on which others ended or are drawn at another time.
-    """
+def _draw(
+    batch: _Branches, processors: LogitsProcessorList, is_greedy: bool, noise: _Noise
+) -> Tensor:
+    """The next token of each row."""
     ids_MT = cast(torch.LongTensor, batch.ids_MT)
     scores_MV = processors(ids_MT, batch.logits_MV.float())
     if is_greedy:
         return scores_MV.argmax(dim=-1)
-    shape = (part.num_rows, scores_MV.shape[1])
-    noise_NV = torch.empty(shape, device=scores_MV.device).exponential_()
-    return (scores_MV.softmax(dim=-1) / noise_NV[part.first + batch.row_M]).argmax(dim=-1)
+    noise_NV = noise.draw(scores_MV)
+    return (scores_MV.softmax(dim=-1) / noise_NV[noise.first + batch.row_M]).argmax(dim=-1)
 
 
 def _forward(model: Any, batch: _Branches, token_M: Tensor) -> None:

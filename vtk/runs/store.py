@@ -6,6 +6,7 @@ runs/<run_id>/
   config.json     {"config": resolved values, "provenance": where each came from}
   events.jsonl    append-only, one writer          owner.json   who that writer is, while it runs
   rollouts/step_000050.jsonl    eval/<suite>/    checkpoints/step_000500/    control/    logs/
+  ranks/rank_1.json     what each of several processes says of itself
 ```
 
 No other module knows these names.
@@ -104,6 +105,15 @@ class RunPaths:
     def checkpoint_dir(self, step: int) -> Path:
         """The checkpoint of one step."""
         return self.checkpoints_dir / f"step_{step:06d}"
+
+    @property
+    def ranks_dir(self) -> Path:
+        """What each process of several says of itself."""
+        return self.root / "ranks"
+
+    def rank_file(self, rank: int) -> Path:
+        """What one of several processes says of itself."""
+        return self.ranks_dir / f"rank_{rank}.json"
 
     @property
     def control_dir(self) -> Path:

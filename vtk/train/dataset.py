@@ -1,7 +1,9 @@
 """Which questions a run trains on, and in which order: a function of the settings and the seed.
 
 The order is one sequence for the whole run, epoch after epoch without a break, so that no batch is
-cut short at an epoch's end and a position in it is nothing but a number of steps.
+cut short at an epoch's end and a position in it is nothing but a number of steps. A question's
+place in that sequence is also what its draws are seeded with, so that the same batch gives the same
+completions however it is spread over passes and processes.
 """
 
 from collections import defaultdict
@@ -40,37 +42,35 @@ def choose_samples(
 
 
 class PromptSampler(Sampler[int]):
-    """Indices of the questions of a whole run, each one repeated for its group of completions.
+    """The places of a whole run in order, each one repeated for its group of completions.
 
     Args:
-        num_samples: Questions to draw from.
-        num_prompts: Prompts that the run needs on all devices together.
-        num_generations: Completions per prompt; the index is yielded so many times in a row.
-        seed: Decides the order; each epoch has its own.
+        num_prompts: Prompts that the run asks on all devices together.
+        num_generations: Completions per prompt; a place is yielded so many times in a row.
     """
 
-    def __init__(self, num_samples: int, num_prompts: int, num_generations: int, seed: int) -> None:
-        self.num_samples, self.num_prompts = num_samples, num_prompts
-        self.num_generations, self.seed = num_generations, seed
-        self._orders: dict[int, list[int]] = {}
+    def __init__(self, num_prompts: int, num_generations: int) -> None:
+        self.num_prompts, self.num_generations = num_prompts, num_generations
 
     def __len__(self) -> int:
         return self.num_prompts * self.num_generations
 
     def __iter__(self) -> Iterator[int]:
-        for position in range(self.num_prompts):
-            yield from [self.index_at(position)] * self.num_generations
+        for place in range(self.num_prompts):
+            yield from [place] * self.num_generations
 
-    def index_at(self, position: int) -> int:
-        """The question that a prompt is about.
 
-        Args:
-            position: The prompt, counted from 0 over the whole run.
-        """
-        epoch, place = divmod(position, self.num_samples)
-        if epoch not in self._orders:
-            self._orders = {epoch: epoch_order(self.num_samples, self.seed, epoch)}
-        return self._orders[epoch][place]
+def run_order(num_samples: int, num_prompts: int, seed: int) -> list[int]:
+    """The question asked at each place of a run, as indices.
+
+    Args:
+        num_samples: Questions to draw from.
+        num_prompts: Places: prompts that the run asks on all devices together.
+        seed: Decides the order; each epoch has its own.
+    """
+    num_epochs = -(-num_prompts // num_samples)
+    epochs = (epoch_order(num_samples, seed, epoch) for epoch in range(num_epochs))
+    return [index for order in epochs for index in order][:num_prompts]
 
 
 def epoch_order(num_samples: int, seed: int, epoch: int) -> list[int]:

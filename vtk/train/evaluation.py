@@ -13,6 +13,7 @@ from vtk.evals.suites import SUITES, Suite, draw_subset
 from vtk.evals.target import evaluation_settings
 from vtk.train.groups import GroupCollector
 from vtk.train.reporting import Reporter
+from vtk.train.sharding import gathered
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLProcessor
@@ -60,7 +61,7 @@ class HeldOutEvaluation:
         Args:
             step: Optimizer steps done.
         """
-        with self.reporter.phase("eval"):
+        with self.reporter.phase("eval"), gathered(self.policy):
             rows = gather_object(
                 list(
                     iter_rows(

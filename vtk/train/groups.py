@@ -9,7 +9,7 @@ others are the same as they would have been.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
 from vtk.rollout.shared import generate_shared
 from vtk.scoring.answers import join_letters
 from vtk.scoring.rewards import Grade, grade
+from vtk.train.dataset import derive_seed
 from vtk.train.forward import ScoringBatch, pad_completions
 from vtk.train.guards import Alert
 from vtk.train.losses import group_advantages
@@ -70,11 +71,20 @@ class Groups:
     sampled_logps_NL: Tensor | None
 
 
+class _Prepared(NamedTuple):
+    """What can be made of a question ahead of time."""
+
+    prompt: PromptInputs
+    timestamps_s: tuple[float, ...]
+    clip_key: ClipKey
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """One question ready to be put to the policy."""
 
     sample: VideoSample
+    place: int
     prompt: PromptInputs
     timestamps_s: tuple[float, ...]
     clip_key: ClipKey
@@ -112,7 +122,7 @@ class GroupCollector:
         self,
         policy: Any,
         samples: Sequence[VideoSample],
-        seed: int,
+        places: Sequence[int],
         upcoming: Sequence[VideoSample] = (),
     ) -> tuple[Groups | None, list[Skipped]]:
         """Ask each question G times and grade the answers.
@@ -120,7 +130,7 @@ class GroupCollector:
         Args:
             policy: The model to sample from, on its device.
             samples: The questions.
-            seed: Decides every draw.
+            places: Each one's place in the run, which decides its draws and names its group.
             upcoming: The questions of the next call, prepared while the policy works on these.
 
         Returns:
@@ -130,7 +140,7 @@ class GroupCollector:
             Interrupted: A stop was asked for; nothing of the groups is kept.
         """
         with self.reporter.phase("decode"):
-            asked, skipped = self._settle(samples, self.prefetch.take(samples))
+            asked, skipped = self._settle(samples, places, self.prefetch.take(samples))
         if self.config.video.prefetch:
             self.prefetch.begin(upcoming)
         if not asked:
@@ -145,7 +155,7 @@ class GroupCollector:
                 self.processor,
                 prompts,
                 self.sampling,
-                seed,
+                [derive_seed(self.config.seed, "rollout", one.place) for one in asked],
                 self.should_stop,
             )
         rows = [
@@ -173,10 +183,12 @@ class GroupCollector:
             DataError: None of them can be asked.
         """
         for sample in samples:
-            asked, skipped = self._settle([sample], [partial(self._prepare, sample)])
+            asked, skipped = self._settle([sample], [0], [partial(self._prepare, sample)])
             if asked:
                 tokenizer = self.processor.tokenizer
-                prompts = collate_prompts([asked[0].prompt], tokenizer.pad_token_id)
+                prompts = collate_prompts(
+                    self._with_features(policy, asked), tokenizer.pad_token_id
+                )
                 ids_NL = torch.tensor([[tokenizer.eos_token_id]], device=policy.device)
                 return ScoringBatch(prompts.to(policy.device), ids_NL, torch.ones_like(ids_NL))
         raise DataError(
@@ -189,21 +201,24 @@ class GroupCollector:
         self.prefetch.close()
 
     def _settle(
-        self, samples: Sequence[VideoSample], prepared: Sequence[Callable[[], _Asked]]
+        self,
+        samples: Sequence[VideoSample],
+        places: Sequence[int],
+        prepared: Sequence[Callable[[], _Prepared]],
     ) -> tuple[list[_Asked], list[Skipped]]:
         """The questions that can be asked, and why the others cannot, each in its order."""
         asked: list[_Asked] = []
         skipped: list[Skipped] = []
-        for sample, result in zip(samples, prepared, strict=True):
+        for sample, place, result in zip(samples, places, prepared, strict=True):
             try:
-                asked.append(result())
+                asked.append(_Asked(sample, place, *result()))
             except DataError as fault:
                 skipped.append(Skipped(sample.sample_id, str(sample.video), fault.message))
         if notice := self.clips.take_notice():
             self.reporter.alert(None, Alert("pixel_cache", notice))
         return asked, skipped
 
-    def _prepare(self, sample: VideoSample) -> _Asked:
+    def _prepare(self, sample: VideoSample) -> _Prepared:
         clip = self.clips.read(sample.video, self.frames)
         prompt = prepare_prompt(
             self.processor,
@@ -212,7 +227,7 @@ class GroupCollector:
             self.config.prompt.template,
             self.config.prompt.max_prompt_tokens,
         )
-        return _Asked(sample, prompt, clip.timestamps_s, clip_key(sample.video, self.frames))
+        return _Prepared(prompt, clip.timestamps_s, clip_key(sample.video, self.frames))
 
     def _with_features(self, policy: Any, asked: Sequence[_Asked]) -> list[PromptInputs]:
         """The prompts, with their clips' features where no weight of the tower is trained."""
@@ -226,6 +241,7 @@ class GroupCollector:
         graded = grade(completion, sample.solution, len(sample.options))
         accuracy = graded.partial if self.config.reward.accuracy == "soft" else graded.strict
         row = {
+            "group": one.place,
             "sample_id": sample.sample_id,
             "clip_id": sample.clip_id,
             "video": str(sample.video),

@@ -77,7 +77,7 @@ class MicroBatch:
         processor: Any,
         prompts: PromptInputs,
         sampling: SamplingSettings,
-        seed: int,
+        seeds: Sequence[int],
         should_stop: ShouldStop,
     ) -> Rollout:
         """Sample the completions of a pass, the same ones however it is cut.
@@ -89,25 +89,27 @@ class MicroBatch:
             processor: The policy's own.
             prompts: B prompts.
             sampling: How tokens are drawn.
-            seed: Decides the draw of the whole pass.
+            seeds: Decide the draw, one a prompt.
             should_stop: Asked after every token.
         """
         group, pieces = self.num_generations, self.pieces(prompts.num_prompts)
         if len(pieces) == 1:
-            return whole(model, processor, prompts, sampling, group, seed, should_stop)
-        rollouts = [
-            generate_shared(
-                model,
-                processor,
-                prompts.part(*_prompts_of(first, last, group)),
-                sampling,
-                min(group, last - first),
-                seed,
-                should_stop,
-                Part(first, pieces[-1][1]),
+            return whole(model, processor, prompts, sampling, group, seeds, should_stop)
+        rollouts = []
+        for first, last in pieces:
+            start, stop = _prompts_of(first, last, group)
+            rollouts.append(
+                generate_shared(
+                    model,
+                    processor,
+                    prompts.part(start, stop),
+                    sampling,
+                    min(group, last - first),
+                    seeds[start:stop],
+                    should_stop,
+                    Part(first % group, group),
+                )
             )
-            for first, last in pieces
-        ]
         return _joined_rollout(rollouts)
 
     def score(self, score: Callable[[ScoringBatch], TokenScores], batch: ScoringBatch) -> Tensor:

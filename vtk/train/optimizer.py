@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from vtk.train.sharding import local
+
 if TYPE_CHECKING:
     from vtk.config.sections import OptimSettings
 
@@ -105,13 +107,16 @@ class MasterAdamW(torch.optim.Optimizer):
             if weight.dtype == torch.bfloat16:
                 state["remainder"] = torch.zeros_like(weight, dtype=torch.int16)
         state["step"] += 1
+        # Each element is updated by itself, so a process can update its part of a sharded weight.
+        parts = {name: local(value) for name, value in state.items()}
+        own, gradient = local(weight), local(weight.grad)  # type: ignore[arg-type]
         has_master = weight.dtype == torch.bfloat16
-        master = join_master(weight, state["remainder"]) if has_master else weight
-        _adamw(master, weight.grad.float(), state, group)  # type: ignore[union-attr]
+        master = join_master(own, parts["remainder"]) if has_master else own
+        _adamw(master, gradient.float(), parts, group)
         if has_master:
             upper, remainder = split_master(master)
-            weight.copy_(upper)
-            state["remainder"].copy_(remainder)
+            own.copy_(upper)
+            parts["remainder"].copy_(remainder)
 
 
 def join_master(upper: Tensor, remainder: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from vtk.data.sample import VideoSample
-from vtk.train.dataset import PromptSampler
 
 PreparedT = TypeVar("PreparedT")
 
@@ -72,28 +71,13 @@ class Prefetch(Generic[PreparedT]):
         self._begun = []
 
 
-class PassOrder:
-    """Which questions each backward pass of one process works on, as the library hands them out.
+def next_places(places: Sequence[int], num_processes: int, num_prompts: int) -> list[int]:
+    """The places in the run of a process's next backward pass, as the library hands them out.
 
     Args:
-        sampler: The order of the whole run.
-        prompts_per_pass: Questions of one pass on one process.
-        num_processes: All processes; each takes every so many-th batch.
-        rank: This process.
+        places: Those of its present pass; batches go to the processes in turn.
+        num_processes: All processes.
+        num_prompts: Places of the whole run.
     """
-
-    def __init__(
-        self, sampler: PromptSampler, prompts_per_pass: int, num_processes: int, rank: int
-    ) -> None:
-        self.sampler, self.prompts_per_pass = sampler, prompts_per_pass
-        self.num_processes, self.rank = num_processes, rank
-
-    def indices(self, number: int) -> list[int]:
-        """The questions of one pass; empty after the run's last.
-
-        Args:
-            number: The pass, counted from 0 over the whole run.
-        """
-        start = (number * self.num_processes + self.rank) * self.prompts_per_pass
-        stop = min(start + self.prompts_per_pass, self.sampler.num_prompts)
-        return [self.sampler.index_at(position) for position in range(start, stop)]
+    step = len(places) * num_processes
+    return [place + step for place in places if place + step < num_prompts]

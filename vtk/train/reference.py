@@ -25,7 +25,7 @@ from vtk.models.adapters import (
 from vtk.models.loader import load_policy, weights_hash
 from vtk.rollout.embeddings import has_frozen_tower
 from vtk.rollout.generate import base_model, sampling_mode
-from vtk.train.forward import ScoringBatch, TokenScores, score_completions
+from vtk.train.forward import ScoringBatch, TokenScores
 
 SELF = "self"
 
@@ -52,23 +52,24 @@ class Reference:
     model: Any | None = None
     has_policys_tower: bool = False
 
-    def score(
-        self, policy: Any, batch: ScoringBatch, temperature: float, engine: str = "shared"
-    ) -> TokenScores:
+    def scorer(self, policy: Any) -> Any:
+        """The model that computes the reference's scores: itself, or the policy with adapters."""
+        return policy if self.model is None else self.model
+
+    def score(self, policy: Any, batch: ScoringBatch) -> TokenScores:
         """Score completions with the reference, without gradient and without dropout.
 
         Args:
             policy: The model that holds the adapters; not used when the reference is a model.
             batch: What to score.
-            temperature: As for the policy.
-            engine: As for the policy.
         """
-        scored_by = policy if self.model is None else self.model
+        scored_by = base_model(self.scorer(policy))
         if not self.has_policys_tower:
             prompts = replace(batch.prompts, video_features_VH=None)
             batch = replace(batch, prompts=prompts)
         with torch.no_grad(), sampling_mode(scored_by), self._as_reference(policy):
-            return score_completions(scored_by, batch, temperature, engine)
+            scores: TokenScores = scored_by(scoring=batch)  # as `install_scoring` set it up
+            return scores
 
     @contextmanager
     def _as_reference(self, policy: Any) -> Iterator[None]:
@@ -105,7 +106,10 @@ def load_reference(
     model, _ = load_policy(named, config.model, merge_adapter=False)
     model.requires_grad_(False)
     sha256 = weights_hash(model)
-    return Reference(str(path), "model", sha256, model, _share_tower(policy, model))
+    has_policys_tower = _has_frozen_tower_of(policy, model)
+    if has_policys_tower and config.model.sharding == "none":  # a sharded module has one owner
+        base_model(model).model.visual = base_model(policy).model.visual
+    return Reference(str(path), "model", sha256, model, has_policys_tower)
 
 
 def refuse_equal(policy_sha256: str, policy_path: Path | str, reference: Reference) -> None:
@@ -130,18 +134,15 @@ def refuse_equal(policy_sha256: str, policy_path: Path | str, reference: Referen
         )
 
 
-def _share_tower(policy: Any, model: Any) -> bool:
-    """Give a second model the policy's vision tower, if that is frozen and has the same weights."""
+def _has_frozen_tower_of(policy: Any, model: Any) -> bool:
+    """Whether the policy's vision tower is frozen and a second model's has the same weights."""
     ours, theirs = base_model(policy), base_model(model)
     if not has_frozen_tower(ours):
         return False
     own_state, other_state = (each.model.visual.state_dict() for each in (ours, theirs))
-    if own_state.keys() != other_state.keys() or not all(
+    return own_state.keys() == other_state.keys() and all(
         torch.equal(tensor, other_state[name]) for name, tensor in own_state.items()
-    ):
-        return False
-    theirs.model.visual = ours.model.visual
-    return True
+    )
 
 
 def _shares_base(path: Path | str, start: Path | str) -> bool:

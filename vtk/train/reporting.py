@@ -15,6 +15,7 @@ import torch
 from vtk.train.guards import Alert
 
 if TYPE_CHECKING:
+    from vtk.runs.ranks import RankReporter
     from vtk.runs.writer import EventWriter
     from vtk.train.groups import Skipped
 
@@ -24,10 +25,17 @@ class Reporter:
 
     Args:
         events: The run's event log on the main process, else None.
+        ranks: Told what this process does; None if it is the only one.
+        step: Optimizer steps done so far.
     """
 
-    def __init__(self, events: "EventWriter | None") -> None:
-        self.events = events
+    def __init__(
+        self,
+        events: "EventWriter | None",
+        ranks: "RankReporter | None" = None,
+        step: int = 0,
+    ) -> None:
+        self.events, self.ranks, self.step = events, ranks, step
         self._elapsed_s: dict[str, float] = defaultdict(float)
         self._step_began_s = time.monotonic()
 
@@ -41,6 +49,8 @@ class Reporter:
         """Say what is being done, and add its wall time to the step's."""
         if self.events is not None:
             self.events.phase(name)
+        if self.ranks is not None:
+            self.ranks.doing(self.step, name)
         began_s = time.monotonic()
         try:
             yield
@@ -80,6 +90,7 @@ class Reporter:
         alerts: Sequence[Alert],
     ) -> None:
         """Write a step: its completions first, so that whoever sees the step finds them."""
+        self.step = step
         if self.events is None:
             return
         if rows:

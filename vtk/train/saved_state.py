@@ -13,21 +13,16 @@ from torch import Tensor
 from vtk.errors import DataError
 from vtk.runs.files import read_json
 from vtk.train.checkpoint import write_json
+from vtk.train.sharding import share_of
 
 OPTIMIZER_FILE = "optimizer.safetensors"
 SCHEDULE_FILE = "schedule.json"
 PROGRESS_FILE = "progress.json"
 
 
-def save_optimizer(folder: Path, optimizer: Any) -> None:
-    """Write the state that the optimizer keeps for each parameter."""
-    state = optimizer.state_dict()["state"]
-    tensors = {
-        f"{index}.{name}": value.detach().cpu().contiguous()
-        for index, entry in state.items()
-        for name, value in entry.items()
-    }
-    save_file(tensors, folder / OPTIMIZER_FILE)
+def save_optimizer(folder: Path, moments: Mapping[str, Tensor]) -> None:
+    """Write the state that the optimizer keeps for each parameter, from `whole_moments`."""
+    save_file(dict(moments), folder / OPTIMIZER_FILE)
 
 
 def load_optimizer(folder: Path, optimizer: Any) -> None:
@@ -41,12 +36,16 @@ def load_optimizer(folder: Path, optimizer: Any) -> None:
         index, _, name = key.partition(".")
         state.setdefault(int(index), {})[name] = tensor
     own = optimizer.state_dict()
-    num_parameters = sum(len(group["params"]) for group in own["param_groups"])
-    if any(index >= num_parameters for index in state):
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    if any(index >= len(weights) for index in state):
         raise DataError(
             f"{folder / OPTIMIZER_FILE} holds the state of {max(state) + 1} weights; "
-            f"the model trains {num_parameters}"
+            f"the model trains {len(weights)}"
         )
+    state = {
+        index: {name: share_of(value, weights[index]) for name, value in entry.items()}
+        for index, entry in state.items()
+    }
     optimizer.load_state_dict({"state": state, "param_groups": own["param_groups"]})
 
 
@@ -79,7 +78,12 @@ def save_random_state(folder: Path, rank: int) -> None:
 
 
 def load_random_state(folder: Path, rank: int) -> None:
-    """Put back what `save_random_state` wrote for this process."""
+    """Put back what `save_random_state` wrote for this process.
+
+    A process that the saved run did not have starts afresh: a step seeds all that it draws.
+    """
+    if not (folder / f"random_{rank}.json").is_file():
+        return
     tensors = load_file(folder / f"random_{rank}.safetensors")
     plain = read_json(folder / f"random_{rank}.json")
     version, internal, gauss_next = plain["python"]

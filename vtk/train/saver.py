@@ -20,6 +20,7 @@ from vtk.runs.files import storage_error
 from vtk.train import saved_state
 from vtk.train.checkpoint import CheckpointStore
 from vtk.train.guards import Alert
+from vtk.train.sharding import whole_moments, whole_weights
 
 if TYPE_CHECKING:
     from vtk.train.trainer import CDPOTrainer
@@ -36,7 +37,7 @@ class Saver:
     Args:
         store: Where the checkpoints are.
         facts: What every manifest says of the run: hashes of its data and its reference, and its
-            number of processes, which decides batches and order.
+            prompts per step, which decide batches and order.
     """
 
     def __init__(self, store: CheckpointStore, facts: Mapping[str, Any]) -> None:
@@ -80,9 +81,7 @@ class Saver:
                 raise DataError(
                     f"{folder} was saved with another {name.replace('_', ' ')} than the run has "
                     f"now: {saved}, not {value}",
-                    f"Go on with --num-processes {saved}."
-                    if name == "num_processes"
-                    else "Put the file or model back as it was, or start a new run.",
+                    "Put the file or model back as it was, or start a new run.",
                 )
         saved_state.load_optimizer(folder, trainer.optimizer)
         saved_state.load_schedule(folder, trainer.lr_scheduler)
@@ -96,9 +95,13 @@ class Saver:
     def _try_save(self, trainer: "CDPOTrainer", step: int) -> VtkError | None:
         """Save on all processes together; the first fault that any of them met."""
         folder, rank = self.store.temporary_dir(step), trainer.accelerator.process_index
+        weights, moments = whole_weights(trainer.policy), whole_moments(trainer.optimizer)
         parts: list[tuple[Callable[[], object], bool]] = [
-            (lambda: self.store.require_space(_counted_bytes(trainer)), False),
-            (lambda: _fill(trainer, self.store.begin(step), self.facts), False),
+            (lambda: self.store.require_space(_num_bytes(trainer, weights, moments)), False),
+            (
+                lambda: _fill(trainer, self.store.begin(step), self.facts, weights, moments),
+                False,
+            ),
             (lambda: saved_state.save_random_state(folder, rank), True),
             (lambda: self.store.commit(folder, step, self.facts), False),
         ]
@@ -128,26 +131,31 @@ def _fault_of(part: Callable[[], object], folder: Path) -> VtkError | None:
     return None
 
 
-def _counted_bytes(trainer: "CDPOTrainer") -> int:
-    """Weights to save and the optimizer's state."""
-    policy, optimizer = trainer.policy, trainer.optimizer
-    is_adapter = hasattr(policy, "peft_config")
-    saved = [p for p in policy.parameters() if p.requires_grad or not is_adapter]
-    states = optimizer.state_dict()["state"].values() if optimizer is not None else []
-    tensors = [*saved, *(value for state in states for value in state.values())]
-    return sum(t.numel() * t.element_size() for t in tensors if isinstance(t, Tensor))
+def _num_bytes(
+    trainer: "CDPOTrainer", weights: Mapping[str, Tensor] | None, moments: Mapping[str, Tensor]
+) -> int:
+    """Bytes of the weights that are saved and of the optimizer's state."""
+    if weights is None:
+        is_adapter = hasattr(trainer.policy, "peft_config")
+        named = trainer.policy.named_parameters()
+        weights = {name: p for name, p in named if p.requires_grad or not is_adapter}
+    return sum(tensor.nbytes for tensor in (*weights.values(), *moments.values()))
 
 
-def _fill(trainer: "CDPOTrainer", folder: Path, facts: Mapping[str, Any]) -> None:
+def _fill(
+    trainer: "CDPOTrainer",
+    folder: Path,
+    facts: Mapping[str, Any],
+    weights: dict[str, Tensor] | None,
+    moments: Mapping[str, Tensor],
+) -> None:
     policy = trainer.policy
+    options: dict[str, Any] = {} if weights is None else {"state_dict": weights}
     if hasattr(policy, "peft_config"):
-        policy.save_pretrained(
-            folder, selected_adapters=[POLICY_ADAPTER], save_embedding_layers=False
-        )
-    else:
-        policy.save_pretrained(folder)
+        options |= {"selected_adapters": [POLICY_ADAPTER], "save_embedding_layers": False}
+    policy.save_pretrained(folder, **options)
     trainer.processor.save_pretrained(folder)
-    saved_state.save_optimizer(folder, trainer.optimizer)
+    saved_state.save_optimizer(folder, moments)
     saved_state.save_schedule(folder, trainer.lr_scheduler)
     trainer.state.save_to_json(str(folder / TRAINER_STATE_NAME))
     progress = {

@@ -4,6 +4,7 @@ in their configuration: bias and grpo have no KL term, cdpo repels from a refere
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from vtk.errors import ConfigError, DataError, Interrupted
 from vtk.models.adapters import POLICY_ADAPTER, attach_policy_adapter
 from vtk.models.loader import attention_kernel, load_policy, weights_hash
 from vtk.runs.files import read_json
+from vtk.runs.ranks import RankReporter, fault_of_peers
 from vtk.runs.store import RunPaths
 from vtk.runs.writer import EventWriter
 from vtk.system.gpu import GpuMonitor
+from vtk.train.batch import keep_batch, prompts_per_step
 from vtk.train.callbacks import StepBoundary, StopSignal, error_of_signal
 from vtk.train.checkpoint import CheckpointStore
 from vtk.train.dataset import choose_samples, derive_seed
@@ -29,7 +32,9 @@ from vtk.train.groups import GroupCollector
 from vtk.train.inputs import TrainingInputs
 from vtk.train.reference import Reference, load_reference, refuse_equal
 from vtk.train.reporting import Reporter
+from vtk.train.saved_state import load_progress
 from vtk.train.saver import Saver
+from vtk.train.sharding import local, shard
 from vtk.train.trainer import CDPOTrainer
 
 
@@ -44,6 +49,7 @@ class Attempt:
         resumed_from_step: The checkpoint to go on from; None starts from the beginning.
         events: The run's event log on the main process, else None.
         stop: The process's stop signal.
+        ranks: Told what this process does; None if it is the only one.
     """
 
     paths: RunPaths
@@ -52,6 +58,7 @@ class Attempt:
     resumed_from_step: int | None
     events: EventWriter | None
     stop: StopSignal
+    ranks: RankReporter | None = None
 
     @property
     def checkpoint(self) -> Path | None:
@@ -73,7 +80,7 @@ def run_attempt(attempt: Attempt) -> None:
         UserInterrupt: Likewise, by Ctrl-C.
         VtkError: Anything else that a user can meet.
     """
-    reporter = Reporter(attempt.events)
+    reporter = Reporter(attempt.events, attempt.ranks, attempt.resumed_from_step or 0)
     with reporter.phase("load"):
         trainer, evaluate = _assemble(attempt, reporter)
     with closing(trainer.collector) as collector, GpuMonitor() as gpus:
@@ -105,7 +112,11 @@ def run_attempt(attempt: Attempt) -> None:
 def _assemble(
     attempt: Attempt, reporter: Reporter
 ) -> tuple[CDPOTrainer, Callable[[int], None] | None]:
-    config, inputs, state = attempt.config, attempt.inputs, PartialState()
+    inputs, state, checkpoint = attempt.inputs, PartialState(), attempt.checkpoint
+    config = attempt.config
+    if checkpoint is not None:
+        num_prompts = load_progress(checkpoint)["facts"]["prompts_per_step"]
+        config = keep_batch(config, num_prompts, state.num_processes)
     data = config.data
     samples = choose_samples(
         load_samples(Path(inputs.train)), data.max_samples, data.stratify, config.seed
@@ -114,13 +125,12 @@ def _assemble(
     store = CheckpointStore(attempt.paths, config.checkpoint.keep)
     facts: dict[str, Any] = {
         "training_data_sha256": inputs.train_sha256,
-        "num_processes": state.num_processes,
+        "prompts_per_step": prompts_per_step(config, state.num_processes),
     }
     if reference is not None:
         facts["reference_sha256"] = reference.sha256
     is_alone = state.num_processes == 1
-    # Of several processes none may leave a step alone; they stop together between steps.
-    should_stop = attempt.stop.is_set if is_alone else lambda: False
+    should_stop = attempt.stop.is_set if is_alone else partial(_is_deserted, attempt, state)
     collector = GroupCollector(processor, config, reporter, should_stop)
     trainer = CDPOTrainer(
         policy,
@@ -150,12 +160,26 @@ def _assemble(
     return trainer, evaluate
 
 
+def _is_deserted(attempt: Attempt, state: PartialState) -> bool:
+    """No: of several processes none may leave a step alone, they stop together between steps.
+
+    Raises:
+        VtkError: A launcher asks to stop because another process has broken the run.
+    """
+    if attempt.stop.is_set():
+        fault = fault_of_peers(attempt.paths, state.process_index, patience_s=0)
+        if fault is not None:
+            raise fault
+    return False
+
+
 def _refuse_sharding(trainer: CDPOTrainer) -> None:
-    """Checkpoints and scoring hold whole models; the libraries' sharding would break both."""
+    """Sharding by a launcher's plug-in: sampling and checkpoints would meet cut weights."""
     if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
         raise ConfigError(
-            "DeepSpeed and FSDP are not supported: every process holds the whole model",
-            "Use a plain multi-GPU accelerate configuration, with LoRA if memory is short.",
+            "the accelerate configuration asks for DeepSpeed or FSDP, and a run shards by itself",
+            "Set distributed_type: MULTI_GPU in the file, and shard with --set "
+            "model.sharding=fsdp2.",
         )
 
 
@@ -168,6 +192,10 @@ def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Refere
         reference = load_reference(policy, inputs.reference, inputs.model, config)
         if attempt.checkpoint is None:
             refuse_equal(start_sha256, inputs.model, reference)
+    if config.model.sharding == "fsdp2" and PartialState().num_processes > 1:
+        shard(policy)
+        if reference is not None and reference.model is not None:
+            shard(reference.model)
     trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]
     reporter.emit(
         "phase",
@@ -178,6 +206,7 @@ def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Refere
             "sha256": start_sha256,
             "num_parameters": sum(parameter.numel() for parameter in policy.parameters()),
             "num_trained_parameters": sum(parameter.numel() for parameter in trained),
+            "num_held_parameters": sum(local(weight).numel() for weight in policy.parameters()),
             "dtype": str(policy.dtype).removeprefix("torch."),
             "attention": attention_kernel(policy),
             "is_lora": config.lora.enabled,

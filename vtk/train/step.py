@@ -21,18 +21,16 @@ class StepRecord:
 
     Args:
         step: The step being made, counted from 1.
-        rank: This process; part of the groups' names.
 
     Attributes:
         batches: Questions of the passes that were begun, in case they must be made again.
         alerts: What this process has to say, if it is one that writes no log.
     """
 
-    def __init__(self, step: int, rank: int) -> None:
-        self.step, self.rank = step, rank
+    def __init__(self, step: int) -> None:
+        self.step = step
         self.batches: list[Any] = []
         self.alerts: list[Alert] = []
-        self.num_passes = 0
         self.is_update_skipped = False
         self.rows: list[dict[str, Any]] = []
         self.skipped: list[Skipped] = []
@@ -63,28 +61,35 @@ class StepRecord:
             gap_NL = (scores.logps_NL - groups.sampled_logps_NL).abs() * mask_NL
             found["logp_gap_mean"] = masked_token_mean(gap_NL, mask_NL).tolist()
             found["logp_gap_max"] = gap_NL.amax(dim=1).tolist()
-        num_groups = len({row["group"] for row in self.rows})
         for place, row in enumerate(groups.rows):
-            name = f"{self.rank}-{num_groups + place // groups.batch.num_generations}"
             extra = {column: values[place] for column, values in found.items()}
-            self.rows.append({"step": self.step, "group": name, **row, **extra})
+            self.rows.append({"step": self.step, **row, **extra})
 
     @property
-    def reference_is_policy(self) -> bool:
-        """Whether a reference gave every token of every row the policy's own probability."""
-        return bool(self.rows) and all(
-            row["signed_kl"] == 0.0 and row["k3"] == 0.0 for row in self.rows
+    def reference_is_policy(self) -> bool | None:
+        """Whether a reference gave every token of every row the policy's own probability.
+
+        None if there are no rows to tell by.
+        """
+        return (
+            None
+            if not self.rows
+            else all(row["signed_kl"] == 0.0 and row["k3"] == 0.0 for row in self.rows)
         )
 
     def again(self) -> "StepRecord":
         """The record of the same step made again: nothing but its questions and alerts."""
-        record = StepRecord(self.step, self.rank)
+        record = StepRecord(self.step)
         record.batches, record.alerts = self.batches, self.alerts
         return record
 
     def gather(self) -> tuple[Sequence[dict[str, Any]], Sequence[Skipped], Sequence[Alert]]:
-        """Rows, skipped questions and alerts of all processes, the same on each of them."""
+        """Rows, skipped questions and alerts of all processes, the same on each of them.
+
+        Rows are in the order of the run, however the batch was spread.
+        """
         rows: list[dict[str, Any]] = gather_object(self.rows)
+        rows.sort(key=lambda row: (row["group"], row["generation"]))
         skipped: list[Skipped] = gather_object(self.skipped)
         alerts: list[Alert] = gather_object(self.alerts)
         return rows, skipped, alerts

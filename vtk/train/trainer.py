@@ -27,7 +27,8 @@ from vtk.rollout.generate import base_model
 from vtk.scoring.rewards import format_reward
 from vtk.train import saved_state
 from vtk.train.arguments import training_arguments
-from vtk.train.dataset import PromptSampler, derive_seed
+from vtk.train.batch import prompts_per_step
+from vtk.train.dataset import PromptSampler, derive_seed, run_order
 from vtk.train.forward import TokenScores, install_scoring
 from vtk.train.groups import GroupCollector, Groups, Skipped
 from vtk.train.guards import Guards
@@ -35,10 +36,11 @@ from vtk.train.losses import SequenceLosses, sequence_losses
 from vtk.train.metrics import rollout_metrics
 from vtk.train.microbatch import joined_losses, joined_scores, part_of, run_pass
 from vtk.train.optimizer import has_bfloat16, master_adamw
-from vtk.train.prefetch import PassOrder
+from vtk.train.prefetch import next_places
 from vtk.train.reference import SELF, Reference
 from vtk.train.reporting import Reporter
 from vtk.train.saver import Saver
+from vtk.train.sharding import gathered, is_sharded, whole
 from vtk.train.step import StepRecord
 
 
@@ -71,11 +73,14 @@ class CDPOTrainer(GRPOTrainer):
         callbacks: Sequence[Any] = (),
     ) -> None:
         demanded_reward: Any = format_reward  # the library wants one; `GroupCollector` grades
+        arguments = training_arguments(config, saver.store.paths.root)
+        self.num_prompts = config.optim.num_steps * prompts_per_step(config, arguments.world_size)
+        order = run_order(len(samples), self.num_prompts, config.seed)
         super().__init__(
             model=policy,
             reward_funcs=[demanded_reward],
-            args=training_arguments(config, saver.store.paths.root),
-            train_dataset=Dataset.from_dict({"index": list(range(len(samples)))}),
+            args=arguments,
+            train_dataset=Dataset.from_dict({"place": range(self.num_prompts), "index": order}),
             processing_class=processor,
             callbacks=list(callbacks),
         )
@@ -87,15 +92,10 @@ class CDPOTrainer(GRPOTrainer):
         self.guards = Guards(config.guards)
         self.skipped_ids: set[str] = set()
         self.evaluated_step: int | None = None
-        self.record = StepRecord(step=0, rank=self.accelerator.process_index)
+        self.record = StepRecord(step=0)
+        self.order = order
         self.micro_batch = collector.micro_batch
         self.is_exchanging = False
-        self.order = PassOrder(
-            self._get_train_sampler(),
-            config.optim.prompts_per_device,
-            self.accelerator.num_processes,
-            self.accelerator.process_index,
-        )
         rollout = config.rollout
         install_scoring(base_model(policy), rollout.temperature, rollout.engine)
 
@@ -116,18 +116,14 @@ class CDPOTrainer(GRPOTrainer):
     @override
     def _get_train_sampler(self, dataset: Any = None) -> PromptSampler:
         """The order of the whole run, so that one epoch of the library is all of it."""
-        optim = self.config.optim
-        per_step = optim.prompts_per_device * optim.accumulation_steps * self.args.world_size
-        num_generations = self.config.rollout.num_generations
-        num_prompts = per_step * optim.num_steps
-        return PromptSampler(len(self.samples), num_prompts, num_generations, self.config.seed)
+        return PromptSampler(self.num_prompts, self.config.rollout.num_generations)
 
     @override
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """One backward pass, in pieces that fit the memory."""
         step = self.state.global_step + 1
         if self.record.step != step:
-            self.record = StepRecord(step, self.record.rank)
+            self.record = StepRecord(step)
             self.reporter.begin_step()
         make: Any = super().training_step
         return run_pass(self, model, inputs, lambda batch: make(model, batch, num_items_in_batch))
@@ -136,21 +132,34 @@ class CDPOTrainer(GRPOTrainer):
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         """Questions in, scored groups out, for one backward pass.
 
-        All randomness of the pass comes from (seed, step, pass, process): a resumed run draws what
-        an uninterrupted one does.
+        All randomness of the pass comes from the seed and the questions' places in the run: a
+        resumed run draws what an uninterrupted one does, and several processes what one does. Only
+        dropout draws for a pass as a whole.
         """
-        self.is_exchanging = False
+        # The forwards of a sharded model gather weights from all processes, so none repeats one.
+        self.is_exchanging = is_sharded(self.policy)
         rows = generation_batch[:: self.config.rollout.num_generations]
-        place = (self.state.global_step, self.record.num_passes, self.record.rank)
-        torch.manual_seed(derive_seed(self.config.seed, "update", *place))
-        groups, skipped = self.collector.collect(
-            self.policy,
-            [self.samples[row["index"]] for row in rows],
-            derive_seed(self.config.seed, "rollout", *place),
-            self._upcoming(),
-        )
+        places = [row["place"] for row in rows]
+        torch.manual_seed(derive_seed(self.config.seed, "update", places[0]))
+        with gathered(self.policy):
+            groups, skipped = self.collector.collect(
+                self.policy,
+                [self.samples[row["index"]] for row in rows],
+                places,
+                self._upcoming(places),
+            )
+            # Without a question too, the others wait for this process's gradients.
+            batch = (
+                self.collector.stand_in(self.policy, self.samples)
+                if groups is None
+                else groups.batch
+            )
         self.record.skipped += skipped
-        return {"groups": groups, "ref_logps_NL": self._reference_logps(groups)}
+        return {
+            "groups": groups,
+            "batch": batch,
+            "ref_logps_NL": self._reference_logps(groups),
+        }
 
     @override
     def compute_loss(
@@ -162,13 +171,16 @@ class CDPOTrainer(GRPOTrainer):
     ) -> Tensor:
         """The objective of one backward pass, divided by the passes of a step.
 
-        Of a pass that is cut, the last piece's: the others' gradients are there already.
+        The mean is over the rows that the pass was given: a question that was skipped weighs
+        nothing, and the others what they would have, wherever they are computed. Of a pass that is
+        cut, it is the last piece's: the others' gradients are there already.
         """
-        self.record.num_passes += 1
         groups: Groups | None = inputs["groups"]
-        if groups is None:
-            return self._zero_loss(model)
         with self.reporter.phase("update"):
+            if groups is None:
+                scores = model(scoring=inputs["batch"])
+                nothing: Tensor = scores.logps_NL.sum() * 0.0  # a zero gradient of every weight
+                return nothing
             *others, last = self.micro_batch.pieces(groups.batch.prompts.num_prompts)
             made = []
             for piece in others:
@@ -178,11 +190,10 @@ class CDPOTrainer(GRPOTrainer):
                 made.append((joined_scores([scores]), joined_losses([losses])))
                 del scores, losses, loss
             scores, losses, loss = self._piece_loss(model, inputs, last)
-            self.is_exchanging = self.args.world_size > 1 and self.accelerator.sync_gradients
+            self.is_exchanging |= self.args.world_size > 1 and self.accelerator.sync_gradients
             made.append((scores, losses))
             all_scores, all_losses = zip(*made, strict=True)
             self.record.add(groups, joined_losses(all_losses), joined_scores(all_scores), self.beta)
-            self._refuse_twin()
             return loss
 
     @override
@@ -191,11 +202,17 @@ class CDPOTrainer(GRPOTrainer):
 
         So is one of nothing, after a step whose questions were all skipped. Without a gradient the
         optimizer leaves weights and moments as they are.
+
+        Raises:
+            ConfigError: Before the first update, the reference is the policy itself.
         """
         norm = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]
+        norm = whole(norm) if isinstance(norm, Tensor) else norm
         self.record.is_update_skipped = not math.isfinite(float(norm))
-        has_rows = any(gather_object([bool(self.record.rows)]))
-        if self.record.is_update_skipped or not has_rows:
+        agreements = gather_object([self.record.reference_is_policy])
+        found = [is_twin for is_twin in agreements if is_twin is not None]
+        self._refuse_twin(bool(found) and all(found))
+        if self.record.is_update_skipped or not found:
             self.policy.zero_grad(set_to_none=True)
         return norm
 
@@ -235,7 +252,7 @@ class CDPOTrainer(GRPOTrainer):
     @override
     def _load_rng_state(self, checkpoint: str | None) -> None:
         if checkpoint is not None:
-            saved_state.load_random_state(Path(checkpoint), self.record.rank)
+            saved_state.load_random_state(Path(checkpoint), self.args.process_index)
 
     @override
     def _send_telemetry(self) -> None:
@@ -244,7 +261,10 @@ class CDPOTrainer(GRPOTrainer):
     def _on_device(self, reference: Reference | None) -> Reference | None:
         if reference is None or reference.model is None:
             return reference
-        model = self.accelerator.prepare_model(reference.model.eval(), evaluation_mode=True)
+        model, rollout = reference.model.eval(), self.config.rollout
+        if not is_sharded(model):
+            model = self.accelerator.prepare_model(model, evaluation_mode=True)
+        install_scoring(base_model(model), rollout.temperature, rollout.engine)
         return replace(reference, model=model)
 
     def _piece_loss(
@@ -261,43 +281,32 @@ class CDPOTrainer(GRPOTrainer):
             groups.advantages_N[rows],
             self.config.objective,
         )
-        share = (last - first) / len(groups.rows)
+        share = (last - first) / self.args.per_device_train_batch_size
         loss = losses.total(self.beta) * share / self.current_gradient_accumulation_steps
         # A loss that is not finite must leave a gradient that is not either, on all processes.
         return scores, losses, loss if bool(loss.isfinite()) else loss * math.nan
 
-    def _upcoming(self) -> list[VideoSample]:
-        """The questions of this process's next backward pass."""
-        passes_per_step = self.config.optim.accumulation_steps
-        number = self.state.global_step * passes_per_step + self.record.num_passes
-        return [self.samples[index] for index in self.order.indices(number + 1)]
-
-    def _zero_loss(self, model: Any) -> Tensor:
-        """A zero gradient of every weight, when all questions of this pass were skipped.
-
-        The other processes wait for this one's gradients, which only a call of `model` gives them.
-        """
-        scores = model(scoring=self.collector.stand_in(self.policy, self.samples))
-        nothing: Tensor = scores.logps_NL.sum() * 0.0
-        return nothing
+    def _upcoming(self, places: Sequence[int]) -> list[VideoSample]:
+        """The questions of this process's next backward pass, after one of these places."""
+        following = next_places(places, self.args.world_size, self.num_prompts)
+        return [self.samples[self.order[place]] for place in following]
 
     def _reference_logps(self, groups: Groups | None) -> Tensor | None:
-        if groups is None or self.reference is None:
+        if self.reference is None:
             return None
-        with self.reporter.phase("score"):
-            rollout, reference = self.config.rollout, self.reference
+        with self.reporter.phase("score"), gathered(self.reference.scorer(self.policy)):
+            if groups is None:
+                return None
+            reference = self.reference
             return self.micro_batch.score(
-                lambda batch: reference.score(
-                    self.policy, batch, rollout.temperature, rollout.engine
-                ),
-                groups.batch,
+                lambda batch: reference.score(self.policy, batch), groups.batch
             )
 
-    def _refuse_twin(self) -> None:
+    def _refuse_twin(self, agrees: bool) -> None:
         """Before the first update, a reference that agrees on every token is the policy itself."""
         if self.reference is None or self.reference.path == SELF or self.state.global_step > 0:
             return
-        if self.record.reference_is_policy:
+        if agrees:
             raise ConfigError(
                 f"the reference {self.reference.path} gives every token the policy's own "
                 "probability: the run would push the policy away from itself",

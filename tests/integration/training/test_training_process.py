@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from vtk.errors import Interrupted
+from vtk.errors import ConfigError, Interrupted
+from vtk.runs.ranks import read_reports
 from vtk.runs.state import read_state
 from vtk.runs.store import RunPaths
 
@@ -41,9 +43,8 @@ class Shell:
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Begin a command; its output is captured."""
-        environment = {
-            name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ
-        }
+        kept = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH")
+        environment = {name: os.environ[name] for name in kept if name in os.environ}
         environment |= {"HOME": str(self.home), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
         return subprocess.Popen(
             [sys.executable, "-m", "vtk", *arguments],
@@ -158,14 +159,24 @@ def test_kill_9_and_resume_ends_alike(shell: Shell, straight: dict[str, Any]) ->
     assert shell.numbers("killed") == _uninterrupted(shell, straight)
 
 
-def test_a_process_without_questions_does_not_hold_up_the_other(shell: Shell) -> None:
+SHARDED_LORA = ("model.sharding=fsdp2", "lora.enabled=true", "lora.rank=4", "rollout.engine=shared")
+
+
+@pytest.mark.parametrize("sharding", [(), SHARDED_LORA], ids=["whole", "sharded"])
+def test_a_process_without_questions_does_not_hold_up_the_other(
+    shell: Shell, sharding: tuple[str, ...]
+) -> None:
     questions, damaged = shell.bench.damaged_questions(num_damaged=5)
     options = shell.options("holey")
     options[options.index("--jsonl_path") + 1] = str(questions)
     skipping = ("--set", "data.max_skipped_frac=1.0", "--set", "optim.prompts_per_device=1")
-    done = shell.run("train-cdpo", *options, *skipping, "--num-processes", "2")
+    sharded = [part for setting in sharding for part in ("--set", setting)]
+    done = shell.run("train-cdpo", *options, *skipping, *sharded, "--num-processes", "2")
     paths = shell.paths("holey")
-    assert done.returncode == 0, (done.stderr, [p.read_text() for p in paths.logs_dir.rglob("*")])
+    assert done.returncode == 0, (
+        done.stderr,
+        [p.read_text() for p in paths.logs_dir.rglob("*.log")],
+    )
     skipped = shell.bench.events(paths, "sample_skipped")
     assert skipped
     assert {event["sample_id"] for event in skipped} <= set(damaged)
@@ -180,8 +191,43 @@ def test_two_processes_share_the_work_and_the_reference(shell: Shell) -> None:
     assert done.returncode == 0, (done.stderr, logs)
     rows = shell.bench.rows(paths, [1])
     assert len(rows) == 2 * 2 * 4
-    assert {row["group"].split("-")[0] for row in rows} == {"0", "1"}
+    assert {row["group"] for row in rows} == {0, 1, 2, 3}
     assert len({row["completion"] for row in rows}) > 4
     numbers = shell.bench.numbers(paths)
     assert all(step["kl/k3"] > 0 for step in numbers.values())
     assert (paths.checkpoint_dir(NUM_STEPS) / "random_1.safetensors").is_file()
+
+
+def test_two_machines_train_one_run_and_a_signal_to_either_stops_both(shell: Shell) -> None:
+    """Both on this computer: the second joins the run that the first makes, and is preempted."""
+    where = ("--num-machines", "2", "--main-address", "127.0.0.1", "--main-port", str(_free_port()))
+    options = [*shell.options("duo"), "--num-processes", "2", "--set", "optim.num_steps=60", *where]
+    machines = [shell.start("train-cdpo", *options, "--machine-rank", str(n)) for n in (1, 0)]
+    paths = shell.paths("duo")
+    _wait(machines[1], lambda: _has_step(paths, 2))
+    machines[0].send_signal(signal.SIGTERM)
+    ended = [process.communicate(timeout=STARTUP_TIMEOUT_S) for process in machines]
+    assert [process.returncode for process in machines] == [Interrupted.exit_code] * 2, ended
+    state = read_state(paths)
+    assert (state.status, state.checkpoints[-1].step) == ("stopped", state.step)
+    assert {row["group"] % 4 for row in shell.bench.rows(paths, [1])} == {0, 1, 2, 3}
+    assert [report.end for report in read_reports(paths)] == ["Interrupted"] * 2
+    assert sorted(path.name for path in paths.logs_dir.iterdir()) == [
+        "attempt_1",
+        "machine_1_attempt_1",
+    ]
+
+
+def test_a_machine_that_cannot_find_the_run_says_what_it_needs(shell: Shell) -> None:
+    where = ("--num-machines", "2", "--machine-rank", "1", "--main-address", "127.0.0.1")
+    options = shell.options("nameless")
+    place = options.index("--run-name")
+    done = shell.run("train-cdpo", *options[:place], *options[place + 2 :], *where)
+    assert done.returncode == ConfigError.exit_code
+    assert "same --name on every machine" in done.stderr
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -64,9 +64,7 @@ def test_a_name_is_never_given_twice(new_run: NewRun) -> None:
 
 
 @pytest.mark.parametrize(("stage", "says"), [("cdpo", True), ("eval", False)])
-def test_the_way_to_go_on_with_a_run_is_its_command(
-    tmp_path: Path, stage: str, says: bool
-) -> None:
+def test_the_way_to_go_on_with_a_run_is_its_command(tmp_path: Path, stage: str, says: bool) -> None:
     run = create_run(tmp_path, stage, "mine")
     with pytest.raises(ConfigError) as caught:
         create_run(tmp_path, stage, "mine")

@@ -13,6 +13,7 @@ from vtk.models.sources import MANIFEST_NAME, newest_checkpoint
 from vtk.runs.store import RunPaths
 from vtk.train import saved_state
 from vtk.train.checkpoint import CheckpointStore, damage_of
+from vtk.train.sharding import whole_moments
 
 
 @pytest.fixture
@@ -171,7 +172,7 @@ def _step(
 def test_optimizer_and_schedule_go_on_as_if_never_stopped(tmp_path: Path) -> None:
     straight, *_ = _trained(5)
     stopped, optimizer, schedule = _trained(3)
-    saved_state.save_optimizer(tmp_path, optimizer)
+    saved_state.save_optimizer(tmp_path, whole_moments(optimizer))
     saved_state.save_schedule(tmp_path, schedule)
     resumed, optimizer, schedule = _trained(0)
     resumed.load_state_dict(stopped.state_dict())
@@ -187,7 +188,7 @@ def test_optimizer_and_schedule_go_on_as_if_never_stopped(tmp_path: Path) -> Non
 
 def test_state_of_another_model_is_refused(tmp_path: Path) -> None:
     _, optimizer, _ = _trained(1)
-    saved_state.save_optimizer(tmp_path, optimizer)
+    saved_state.save_optimizer(tmp_path, whole_moments(optimizer))
     lone = torch.nn.Parameter(torch.zeros(1))
     with pytest.raises(DataError, match="the model trains 1"):
         saved_state.load_optimizer(tmp_path, torch.optim.AdamW([lone]))
@@ -207,7 +208,7 @@ def test_random_state_comes_back(tmp_path: Path) -> None:
 
 def test_nothing_saved_is_a_pickle(tmp_path: Path) -> None:
     _, optimizer, schedule = _trained(1)
-    saved_state.save_optimizer(tmp_path, optimizer)
+    saved_state.save_optimizer(tmp_path, whole_moments(optimizer))
     saved_state.save_schedule(tmp_path, schedule)
     saved_state.save_random_state(tmp_path, rank=0)
     saved_state.save_progress(tmp_path, {"step": 1})

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vtk.data.sample import VideoSample
-from vtk.train.dataset import PromptSampler, choose_samples, derive_seed, epoch_order
+from vtk.train.dataset import PromptSampler, choose_samples, derive_seed, epoch_order, run_order
 
 
 def _samples(num: int) -> list[VideoSample]:
@@ -27,7 +27,7 @@ def _samples(num: int) -> list[VideoSample]:
 
 
 def test_each_epoch_asks_every_question_once_in_its_own_order() -> None:
-    indices = list(PromptSampler(num_samples=5, num_prompts=12, num_generations=1, seed=0))
+    indices = run_order(num_samples=5, num_prompts=12, seed=0)
     epochs = [indices[:5], indices[5:10], indices[10:]]
     assert sorted(epochs[0]) == sorted(epochs[1]) == [0, 1, 2, 3, 4]
     assert epochs[0] != epochs[1]
@@ -35,16 +35,16 @@ def test_each_epoch_asks_every_question_once_in_its_own_order() -> None:
 
 
 def test_groups_stay_together() -> None:
-    sampler = PromptSampler(num_samples=3, num_prompts=4, num_generations=2, seed=7)
-    indices = list(sampler)
-    assert len(indices) == len(sampler) == 8
-    assert indices[::2] == indices[1::2]
+    sampler = PromptSampler(num_prompts=4, num_generations=2)
+    assert list(sampler) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert len(sampler) == 8
 
 
 def test_the_order_follows_from_the_seed() -> None:
-    orders = [list(PromptSampler(20, 20, 1, seed)) for seed in (1, 1, 2)]
+    orders = [run_order(20, 20, seed) for seed in (1, 1, 2)]
     assert orders[0] == orders[1]
     assert orders[0] != orders[2]
+    assert run_order(20, 7, 1) == orders[0][:7]
 
 
 def test_seeds_differ_by_place_and_purpose() -> None:

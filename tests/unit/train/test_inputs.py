@@ -9,7 +9,7 @@ import pytest
 
 from vtk.config.loading import load_config
 from vtk.errors import ConfigError, DataError
-from vtk.launch import Processes, create_training_run, visible_gpus, worker_command
+from vtk.launch import create_training_run
 from vtk.runs.files import read_json
 from vtk.runs.store import RunPaths, create_run
 from vtk.train.estimate import TEXT_TOKENS, count_parameters, estimate
@@ -107,31 +107,6 @@ def test_a_run_remembers_its_inputs(folder: Path) -> None:
     assert run_json["argv"] == ["vtk", "train-cdpo"]
     with pytest.raises(DataError, match="inputs"):
         TrainingInputs.from_run({"id": "x"})
-
-
-def test_one_process_is_plain_and_several_go_through_accelerate(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = RunPaths(folder / "runs" / "bias-1")
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    alone, environment = worker_command(paths, Processes(num_processes=1))
-    assert alone[1:] == ["-m", "vtk.worker", str(paths.root)]
-    assert environment["CUDA_VISIBLE_DEVICES"] == "3"
-    both, environment = worker_command(paths, Processes())
-    assert "accelerate.commands.launch" in both
-    assert both[both.index("--num_processes") + 1] == "2"
-    assert environment["CUDA_VISIBLE_DEVICES"] == "3,5"
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    on_cpu, _ = worker_command(paths, Processes(2))
-    assert on_cpu[2:6] == ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    chosen, _ = worker_command(paths, Processes(1, Path("my.yaml")))
-    assert chosen[chosen.index("--config_file") + 1] == "my.yaml"
-
-
-def test_visible_gpus_are_those_of_the_environment() -> None:
-    assert visible_gpus({"CUDA_VISIBLE_DEVICES": ""}) == []
-    assert visible_gpus({"CUDA_VISIBLE_DEVICES": "-1"}) == []
-    assert visible_gpus({"CUDA_VISIBLE_DEVICES": "0, 2"}) == ["0", "2"]
 
 
 def _write_weights(path: Path, shapes: dict[str, list[int]]) -> None:

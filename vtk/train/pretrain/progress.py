@@ -27,6 +27,7 @@ from vtk.train.saved_state import (
     save_progress,
     save_schedule,
 )
+from vtk.train.sharding import whole_moments
 
 SAVE_EVERY_STEPS: Final = 200
 NUM_KEPT_NUMBERS: Final = 50
@@ -101,7 +102,7 @@ class StageProgress:
         try:
             for name, module in modules.items():
                 save_file(module.state_dict(), folder / f"{name}.safetensors")
-            save_optimizer(folder, descent.optimizer)
+            save_optimizer(folder, whole_moments(descent.optimizer))
             save_schedule(folder, descent.schedule)
             progress = {
                 "settings": dict(self.settings),

@@ -1,0 +1,158 @@
+"""The command that starts a run's processes: one, several, or several on several machines.
+
+One process runs as `python -m vtk.worker RUN_DIR`, several through `accelerate launch`, on CPUs
+through `torch.distributed.run`: accelerate starts several CPU processes only through MPI.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from vtk.config.files import presets_dir
+from vtk.errors import ConfigError
+
+DEFAULT_PORT = 29500
+_PLAIN = ("--mixed_precision", "no", "--dynamo_backend", "no")
+_KIND = re.compile(r"""^[{\s]*["']?distributed_type["']?\s*:\s*["']?(\w+)""", re.MULTILINE)
+_SHARDING = ("DEEPSPEED", "FSDP", "MEGATRON_LM")
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """The machines of a run and which one this is.
+
+    Attributes:
+        count: How many.
+        rank: This one, counted from 0; machine 0 writes the run.
+        main_address: Name or address of machine 0, as the others reach it.
+        main_port: A free port on it, the same in all of their commands.
+    """
+
+    count: int = 1
+    rank: int = 0
+    main_address: str | None = None
+    main_port: int = DEFAULT_PORT
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.count:
+            raise ConfigError(
+                f"--machine-rank {self.rank} is none of {self.count} machines",
+                f"Machines are counted from 0 to {self.count - 1}.",
+            )
+        if self.count > 1 and self.main_address is None:
+            raise ConfigError(
+                "several machines need to know where machine 0 is",
+                "Give --main-address, its name or address, on every machine.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """How a run is spread over processes.
+
+    Attributes:
+        num_processes: On all machines together; None takes one per visible GPU, or one a machine
+            without any.
+        accelerate_config: A file of `accelerate config`, or None.
+        machines: The machines.
+    """
+
+    num_processes: int | None = None
+    accelerate_config: Path | None = None
+    machines: Machines = Machines()
+
+    def __post_init__(self) -> None:
+        if (self.num_processes or self.machines.count) % self.machines.count:
+            raise ConfigError(
+                f"--num-processes {self.num_processes} is the number on all machines together, and "
+                f"{self.machines.count} machines cannot share it equally"
+            )
+
+
+def worker_command(run_dir: Path, processes: Processes) -> tuple[list[str], dict[str, str]]:
+    """The command that trains a run on this machine, and its environment.
+
+    Args:
+        run_dir: The run.
+        processes: How many, and how they are set up.
+    """
+    environment, machines = dict(os.environ), processes.machines
+    gpus = visible_gpus(environment)
+    count = processes.num_processes or machines.count * max(1, len(gpus))
+    worker = ["-m", "vtk.worker", str(run_dir.absolute())]
+    if processes.accelerate_config is not None:
+        file = ["--config_file", str(processes.accelerate_config)]
+        given = [] if processes.num_processes is None else ["--num_processes", str(count)]
+        return _accelerate(*file, *given, *_machine_options(machines), *worker), environment
+    if count == 1:
+        if len(gpus) > 1:  # one process must see one GPU, or the library splits every batch
+            environment["CUDA_VISIBLE_DEVICES"] = gpus[0]
+        return [sys.executable, *worker], environment
+    if gpus:
+        spread = ["--multi_gpu", "--num_processes", str(count)]
+        placed = _machine_options(machines) or ["--num_machines", "1"]
+        return _accelerate(*spread, *placed, *_PLAIN, *worker), environment
+    here = ["--nproc_per_node", str(count // machines.count)]
+    return [*_torchrun(machines), *here, *worker], environment
+
+
+def visible_gpus(environ: Mapping[str, str]) -> list[str]:
+    """The GPUs that a process may use, as `CUDA_VISIBLE_DEVICES` would name them."""
+    named = environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [device.strip() for device in named.split(",") if device.strip() not in ("", "-1")]
+    from vtk.system.gpu import read_gpus
+
+    return [str(device.index) for device in read_gpus().devices]
+
+
+def find_accelerate_config(named: Path) -> Path:
+    """The file that is meant: the file itself, or one that comes with vtk, by its name.
+
+    Raises:
+        ConfigError: There is none, it is of another kind, or it shards the model.
+    """
+    shipped = presets_dir() / "accelerate"
+    path = named if named.is_file() else shipped / f"{named}.yaml"
+    if not path.is_file():
+        names = ", ".join(sorted(file.stem for file in shipped.glob("*.yaml")))
+        raise ConfigError(f"there is no accelerate configuration {named}", f"Shipped: {names}.")
+    found = _KIND.search(path.read_text(encoding="utf-8", errors="replace"))
+    if found is None:
+        raise ConfigError(f"{path} is no accelerate configuration: it has no distributed_type")
+    kind = found[1]
+    if kind in _SHARDING:
+        raise ConfigError(
+            f"{path} asks for {kind}, and a run shards by itself",
+            "Take --accelerate-config 8-gpu, or one of your own with distributed_type: MULTI_GPU, "
+            "and --set model.sharding=fsdp2.",
+        )
+    return path.absolute()
+
+
+def _accelerate(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "accelerate.commands.launch", *arguments]
+
+
+def _machine_options(machines: Machines) -> list[str]:
+    if machines.count == 1:
+        return []
+    return [
+        *("--num_machines", str(machines.count), "--machine_rank", str(machines.rank)),
+        *("--main_process_ip", str(machines.main_address)),
+        *("--main_process_port", str(machines.main_port)),
+    ]
+
+
+def _torchrun(machines: Machines) -> list[str]:
+    program = [sys.executable, "-m", "torch.distributed.run"]
+    if machines.count == 1:
+        return [*program, "--standalone"]
+    return [
+        *program,
+        *("--nnodes", str(machines.count), "--node_rank", str(machines.rank)),
+        *("--master_addr", str(machines.main_address), "--master_port", str(machines.main_port)),
+    ]
