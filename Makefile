@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.vtk-installed
 CODE := vtk tui tests docs/make_pictures.py
 
-.PHONY: help install demo test check format clean
+.PHONY: help install demo test reliability check format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ demo: $(INSTALLED)  ## run the whole method on this machine's CPU; ARGS="--quick
 test: $(INSTALLED)  ## run every test that needs no GPU, the slow ones last
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "not gpu and not slow" $(ARGS)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "slow and not gpu" --durations=10 $(ARGS)
+
+reliability: $(INSTALLED)  ## measure what a run survives into docs/reliability.md; ARGS="T4 --share 0.1" for less
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m tests.reliability $(ARGS)
 
 check: $(INSTALLED)  ## format, lint, types and import rules
 	$(BIN)/ruff format --check $(CODE)
