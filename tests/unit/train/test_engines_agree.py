@@ -1,7 +1,8 @@
 """The shared engine gives the reference engine's log-probabilities and gradients for any batch.
 
 Random prompt lengths, completion lengths, G and B, with adapters and without, the vision tower
-trained or frozen (and then its features kept): within 1e-5 in float32.
+trained or frozen (and then its features kept). In float64, where only the last log-softmax rounds
+to float32, so that a difference is a fault and not the order of a sum; `test_forward` has float32.
 """
 
 from dataclasses import replace
@@ -21,7 +22,9 @@ from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
 from vtk.train.forward import ScoringBatch, pad_completions, score_packed, score_repeated
 from vtk.video.frames import Clip
 
-TOLERANCE = 1e-5
+pytestmark = pytest.mark.slow
+
+TOLERANCE = 5e-6
 WORDS = ["What", "will", "happen", "if", "the", "red", "metal", "cube", "is", "removed", "?"]
 
 
@@ -43,7 +46,7 @@ class _Models:
         for name, parameter in adapted.named_parameters():
             if "lora_B" in name:
                 parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
-        self.by_kind: dict[str, Any] = {"plain": plain, "adapter": adapted}
+        self.by_kind: dict[str, Any] = {"plain": plain.double(), "adapter": adapted.double()}
 
 
 @pytest.fixture(scope="module")
