@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.vtk-installed
 CODE := vtk tui tests docs/make_pictures.py
 
-.PHONY: help install demo test thorough check format clean
+.PHONY: help install demo test thorough reliability check format clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ test: $(INSTALLED)  ## run every test that needs no GPU, the slow ones last
 
 thorough: $(INSTALLED)  ## run the slow tests with further settings (several processes; ten minutes)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "thorough and not gpu" --durations=10 $(ARGS)
+
+reliability: $(INSTALLED)  ## measure what a run survives into docs/reliability.md; ARGS="T4 --share 0.1" for less
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m tests.reliability $(ARGS)
 
 check: $(INSTALLED)  ## format, lint, types and import rules
 	$(BIN)/ruff format --check $(CODE)

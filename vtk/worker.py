@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vtk.errors import ConfigError, GuardStop, Interrupted, MemoryExhausted, UserInterrupt, VtkError
+from vtk.errors import ConfigError, GuardStop, Interrupted, UserInterrupt, VtkError
 from vtk.runs.files import read_json
 from vtk.runs.lateness import LateWatch
 from vtk.runs.ranks import RankReporter, clear_reports, fault_of_peers
@@ -63,6 +63,7 @@ def _work(paths: RunPaths, stop: "StopSignal") -> None:
     from accelerate import PartialState
 
     from vtk.train.inputs import TrainingInputs
+    from vtk.train.memory import is_out_of_memory, memory_exhausted
     from vtk.train.stages import Attempt, read_config, run_attempt
 
     state = PartialState(cpu=not torch.cuda.is_available())
@@ -82,12 +83,12 @@ def _work(paths: RunPaths, stop: "StopSignal") -> None:
         except VtkError as error:
             _finish(events, error)
             raise
-        except torch.OutOfMemoryError as error:
-            exhausted = _memory_exhausted(error)
-            _finish(events, exhausted)
-            raise exhausted from error
-        except RuntimeError as error:  # what a collective raises once another process is gone
-            fault = None if is_alone else fault_of_peers(paths, state.process_index)
+        except (RuntimeError, MemoryError) as error:
+            fault: VtkError | None = None
+            if is_out_of_memory(error):
+                fault = memory_exhausted(error, config)
+            elif not is_alone:  # what a collective raises once another process is gone
+                fault = fault_of_peers(paths, state.process_index)
             if fault is None:
                 raise
             _finish(events, fault)
@@ -134,15 +135,6 @@ def _finish(events: EventWriter | None, error: VtkError) -> None:
             message=error.message,
             hint=error.hint,
         )
-
-
-def _memory_exhausted(error: Exception) -> MemoryExhausted:
-    first_line = str(error).strip().partition("\n")[0]
-    return MemoryExhausted(
-        f"Out of memory: {first_line}",
-        "Lower optim.prompts_per_device and raise optim.accumulation_steps by the same factor, or "
-        "lower rollout.max_completion_tokens or video.max_pixels_px, or use LoRA.",
-    )
 
 
 if __name__ == "__main__":

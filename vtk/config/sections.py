@@ -309,6 +309,11 @@ class GuardSettings(Section):
         gt=0,
         description="Greatest absolute signed KL of one step, in nats per token.",
     )
+    kl_budget_run: float | None = Field(
+        default=None,
+        gt=0,
+        description="Greatest absolute signed KL over the window: how far the run may go in all.",
+    )
     entropy_floor: float | None = Field(
         default=None, ge=0, description="Least mean entropy of the policy, in nats per token."
     )
@@ -329,8 +334,24 @@ class GuardSettings(Section):
         le=1,
         description="Greatest share of completions cut at their length limit over the window.",
     )
+    zero_variance_frac_max: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Greatest share of groups with equal rewards, which teach nothing (window).",
+    )
     grad_norm_max: float | None = Field(
         default=None, gt=0, description="Greatest gradient norm of one step, before clipping."
+    )
+    grad_spike_ratio: float | None = Field(
+        default=None,
+        gt=1,
+        description="Greatest gradient norm of one step over the median of the window before it.",
+    )
+    logp_gap_max: float | None = Field(
+        default=None,
+        gt=0,
+        description="Greatest log-probability gap of a token, in nats, sampled against trained on.",
     )
     window_steps: int = Field(
         default=20, ge=1, description="Steps that the windowed limits average over."

@@ -10,7 +10,7 @@ completions of the first prompt come first), P prompt tokens, L completion token
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -75,11 +75,14 @@ class Rollout:
         completion_ids: token ids of each row, up to and including its first end token.
         texts: the same without special tokens.
         truncated: whether the row was cut at the length bound, without an end token.
+        logps: log-probability of each drawn token in nats, under the temperature alone; None from
+            the engine that does not say.
     """
 
     completion_ids: list[list[int]]
     texts: list[str]
     truncated: list[bool]
+    logps: list[list[float]] | None = field(default=None, compare=False)
 
 
 def generate(
@@ -174,7 +177,10 @@ def end_token_ids(model: Any, processor: "Qwen2_5_VLProcessor") -> frozenset[int
 
 
 def build_rollout(
-    rows: list[list[int]], end_ids: frozenset[int], processor: "Qwen2_5_VLProcessor"
+    rows: list[list[int]],
+    end_ids: frozenset[int],
+    processor: "Qwen2_5_VLProcessor",
+    logps: list[list[float]] | None = None,
 ) -> Rollout:
     """Cut each row after its first end token and decode it.
 
@@ -182,12 +188,14 @@ def build_rollout(
         rows: generated ids, without the prompt; what follows the first end token is ignored.
         end_ids: tokens that end a completion.
         processor: gives the tokenizer.
+        logps: of the tokens, if the engine knows them; cut likewise.
     """
     completions = [_cut_after_end(row, end_ids) for row in rows]
     return Rollout(
         completion_ids=completions,
         texts=processor.tokenizer.batch_decode(completions, skip_special_tokens=True),
         truncated=[row[-1] not in end_ids for row in completions],
+        logps=logps and [row[: len(ids)] for row, ids in zip(logps, completions, strict=True)],
     )
 
 

@@ -78,6 +78,21 @@ class PromptInputs:
         moved = {name: value.to(device) for name, value in vars(self).items() if value is not None}
         return PromptInputs(**moved)
 
+    def part(self, first: int, last: int) -> "PromptInputs":
+        """Rows first to last − 1 with their clips, as wide as before."""
+        num_patches, patches_B = len(self.pixel_values_videos), self.video_grid_thw.prod(dim=1)
+        begin, end = (int(patches_B[:row].sum()) for row in (first, last))
+        rows: dict[str, Any] = {}
+        for name, value in vars(self).items():
+            if name == "pixel_values_videos":
+                rows[name] = value[begin:end]
+            elif name == "video_features_VH" and value is not None:
+                per_token = num_patches // len(value)  # the tower merges patches into tokens
+                rows[name] = value[begin // per_token : end // per_token]
+            elif value is not None:
+                rows[name] = value[first:last]
+        return PromptInputs(**rows)
+
     def split(self) -> "list[PromptInputs]":
         """The B prompts one by one, without their padding; each has one clip."""
         num_patches = self.video_grid_thw.prod(dim=1).tolist()

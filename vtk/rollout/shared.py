@@ -48,6 +48,19 @@ MIN_LIVE_FRAC = 0.75
 """Ended rows are taken out, which copies the others' states, once fewer than this share goes on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Where rows lie among those that one seed draws for, so that they get their own numbers.
+
+    Attributes:
+        first: place of the first row.
+        num_rows: rows that the seed draws for: the whole batch's, or with a seed a prompt its G.
+    """
+
+    first: int
+    num_rows: int
+
+
 def generate_shared(
     model: Any,
     processor: "Qwen2_5_VLProcessor",
@@ -56,6 +69,7 @@ def generate_shared(
     num_generations: int,
     generator_seed: Seeds,
     should_stop: ShouldStop = lambda: False,
+    part: Part | None = None,
 ) -> Rollout:
     """Sample completions; arguments, result and errors are those of the reference engine.
 
@@ -67,6 +81,7 @@ def generate_shared(
         num_generations: G, completions per prompt.
         generator_seed: as in the reference engine.
         should_stop: asked after every token.
+        part: these completions are a part of what a seed draws for, and drawn as if all were.
 
     Raises:
         Interrupted: ``should_stop`` said yes.
@@ -75,14 +90,15 @@ def generate_shared(
     end_ids = end_token_ids(base, processor)
     num_branches = 1 if sampling.is_greedy else num_generations
     inputs = prompts.to(base.device)
-    noise = _Noise.of(generator_seed, prompts.num_prompts, num_branches, base.device)
+    noise = _Noise.of(generator_seed, prompts.num_prompts, num_branches, base.device, part)
     batch_seed = generator_seed if isinstance(generator_seed, int) else None
     with torch.no_grad(), sampling_mode(base), seeded(batch_seed, base.device):
         batch = _prefill(base, inputs, num_branches, sampling.max_completion_tokens)
-        rows = _decode(base, batch, sampling, end_ids, noise, should_stop)
+        rows, logps = _decode(base, batch, sampling, end_ids, noise, should_stop)
     if sampling.is_greedy:
         rows = [row for row in rows for _ in range(num_generations)]
-    return build_rollout(rows, end_ids, processor)
+        logps = [row for row in logps for _ in range(num_generations)]
+    return build_rollout(rows, end_ids, processor, logps)
 
 
 @dataclass(frozen=True)
@@ -94,18 +110,28 @@ class _Noise:
 
     Attributes:
         streams: generators, None for torch's own, and the number of rows that each draws for.
+        first: place of the batch's first row among these rows.
     """
 
     streams: tuple[tuple[torch.Generator | None, int], ...]
+    first: int
 
     @classmethod
     def of(
-        cls, seeds: Seeds, num_prompts: int, num_branches: int, device: torch.device
+        cls,
+        seeds: Seeds,
+        num_prompts: int,
+        num_branches: int,
+        device: torch.device,
+        part: Part | None,
     ) -> "_Noise":
+        first = 0 if part is None else part.first
         if seeds is None or isinstance(seeds, int):
-            return cls(((None, num_prompts * num_branches),))
+            num_rows = num_prompts * num_branches if part is None else part.num_rows
+            return cls(((None, num_rows),), first)
         generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-        return cls(tuple((generator, num_branches) for generator in generators))
+        num_rows = num_branches if part is None else part.num_rows
+        return cls(tuple((generator, num_rows) for generator in generators), first)
 
     def draw(self, like_MV: Tensor) -> Tensor:
         """Exponential noise for all rows, as (N, V)."""
@@ -181,16 +207,19 @@ def _decode(
     end_ids: frozenset[int],
     noise: _Noise,
     should_stop: ShouldStop,
-) -> list[list[int]]:
-    """Draw until every row has ended or is at the length bound; N rows of token ids."""
+) -> tuple[list[list[int]], list[list[float]]]:
+    """Draw until every row has ended or is at the length bound: N rows of ids, N of logps."""
     processors = _logits_processors(sampling)
     ends = torch.tensor(sorted(end_ids), device=model.device)
     num_rows = batch.row_M.shape[0]
     ids_NL = ends[:1].repeat(num_rows, sampling.max_completion_tokens)
+    logps_NL = torch.zeros(ids_NL.shape, device=model.device)
     ended_N = torch.zeros(num_rows, dtype=torch.bool, device=model.device)
     for step in range(sampling.max_completion_tokens):
         token_M = _draw(batch, processors, sampling.is_greedy, noise)
         ids_NL[batch.row_M, step] = token_M
+        logps_MV = (batch.logits_MV.float() / (sampling.temperature or 1.0)).log_softmax(dim=-1)
+        logps_NL[batch.row_M, step] = logps_MV.gather(1, token_M[:, None]).squeeze(1)
         ended_N[batch.row_M] |= torch.isin(token_M, ends)
         raise_if_asked(should_stop)
         live_M = ~ended_N[batch.row_M]
@@ -202,7 +231,7 @@ def _decode(
             batch.keep(index)
             token_M = token_M[index]
         _forward(model, batch, token_M)
-    return ids_NL[:, : step + 1].tolist()
+    return ids_NL[:, : step + 1].tolist(), logps_NL[:, : step + 1].tolist()
 
 
 def _draw(
@@ -214,7 +243,7 @@ def _draw(
     if is_greedy:
         return scores_MV.argmax(dim=-1)
     noise_NV = noise.draw(scores_MV)
-    return (scores_MV.softmax(dim=-1) / noise_NV[batch.row_M]).argmax(dim=-1)
+    return (scores_MV.softmax(dim=-1) / noise_NV[noise.first + batch.row_M]).argmax(dim=-1)
 
 
 def _forward(model: Any, batch: _Branches, token_M: Tensor) -> None:

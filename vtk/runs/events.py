@@ -115,6 +115,13 @@ METRICS: Final[dict[str, Metric]] = {
     "optim/grad_norm": Metric("", "gradient norm before clipping"),
     "completion/length_tokens": Metric("tokens", "mean completion length"),
     "completion/truncated_frac": Metric("fraction", "completions cut at the length limit"),
+    "completion/distinct_frac": Metric(
+        "fraction", "different completions per completion of a group; near 0: it samples one answer"
+    ),
+    "sampling/logp_gap_mean": Metric(
+        "nats", "log-probability of a token when sampled against when trained on, absolute mean"
+    ),
+    "sampling/logp_gap_max": Metric("nats", "the same, the step's largest"),
     "perf/step_s": Metric("s", "wall time of the step"),
     "perf/decode_s": Metric("s", "wall time spent decoding clips"),
     "perf/generate_s": Metric("s", "wall time spent generating completions"),

@@ -28,6 +28,7 @@ _NOT_THE_LIBRARYS_WORK: Final[dict[str, Any]] = {
     "save_strategy": "no",
     "eval_strategy": "no",
     "push_to_hub": False,
+    "ddp_broadcast_buffers": False,  # they are constants, and a forward that is made again is alone
 }
 
 

@@ -6,6 +6,7 @@ A checkpoint is filled in a folder with another name. When all of it is on the d
 and older ones are deleted only when the new one is on the disk. Reading one checks every byte.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,15 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtk.errors import DataError
+from vtk.errors import DataError, VtkError
+from vtk.format import format_bytes
 from vtk.models.sources import MANIFEST_NAME
 from vtk.runs.files import file_sha256, read_json, storage_error, sync_folder, write_json_atomic
 from vtk.runs.store import RunPaths
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
+SPACE_MARGIN_FRAC = 0.05
+"""Of a checkpoint's size: what must be free beyond it, for the event log and small files."""
 _TEMPORARY_PREFIX = ".tmp-"
 _SET_ASIDE_PREFIX = "set-aside-"
 _STEP_PREFIX = "step_"
+_OWN_HASH = "manifest_sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,31 @@ class CheckpointStore:
             raise storage_error(folder, error) from error
         return folder
 
+    def require_space(self, counted_bytes: int) -> None:
+        """Refuse to begin a checkpoint that the disk has no room for, beside those that are there.
+
+        Args:
+            counted_bytes: Its tensors; the last checkpoint's size counts instead, if there is one.
+
+        Raises:
+            VtkError: Too little is free.
+        """
+        steps, folder = self.steps(), self.paths.checkpoints_dir
+        last_bytes = _folder_bytes(self.paths.checkpoint_dir(steps[-1])) if steps else 0
+        need_bytes = int((last_bytes or counted_bytes) * (1 + SPACE_MARGIN_FRAC))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            free_bytes = shutil.disk_usage(folder).free
+        except OSError as error:
+            raise storage_error(folder, error) from error
+        if free_bytes < need_bytes:
+            raise VtkError(
+                f"a checkpoint needs {format_bytes(need_bytes)} and {format_bytes(free_bytes)} are "
+                f"free on the disk of {folder}; the old checkpoints stay as they are",
+                f"Free {format_bytes(need_bytes - free_bytes)} there; a run that has ended goes on "
+                "with --resume.",
+            )
+
     def commit(self, folder: Path, step: int, facts: Mapping[str, Any]) -> Path:
         """Make a filled folder the checkpoint of a step, and delete those that are too old.
 
@@ -82,6 +112,7 @@ class CheckpointStore:
         try:
             files = {name: _measure(folder / name) for name in _file_names(folder)}
             manifest = {"version": MANIFEST_VERSION, "step": step, "files": files, **facts}
+            manifest[_OWN_HASH] = _own_hash(manifest)
             write_json_atomic(folder / MANIFEST_NAME, manifest)
             if final.exists():
                 _set_aside(final)
@@ -98,9 +129,8 @@ class CheckpointStore:
 
     def steps(self) -> list[int]:
         """Steps that have a complete checkpoint, oldest first; their files are not read."""
-        manifests = self.paths.checkpoints_dir.glob(f"{_STEP_PREFIX}*/{MANIFEST_NAME}")
-        numbers = (path.parent.name.removeprefix(_STEP_PREFIX) for path in manifests)
-        return sorted(int(number) for number in numbers if number.isdecimal())
+        folder = self.paths.checkpoint_dir
+        return sorted(n for n in self._folders() if (folder(n) / MANIFEST_NAME).exists())
 
     def newest_good(self) -> tuple[int | None, list[Damage]]:
         """The newest step whose checkpoint is intact, and the damaged ones met on the way.
@@ -111,7 +141,7 @@ class CheckpointStore:
         damaged: list[Damage] = []
         for leftover in self.paths.checkpoints_dir.glob(f"{_TEMPORARY_PREFIX}*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        for step in reversed(self.steps()):
+        for step in sorted(self._folders(), reverse=True):
             folder = self.paths.checkpoint_dir(step)
             problem = damage_of(folder)
             if problem is None:
@@ -119,12 +149,18 @@ class CheckpointStore:
             damaged.append(Damage(_set_aside(folder), problem))
         return None, damaged
 
+    def _folders(self) -> list[int]:
+        """Steps that have a folder, whole or not."""
+        folders = self.paths.checkpoints_dir.glob(f"{_STEP_PREFIX}*")
+        numbers = (path.name.removeprefix(_STEP_PREFIX) for path in folders if path.is_dir())
+        return [int(number) for number in numbers if number.isdecimal()]
+
     def _delete_old(self) -> None:
         for step in self.steps()[: -self.num_kept]:
             folder = self.paths.checkpoint_dir(step)
-            # The manifest goes first, so that a deletion cut short leaves nothing that looks whole.
-            (folder / MANIFEST_NAME).unlink()
-            shutil.rmtree(folder)
+            # Renamed first: a deletion cut short leaves nothing that looks whole.
+            doomed = folder.rename(folder.with_name(f"{_TEMPORARY_PREFIX}{folder.name}"))
+            shutil.rmtree(doomed)
 
 
 def damage_of(folder: Path) -> str | None:
@@ -136,6 +172,8 @@ def damage_of(folder: Path) -> str | None:
     files = manifest.get("files")
     if not isinstance(files, dict) or not files:
         return f"{MANIFEST_NAME} lists no files"
+    if manifest.get("version") != 1 and manifest.get(_OWN_HASH) != _own_hash(manifest):
+        return f"{MANIFEST_NAME} has other content than when it was written"
     for name, expected in files.items():
         path = folder / name
         if not path.is_file():
@@ -145,6 +183,16 @@ def damage_of(folder: Path) -> str | None:
         if file_sha256(path) != expected["sha256"]:
             return f"{name} has other content than when it was written"
     return None
+
+
+def _own_hash(manifest: Mapping[str, Any]) -> str:
+    """sha256 of what a manifest says, but for this hash; version 1 had none."""
+    said = {name: value for name, value in manifest.items() if name != _OWN_HASH}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _folder_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from vtk.config.schema import VtkConfig
 from vtk.data.sample import VideoSample
@@ -28,6 +29,7 @@ from vtk.train.dataset import derive_seed
 from vtk.train.forward import ScoringBatch, pad_completions
 from vtk.train.guards import Alert
 from vtk.train.losses import group_advantages
+from vtk.train.microbatch import MicroBatch
 from vtk.train.prefetch import Prefetch
 from vtk.train.reporting import Reporter
 from vtk.video.cache import ClipKey, clip_key, open_clips
@@ -59,11 +61,14 @@ class Groups:
         batch: What the policy and its reference score.
         advantages_N: Each completion's reward relative to its group.
         rows: What is recorded of each completion; the trainer adds losses and KL.
+        sampled_logps_NL: What each token's log-probability was when it was drawn, under the
+            temperature alone; None if the engine does not say.
     """
 
     batch: ScoringBatch
     advantages_N: Tensor
     rows: list[dict[str, Any]]
+    sampled_logps_NL: Tensor | None
 
 
 class _Prepared(NamedTuple):
@@ -106,6 +111,9 @@ class GroupCollector:
         self.reporter, self.should_stop = reporter, should_stop
         self.frames = frame_settings(config)
         self.sampling = sampling_settings(config)
+        self.micro_batch = MicroBatch(
+            config.optim.prompts_per_device, config.rollout.num_generations
+        )
         self.clips = open_clips(MAX_CLIP_CACHE_BYTES, config.video.cache_gib)
         self.prefetch = Prefetch(self._prepare)
         self.features = FeatureCache(MAX_FEATURE_CACHE_BYTES)
@@ -141,16 +149,14 @@ class GroupCollector:
         prompts = collate_prompts(self._with_features(policy, asked), pad_id).to(policy.device)
         num_generations = self.config.rollout.num_generations
         with self.reporter.phase("generate"):
-            rollout = ENGINES[self.config.rollout.engine](
+            rollout = self.micro_batch.generate(
+                ENGINES[self.config.rollout.engine],
                 policy,
                 self.processor,
                 prompts,
                 self.sampling,
-                num_generations,
-                generator_seed=[
-                    derive_seed(self.config.seed, "rollout", one.place) for one in asked
-                ],
-                should_stop=self.should_stop,
+                [derive_seed(self.config.seed, "rollout", one.place) for one in asked],
+                self.should_stop,
             )
         rows = [
             self._row(asked[place // num_generations], rollout, place)
@@ -163,7 +169,8 @@ class GroupCollector:
         end_ids = end_token_ids(base_model(policy), self.processor)
         ids_NL, mask_NL = pad_completions(rollout.completion_ids, sorted(end_ids), pad_id)
         batch = ScoringBatch(prompts, ids_NL.to(policy.device), mask_NL.to(policy.device))
-        return Groups(batch, advantages_N.to(policy.device), rows), skipped
+        sampled_NL = None if rollout.logps is None else _padded(rollout.logps).to(policy.device)
+        return Groups(batch, advantages_N.to(policy.device), rows, sampled_NL), skipped
 
     def stand_in(self, policy: Any, samples: Sequence[VideoSample]) -> ScoringBatch:
         """One end token after the first question that can be asked: for a pass without questions.
@@ -263,6 +270,10 @@ class GroupCollector:
     def _reward(self, accuracy: float, graded: Grade) -> float:
         weights = self.config.reward
         return weights.accuracy_weight * accuracy + weights.format_weight * graded.format
+
+
+def _padded(logps: Sequence[Sequence[float]]) -> Tensor:
+    return pad_sequence([torch.tensor(row) for row in logps], batch_first=True)
 
 
 def frame_settings(config: VtkConfig) -> FrameSettings:

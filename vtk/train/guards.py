@@ -8,7 +8,8 @@ import math
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from statistics import median
+from typing import Any, Literal
 
 from vtk.config.sections import GuardSettings
 from vtk.errors import GuardStop
@@ -31,29 +32,34 @@ class _Limit:
     Attributes:
         setting: The field of `GuardSettings` that holds the threshold.
         metric: What is compared with it.
-        is_floor: The value must not fall below it; else not rise above it.
-        is_windowed: The mean over the window is compared; else each step.
-        is_absolute: Its sign does not matter.
         what: What has happened, for people.
+        scope: What is compared: the "step", the mean over the "window", or the step's "ratio" to
+            the median of the window before it.
+        is_floor: The value must not fall below it; else not rise above it.
+        is_absolute: Its sign does not matter.
     """
 
     setting: str
     metric: str
     what: str
+    scope: Literal["step", "window", "ratio"] = "step"
     is_floor: bool = False
-    is_windowed: bool = False
     is_absolute: bool = False
 
 
 _LIMITS = (
+    _Limit("kl_budget_step", "kl/signed", "one step's KL left its budget", is_absolute=True),
     _Limit(
-        "kl_budget_step", "kl/signed", "the KL to the reference left its budget", False, False, True
+        "kl_budget_run", "kl/signed", "the run's KL left its budget", "window", is_absolute=True
     ),
     _Limit("grad_norm_max", "optim/grad_norm", "the gradient norm spiked"),
-    _Limit("entropy_floor", "entropy/mean", "the policy's entropy collapsed", True),
-    _Limit("reward_floor", "reward/mean", "the reward collapsed", True, True),
-    _Limit("format_floor", "reward/format", "the completions lost their format", True, True),
-    _Limit("truncated_frac_max", "completion/truncated_frac", "completions are cut", False, True),
+    _Limit("grad_spike_ratio", "optim/grad_norm", "the gradient norm spiked", "ratio"),
+    _Limit("logp_gap_max", "sampling/logp_gap_max", "sampler and trainer disagree"),
+    _Limit("entropy_floor", "entropy/mean", "the policy's entropy collapsed", is_floor=True),
+    _Limit("reward_floor", "reward/mean", "the reward collapsed", "window", is_floor=True),
+    _Limit("format_floor", "reward/format", "the format is lost", "window", is_floor=True),
+    _Limit("truncated_frac_max", "completion/truncated_frac", "completions are cut", "window"),
+    _Limit("zero_variance_frac_max", "reward/zero_variance_frac", "groups teach nothing", "window"),
 )
 
 
@@ -70,7 +76,7 @@ class Guards:
         self.settings = settings
         self._num_nonfinite = 0
         self._window: dict[str, deque[float]] = {
-            limit.metric: deque(maxlen=settings.window_steps) for limit in _LIMITS
+            limit.setting: deque(maxlen=settings.window_steps) for limit in _LIMITS
         }
         self._crossed: set[str] = set()
 
@@ -113,7 +119,8 @@ class Guards:
         self._num_nonfinite = state["num_nonfinite"]
         self._crossed = set(state["crossed"])
         for name, values in state["window"].items():
-            self._window[name].extend(values)
+            if name in self._window:  # a checkpoint of another version may watch other things
+                self._window[name].extend(values)
 
     def _nonfinite(self, metrics: Mapping[str, float], is_skipped: bool) -> Iterator[Alert]:
         self._num_nonfinite = self._num_nonfinite + 1 if is_skipped else 0
@@ -137,8 +144,7 @@ class Guards:
                 continue
             is_crossed = value < threshold if limit.is_floor else value > threshold
             if is_crossed and limit.setting not in self._crossed:
-                side = "below" if limit.is_floor else "above"
-                message = f"{limit.what}: {limit.metric} {value:.4g} is {side} {threshold:g}"
+                message = f"{limit.what}: {_comparison(limit, value, threshold)}"
                 yield Alert(limit.setting, message, value, threshold)
             (self._crossed.add if is_crossed else self._crossed.discard)(limit.setting)
 
@@ -146,11 +152,23 @@ class Guards:
         """The number to compare; None while a window is not full."""
         if limit.is_absolute:
             value = abs(value)
-        if not limit.is_windowed:
+        if limit.scope == "step":
             return value
-        window = self._window[limit.metric]
+        window = self._window[limit.setting]
+        before = list(window)
         window.append(value)
-        return sum(window) / len(window) if len(window) == window.maxlen else None
+        if limit.scope == "window":
+            return sum(window) / len(window) if len(window) == window.maxlen else None
+        usual = median(before) if len(before) == window.maxlen else 0.0
+        return value / usual if usual > 0 else None
+
+
+def _comparison(limit: _Limit, value: float, threshold: float) -> str:
+    """What was compared with what, in words."""
+    side = "below" if limit.is_floor else "above"
+    if limit.scope == "ratio":
+        return f"{limit.metric} is {value:.4g} times its recent median, {side} {threshold:g}"
+    return f"{limit.metric} {value:.4g} is {side} {threshold:g}"
 
 
 def _is_finite(metrics: Mapping[str, float], name: str) -> bool:

@@ -5,6 +5,7 @@ a mean over rows, so the same rows give the same numbers however they were split
 backward passes.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -40,7 +41,9 @@ def rollout_metrics(rows: Sequence[Row]) -> dict[str, float]:
         "loss/repulsion": _mean(rows, "loss_repulsion"),
     }
     metrics["loss/total"] = metrics["loss/policy"] + metrics["loss/repulsion"]
-    return metrics | _group_metrics(rows) | _accuracies(rows) | _kl_metrics(rows)
+    return (
+        metrics | _group_metrics(rows) | _accuracies(rows) | _kl_metrics(rows) | _gap_metrics(rows)
+    )
 
 
 def _group_metrics(rows: Sequence[Row]) -> dict[str, float]:
@@ -48,10 +51,10 @@ def _group_metrics(rows: Sequence[Row]) -> dict[str, float]:
     for row in rows:
         groups[row["group"]].append(row)
     equal = [len({row["reward"] for row in group}) == 1 for group in groups.values()]
-    distinct = [len({row["completion"] for row in group}) for group in groups.values()]
+    distinct = [len({row["completion"] for row in group}) / len(group) for group in groups.values()]
     return {
         "reward/zero_variance_frac": sum(equal) / len(groups),
-        "completion/distinct_per_group": sum(distinct) / len(groups),
+        "completion/distinct_frac": sum(distinct) / len(groups),
     }
 
 
@@ -72,6 +75,20 @@ def _kl_metrics(rows: Sequence[Row]) -> dict[str, float]:
         "kl/k3": _token_mean(rows, "k3"),
         "kl/clamped_frac": _token_mean(rows, "clamped_frac"),
     }
+
+
+def _gap_metrics(rows: Sequence[Row]) -> dict[str, float]:
+    if any(row.get("logp_gap_mean") is None for row in rows):
+        return {}
+    return {
+        "sampling/logp_gap_mean": _token_mean(rows, "logp_gap_mean"),
+        "sampling/logp_gap_max": _largest([float(row["logp_gap_max"]) for row in rows]),
+    }
+
+
+def _largest(values: Sequence[float]) -> float:
+    """The largest number; NaN if one is NaN."""
+    return math.nan if any(map(math.isnan, values)) else max(values)
 
 
 def _mean(rows: Sequence[Row], name: str) -> float:

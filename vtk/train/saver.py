@@ -62,7 +62,8 @@ class Saver:
             trainer.reporter.emit("checkpoint_saved", step=step, path=str(path))
             return
         self._num_failed += 1
-        alert = Alert("save_failed", fault.message, self._num_failed, MAX_FAILED_SAVES)
+        message = f"{fault.message}. {fault.hint}" if fault.hint else fault.message
+        alert = Alert("save_failed", message, self._num_failed, MAX_FAILED_SAVES)
         trainer.reporter.alert(step, alert)
         if is_last_chance or self._num_failed >= MAX_FAILED_SAVES:
             raise fault
@@ -88,12 +89,15 @@ class Saver:
         trainer.guards.restore(progress["guards"])
         trainer.skipped_ids = set(progress["skipped_ids"])
         trainer.evaluated_step = progress["evaluated_step"]
+        if rows := progress.get("micro_batch_rows"):  # older checkpoints have none
+            trainer.micro_batch.num_rows = rows
 
     def _try_save(self, trainer: "CDPOTrainer", step: int) -> VtkError | None:
         """Save on all processes together; the first fault that any of them met."""
         folder, rank = self.store.temporary_dir(step), trainer.accelerator.process_index
         weights, moments = whole_weights(trainer.policy), whole_moments(trainer.optimizer)
         parts: list[tuple[Callable[[], object], bool]] = [
+            (lambda: self.store.require_space(_num_bytes(trainer, weights, moments)), False),
             (
                 lambda: _fill(trainer, self.store.begin(step), self.facts, weights, moments),
                 False,
@@ -127,6 +131,17 @@ def _fault_of(part: Callable[[], object], folder: Path) -> VtkError | None:
     return None
 
 
+def _num_bytes(
+    trainer: "CDPOTrainer", weights: Mapping[str, Tensor] | None, moments: Mapping[str, Tensor]
+) -> int:
+    """Bytes of the weights that are saved and of the optimizer's state."""
+    if weights is None:
+        is_adapter = hasattr(trainer.policy, "peft_config")
+        named = trainer.policy.named_parameters()
+        weights = {name: p for name, p in named if p.requires_grad or not is_adapter}
+    return sum(tensor.nbytes for tensor in (*weights.values(), *moments.values()))
+
+
 def _fill(
     trainer: "CDPOTrainer",
     folder: Path,
@@ -149,6 +164,7 @@ def _fill(
         "guards": trainer.guards.state(),
         "skipped_ids": sorted(trainer.skipped_ids),
         "evaluated_step": trainer.evaluated_step,
+        "micro_batch_rows": trainer.micro_batch.num_rows,
         "facts": dict(facts),
     }
     saved_state.save_progress(folder, progress)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from accelerate.utils import gather_object
-from torch import Tensor
 
+from vtk.train.forward import TokenScores
 from vtk.train.groups import Groups, Skipped
-from vtk.train.losses import SequenceLosses
+from vtk.train.guards import Alert
+from vtk.train.losses import SequenceLosses, masked_token_mean
 
 _KL_COLUMNS = ("signed_kl", "k3", "clamped_frac")
 
@@ -20,23 +21,31 @@ class StepRecord:
 
     Args:
         step: The step being made, counted from 1.
+
+    Attributes:
+        batches: Questions of the passes that were begun, in case they must be made again.
+        alerts: What this process has to say, if it is one that writes no log.
     """
 
     def __init__(self, step: int) -> None:
         self.step = step
+        self.batches: list[Any] = []
+        self.alerts: list[Alert] = []
         self.is_update_skipped = False
         self.rows: list[dict[str, Any]] = []
         self.skipped: list[Skipped] = []
 
-    def add(self, groups: Groups, losses: SequenceLosses, entropies_N: Tensor, beta: float) -> None:
+    def add(self, groups: Groups, losses: SequenceLosses, scores: TokenScores, beta: float) -> None:
         """Add a backward pass's completions, with what the update knows of them.
 
         Args:
             groups: What was sampled and graded.
             losses: What each sequence contributes.
-            entropies_N: Mean entropy of each sequence's tokens, in nats.
+            scores: What the policy says of every token.
             beta: The coefficient that the pass was made with.
         """
+        mask_NL = groups.batch.completion_mask_NL
+        entropies_N = masked_token_mean(scores.entropies_NL, mask_NL)
         columns = {
             "signed_kl": losses.signed_kl_N,
             "k3": losses.k3_N,
@@ -48,6 +57,10 @@ class StepRecord:
         found = {name: column.detach().float().tolist() for name, column in columns.items()}
         if not losses.has_reference:
             found |= {name: [None] * len(groups.rows) for name in _KL_COLUMNS}
+        if groups.sampled_logps_NL is not None:
+            gap_NL = (scores.logps_NL - groups.sampled_logps_NL).abs() * mask_NL
+            found["logp_gap_mean"] = masked_token_mean(gap_NL, mask_NL).tolist()
+            found["logp_gap_max"] = gap_NL.amax(dim=1).tolist()
         for place, row in enumerate(groups.rows):
             extra = {column: values[place] for column, values in found.items()}
             self.rows.append({"step": self.step, **row, **extra})
@@ -64,12 +77,19 @@ class StepRecord:
             else all(row["signed_kl"] == 0.0 and row["k3"] == 0.0 for row in self.rows)
         )
 
-    def gather(self) -> tuple[Sequence[dict[str, Any]], Sequence[Skipped]]:
-        """Rows and skipped questions of all processes, the same on each of them.
+    def again(self) -> "StepRecord":
+        """The record of the same step made again: nothing but its questions and alerts."""
+        record = StepRecord(self.step)
+        record.batches, record.alerts = self.batches, self.alerts
+        return record
+
+    def gather(self) -> tuple[Sequence[dict[str, Any]], Sequence[Skipped], Sequence[Alert]]:
+        """Rows, skipped questions and alerts of all processes, the same on each of them.
 
         Rows are in the order of the run, however the batch was spread.
         """
         rows: list[dict[str, Any]] = gather_object(self.rows)
         rows.sort(key=lambda row: (row["group"], row["generation"]))
         skipped: list[Skipped] = gather_object(self.skipped)
-        return rows, skipped
+        alerts: list[Alert] = gather_object(self.alerts)
+        return rows, skipped, alerts

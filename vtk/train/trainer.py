@@ -29,11 +29,12 @@ from vtk.train import saved_state
 from vtk.train.arguments import training_arguments
 from vtk.train.batch import prompts_per_step
 from vtk.train.dataset import PromptSampler, derive_seed, run_order
-from vtk.train.forward import install_scoring
+from vtk.train.forward import TokenScores, install_scoring
 from vtk.train.groups import GroupCollector, Groups, Skipped
 from vtk.train.guards import Guards
-from vtk.train.losses import masked_token_mean, sequence_losses
+from vtk.train.losses import SequenceLosses, sequence_losses
 from vtk.train.metrics import rollout_metrics
+from vtk.train.microbatch import joined_losses, joined_scores, part_of, run_pass
 from vtk.train.optimizer import has_bfloat16, master_adamw
 from vtk.train.prefetch import next_places
 from vtk.train.reference import SELF, Reference
@@ -93,6 +94,8 @@ class CDPOTrainer(GRPOTrainer):
         self.evaluated_step: int | None = None
         self.record = StepRecord(step=0)
         self.order = order
+        self.micro_batch = collector.micro_batch
+        self.is_exchanging = False
         rollout = config.rollout
         install_scoring(base_model(policy), rollout.temperature, rollout.engine)
 
@@ -116,6 +119,16 @@ class CDPOTrainer(GRPOTrainer):
         return PromptSampler(self.num_prompts, self.config.rollout.num_generations)
 
     @override
+    def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        """One backward pass, in pieces that fit the memory."""
+        step = self.state.global_step + 1
+        if self.record.step != step:
+            self.record = StepRecord(step)
+            self.reporter.begin_step()
+        make: Any = super().training_step
+        return run_pass(self, model, inputs, lambda batch: make(model, batch, num_items_in_batch))
+
+    @override
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         """Questions in, scored groups out, for one backward pass.
 
@@ -123,7 +136,8 @@ class CDPOTrainer(GRPOTrainer):
         resumed run draws what an uninterrupted one does, and several processes what one does. Only
         dropout draws for a pass as a whole.
         """
-        self._begin_step()
+        # The forwards of a sharded model gather weights from all processes, so none repeats one.
+        self.is_exchanging = is_sharded(self.policy)
         rows = generation_batch[:: self.config.rollout.num_generations]
         places = [row["place"] for row in rows]
         torch.manual_seed(derive_seed(self.config.seed, "update", places[0]))
@@ -158,27 +172,29 @@ class CDPOTrainer(GRPOTrainer):
         """The objective of one backward pass, divided by the passes of a step.
 
         The mean is over the rows that the pass was given: a question that was skipped weighs
-        nothing, and the others what they would have, wherever they are computed.
+        nothing, and the others what they would have, wherever they are computed. Of a pass that is
+        cut, it is the last piece's: the others' gradients are there already.
         """
         groups: Groups | None = inputs["groups"]
         with self.reporter.phase("update"):
-            scores, mask_NL = model(scoring=inputs["batch"]), inputs["batch"].completion_mask_NL
             if groups is None:
+                scores = model(scoring=inputs["batch"])
                 nothing: Tensor = scores.logps_NL.sum() * 0.0  # a zero gradient of every weight
                 return nothing
-            losses = sequence_losses(
-                scores.logps_NL,
-                inputs["ref_logps_NL"],
-                mask_NL,
-                groups.advantages_N,
-                self.config.objective,
-            )
-            entropies_N = masked_token_mean(scores.entropies_NL, mask_NL)
-            self.record.add(groups, losses, entropies_N, self.beta)
-            share = len(groups.rows) / self.args.per_device_train_batch_size
-            loss = losses.total(self.beta) * share / self.current_gradient_accumulation_steps
-            # A loss that is not finite must leave a gradient that is not either, on all processes.
-            return loss if bool(loss.isfinite()) else loss * math.nan
+            *others, last = self.micro_batch.pieces(groups.batch.prompts.num_prompts)
+            made = []
+            for piece in others:
+                with self.accelerator.no_sync(model):
+                    scores, losses, loss = self._piece_loss(model, inputs, piece)
+                    self.accelerator.backward(loss)
+                made.append((joined_scores([scores]), joined_losses([losses])))
+                del scores, losses, loss
+            scores, losses, loss = self._piece_loss(model, inputs, last)
+            self.is_exchanging |= self.args.world_size > 1 and self.accelerator.sync_gradients
+            made.append((scores, losses))
+            all_scores, all_losses = zip(*made, strict=True)
+            self.record.add(groups, joined_losses(all_losses), joined_scores(all_scores), self.beta)
+            return loss
 
     @override
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
@@ -207,12 +223,12 @@ class CDPOTrainer(GRPOTrainer):
         if "grad_norm" not in logs:
             return
         record, step = self.record, self.state.global_step
-        rows, skipped = record.gather()
+        rows, skipped, told_elsewhere = record.gather()
         metrics = rollout_metrics(rows) if rows else {}
         metrics |= {"optim/lr": logs["learning_rate"], "optim/grad_norm": logs["grad_norm"]}
         metrics |= self.reporter.step_metrics(sum(row["num_tokens"] for row in rows))
         alerts = self.guards.observe(metrics, record.is_update_skipped)
-        self.reporter.report_step(step, metrics, rows, alerts)
+        self.reporter.report_step(step, metrics, rows, [*told_elsewhere, *alerts])
         self._note_skipped(step, skipped)
         if stop := self.guards.stop_reason(alerts):
             raise stop
@@ -251,12 +267,24 @@ class CDPOTrainer(GRPOTrainer):
         install_scoring(base_model(model), rollout.temperature, rollout.engine)
         return replace(reference, model=model)
 
-    def _begin_step(self) -> None:
-        """At the first backward pass of a step, start its record and its clock."""
-        step = self.state.global_step + 1
-        if self.record.step != step:
-            self.record = StepRecord(step)
-            self.reporter.begin_step()
+    def _piece_loss(
+        self, model: Any, inputs: dict[str, Any], piece: tuple[int, int]
+    ) -> tuple[TokenScores, SequenceLosses, Tensor]:
+        """Scores, losses and share of the step's loss of some rows of a pass."""
+        groups, ref_logps_NL, (first, last) = inputs["groups"], inputs["ref_logps_NL"], piece
+        batch, rows = part_of(groups.batch, first, last), slice(first, last)
+        scores = model(scoring=batch)
+        losses = sequence_losses(
+            scores.logps_NL,
+            None if ref_logps_NL is None else ref_logps_NL[rows],
+            batch.completion_mask_NL,
+            groups.advantages_N[rows],
+            self.config.objective,
+        )
+        share = (last - first) / self.args.per_device_train_batch_size
+        loss = losses.total(self.beta) * share / self.current_gradient_accumulation_steps
+        # A loss that is not finite must leave a gradient that is not either, on all processes.
+        return scores, losses, loss if bool(loss.isfinite()) else loss * math.nan
 
     def _upcoming(self, places: Sequence[int]) -> list[VideoSample]:
         """The questions of this process's next backward pass, after one of these places."""
@@ -269,7 +297,10 @@ class CDPOTrainer(GRPOTrainer):
         with self.reporter.phase("score"), gathered(self.reference.scorer(self.policy)):
             if groups is None:
                 return None
-            return self.reference.score(self.policy, groups.batch).logps_NL
+            reference = self.reference
+            return self.micro_batch.score(
+                lambda batch: reference.score(self.policy, batch), groups.batch
+            )
 
     def _refuse_twin(self, agrees: bool) -> None:
         """Before the first update, a reference that agrees on every token is the policy itself."""

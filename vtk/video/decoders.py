@@ -9,6 +9,7 @@ the whole stream decodes to another number of frames, the choice is made again f
 Shape letters: F frames, H height, W width, C channels (RGB).
 """
 
+import errno
 import importlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -131,6 +132,7 @@ def decode(path: Path, decoder: DecoderName, pick: PickFrames) -> Decoded:
     Raises:
         DataError: missing, empty, not a regular file, no video stream, not an allowed container,
             no frame, or damaged; the message holds the path.
+        MemoryError: the machine has none left, which says nothing of the file.
     """
     require_regular_file(path)
     run = {"pyav": _decode_pyav, "decord": _decode_decord, "torchcodec": _decode_torchcodec}[
@@ -140,6 +142,8 @@ def decode(path: Path, decoder: DecoderName, pick: PickFrames) -> Decoded:
         promised = num_promised_frames(path)
         decoded = run(path, pick)
     except (av.FFmpegError, EOFError) as error:
+        if getattr(error, "errno", None) in (errno.ENOMEM, errno.EAGAIN):  # no memory, no thread
+            raise MemoryError(f"decoding {path}: {error}") from error
         raise damaged(path, str(error)) from error
     if decoded.num_source_frames == 0:
         raise damaged(path, "no frame can be decoded")

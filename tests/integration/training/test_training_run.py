@@ -28,7 +28,7 @@ def test_a_run_reports_saves_and_can_be_loaded(bench: Any) -> None:
     assert state.num_unreadable_lines == 0
     assert state.unknown_types == {}
     assert [c.step for c in state.checkpoints] == [2, 4]
-    assert set(state.metrics) - set(METRICS) == {"completion/distinct_per_group"}
+    assert set(state.metrics) <= set(METRICS)
     assert state.metrics["reward/format"] > 0.5
     assert any(value > 0 for _, value in state.history["optim/grad_norm"])
     assert [result.step for result in state.eval_history] == [2, 4]
@@ -108,6 +108,7 @@ def test_the_reference_engine_trains_alike(bench: Any) -> None:
         for engine in ("shared", "reference")
     ]
     shared, repeated = (bench.numbers(paths)[1] for paths in runs)
+    assert shared.pop("sampling/logp_gap_mean") <= shared.pop("sampling/logp_gap_max") < 1e-4
     assert shared == pytest.approx(repeated, rel=1e-3, abs=1e-5)
 
 

@@ -1,6 +1,7 @@
 """The shared engine gives the reference engine's tokens, and computes each prompt once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor
 
 from vtk.errors import Interrupted
 from vtk.rollout import shared
+from vtk.rollout.embeddings import video_features
 from vtk.rollout.generate import SamplingSettings, generate
 from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
-from vtk.rollout.shared import generate_shared
+from vtk.rollout.shared import Part, generate_shared
 from vtk.video.frames import Clip
 
 Tiny = tuple[Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor]
@@ -51,6 +53,61 @@ def test_tokens_equal_the_reference_engine(
 ) -> None:
     expected = generate(*tiny, batch, sampling, num_generations=5, generator_seed=3)
     assert generate_shared(*tiny, batch, sampling, 5, 3) == expected
+
+
+@pytest.mark.parametrize("sampling", [SamplingSettings(24), SamplingSettings(160, temperature=3.0)])
+def test_parts_draw_what_the_whole_draws(
+    tiny: Tiny, batch: PromptInputs, sampling: SamplingSettings
+) -> None:
+    whole = generate_shared(*tiny, batch, sampling, 4, 3)
+    for num_rows in (8, 4, 2, 1):  # two prompts, one prompt, part of one prompt's completions
+        drawn = []
+        for first in range(0, 12, num_rows):
+            last = min(first + num_rows, 12)
+            prompts = batch.part(first // 4, -(-last // 4))
+            part = Part(first, 12)
+            count = min(4, num_rows)
+            drawn += generate_shared(*tiny, prompts, sampling, count, 3, part=part).completion_ids
+        assert drawn == whole.completion_ids
+
+
+def test_a_part_of_a_batch_holds_its_own_clips(
+    tiny: Tiny, batch: PromptInputs, make_clip: MakeClip
+) -> None:
+    features_VH = video_features(tiny[0], batch).detach()
+    parts = [replace(batch, video_features_VH=features_VH).part(n, n + 1) for n in range(3)]
+    for part in parts:
+        own_VH = video_features(tiny[0], part).detach()
+        assert part.video_features_VH is not None
+        torch.testing.assert_close(part.video_features_VH, own_VH)
+    assert batch.part(0, 2).video_features_VH is None
+    pixels = torch.cat([part.pixel_values_videos for part in parts])
+    assert torch.equal(pixels, batch.pixel_values_videos)
+    assert [part.num_prompts for part in parts] == [1, 1, 1]
+    assert torch.equal(parts[2].video_grid_thw, batch.video_grid_thw[2:])
+    assert len({part.pixel_values_videos.shape[0] for part in parts}) > 1
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [SamplingSettings(24, 0.7, top_p=0.9, top_k=30, repetition_penalty=1.1), SamplingSettings(24)],
+)
+def test_drawn_log_probabilities_are_those_of_the_scored_forward(
+    tiny: Tiny, batch: PromptInputs, sampling: SamplingSettings
+) -> None:
+    from vtk.train.forward import ScoringBatch, pad_completions, score_completions
+
+    rollout = generate_shared(*tiny, batch, sampling, 4, 3)
+    ids_NL, mask_NL = pad_completions(rollout.completion_ids, [], 0)
+    with torch.no_grad():
+        scored_NL = score_completions(
+            tiny[0], ScoringBatch(batch, ids_NL, mask_NL), sampling.temperature
+        ).logps_NL
+    assert rollout.logps is not None
+    assert len(rollout.logps) == 12
+    for row, ids, scored in zip(rollout.logps, rollout.completion_ids, scored_NL, strict=True):
+        assert len(row) == len(ids)
+        torch.testing.assert_close(torch.tensor(row), scored[: len(row)], rtol=0, atol=1e-4)
 
 
 def test_rows_that_ended_leave_the_batch(

@@ -78,6 +78,53 @@ def test_damage_is_noticed_and_the_previous_one_used(
     assert store.steps() == [1]
 
 
+def test_a_folder_without_manifest_is_put_aside_and_told(store: CheckpointStore) -> None:
+    _save(store, 1)
+    folder = _save(store, 2)
+    (folder / MANIFEST_NAME).unlink()
+    step, damaged = store.newest_good()
+    assert step == 1
+    assert [MANIFEST_NAME in each.reason for each in damaged] == [True]
+    assert not folder.exists()
+
+
+def test_a_deletion_that_is_cut_short_is_made_up_for(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    for step in (1, 2):
+        _save(store, step)
+    with monkeypatch.context() as patch:
+        patch.setattr("vtk.train.checkpoint.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            _save(store, 3)
+    assert store.steps() == [2, 3]
+    assert store.newest_good() == (3, [])
+    names = sorted(path.name for path in store.paths.checkpoints_dir.iterdir())
+    assert names == ["step_000002", "step_000003"]
+
+
+def test_space_is_looked_at_before_a_save(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Disk:
+        free = 1000
+
+    monkeypatch.setattr("vtk.train.checkpoint.shutil.disk_usage", lambda _: Disk)
+    store.require_space(counted_bytes=950)
+    with pytest.raises(VtkError) as refused:
+        store.require_space(counted_bytes=960)
+    assert "needs 1008 B and 1000 B are free" in refused.value.message
+    assert "Free 8 B" in str(refused.value.hint)
+    (store.paths.checkpoints_dir / "step_000001").mkdir()
+    folder = _save(store, 2)
+    (folder / "large").write_bytes(bytes(2000))
+    with pytest.raises(VtkError, match="needs"):  # the last one's size counts
+        store.require_space(counted_bytes=1)
+
+
 def test_a_run_without_checkpoints_has_no_newest(store: CheckpointStore) -> None:
     assert store.newest_good() == (None, [])
 

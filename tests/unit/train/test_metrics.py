@@ -44,7 +44,7 @@ def test_numbers_by_hand() -> None:
     assert metrics["reward/mean"] == 1.0
     assert metrics["reward/accuracy"] == 0.5
     assert metrics["reward/zero_variance_frac"] == 0.5
-    assert metrics["completion/distinct_per_group"] == 1.5
+    assert metrics["completion/distinct_frac"] == 0.75
     assert metrics["completion/truncated_frac"] == 0.25
     assert metrics["acc/observational"] == 0.5
     assert (metrics["acc/multi"], metrics["acc/multi_n"]) == (0.5, 2)
@@ -55,7 +55,7 @@ def test_numbers_by_hand() -> None:
 
 def test_every_number_has_a_documented_name() -> None:
     undocumented = set(rollout_metrics(ROWS)) - set(METRICS)
-    assert undocumented <= {"completion/distinct_per_group"}
+    assert undocumented == set()
 
 
 def test_what_was_not_measured_is_left_out() -> None:
@@ -64,6 +64,20 @@ def test_what_was_not_measured_is_left_out() -> None:
     assert not [name for name in metrics if name.startswith("kl/")]
     assert "acc/observational" not in metrics
     assert metrics["acc/single_n"] == 1
+
+
+def test_the_gap_between_sampler_and_trainer() -> None:
+    gaps = [(0.1, 0.5), (0.2, 3.0), (0.0, 0.0), (0.0, 0.1)]
+    rows = [
+        row | {"logp_gap_mean": mean, "logp_gap_max": largest}
+        for row, (mean, largest) in zip(ROWS, gaps, strict=True)
+    ]
+    metrics = rollout_metrics(rows)
+    assert metrics["sampling/logp_gap_mean"] == pytest.approx((30 * 0.1 + 10 * 0.2) / 60)
+    assert metrics["sampling/logp_gap_max"] == 3.0
+    assert not [name for name in rollout_metrics(ROWS) if name.startswith("sampling/")]
+    spoilt = [*rows, rows[0] | {"logp_gap_max": math.nan}]
+    assert math.isnan(rollout_metrics(spoilt)["sampling/logp_gap_max"])
 
 
 def test_order_and_split_do_not_matter() -> None:

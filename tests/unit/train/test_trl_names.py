@@ -15,6 +15,7 @@ from vtk.train.trainer import CDPOTrainer
 REPLACED: dict[str, list[str]] = {
     "create_optimizer": ["model"],
     "_get_train_sampler": ["dataset"],
+    "training_step": ["model", "inputs", "num_items_in_batch"],
     "_prepare_inputs": ["generation_batch"],
     "compute_loss": ["model", "inputs", "return_outputs", "num_items_in_batch"],
     "_get_grad_norm": ["model", "grad_norm"],

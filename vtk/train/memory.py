@@ -1,0 +1,82 @@
+"""What running out of memory looks like, and what a user is told when nothing is left to try."""
+
+import gc
+import re
+import resource
+import sys
+
+import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+
+from vtk.config.schema import VtkConfig
+from vtk.errors import MemoryExhausted
+from vtk.format import format_bytes
+
+_MORE_MESSAGES = (
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "could not create a primitive",  # oneDNN, the CPU's kernels
+    "could not create a memory",
+    "std::bad_alloc",
+)
+_MAXRSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine had no memory left for an allocation."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    if not isinstance(error, RuntimeError):
+        return False
+    return should_reduce_batch_size(error) or any(word in str(error) for word in _MORE_MESSAGES)
+
+
+def release_memory() -> None:
+    """Give back what no tensor uses any more; call it once the failed call's frames are gone."""
+    gc.collect()
+    clear_device_cache()
+
+
+def memory_exhausted(error: BaseException, config: VtkConfig, done: str = "") -> MemoryExhausted:
+    """The error that ends a run, with the measured need and the settings that lower it.
+
+    Args:
+        error: What the allocator said.
+        config: The run's settings.
+        done: What was tried before, as a clause.
+    """
+    first_line = str(error).strip().partition("\n")[0] or type(error).__name__
+    tried = f" {done}" if done else ""
+    return MemoryExhausted(
+        f"out of memory{tried}: {measured_need(error)} ({first_line})", _hint(config)
+    )
+
+
+def measured_need(error: BaseException) -> str:
+    """How much memory this process had, and how much more it asked for, in words."""
+    if torch.cuda.is_available():
+        peak, has = torch.cuda.max_memory_allocated(), torch.cuda.mem_get_info()[1]
+        had = f"the process held up to {format_bytes(peak)} of the GPU's {format_bytes(has)}"
+    else:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT_BYTES
+        had = f"the process held up to {format_bytes(peak)}"
+    asked = re.search(r"[Tt]ried to allocate ([\d.]+) ?(\w+)", str(error))
+    if asked is None:
+        return had
+    is_plain = asked[2] == "bytes"
+    more = format_bytes(int(asked[1])) if is_plain else f"{asked[1]} {asked[2]}"
+    return f"{had} and asked for {more} more"
+
+
+def _hint(config: VtkConfig) -> str:
+    """The settings that lower a step's need most, with their values now."""
+    model, video, rollout = config.model, config.video, config.rollout
+    ways = [
+        f"video.max_pixels_px (now {video.max_pixels_px})",
+        f"video.num_frames (now {video.num_frames})",
+        f"rollout.max_completion_tokens (now {rollout.max_completion_tokens})",
+    ]
+    others = [] if model.gradient_checkpointing else ["set model.gradient_checkpointing=true"]
+    others += [] if config.lora.enabled else ["train an adapter with --lora"]
+    others += [] if model.freeze_vision or config.lora.enabled else ["set model.freeze_vision=true"]
+    return "; or ".join([f"Lower {', '.join(ways)}", *others]) + "."
