@@ -1,0 +1,128 @@
+"""What has to be fetched for a source: asked of its server once, before the first byte."""
+
+import re
+import threading
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from heapq import nlargest
+from pathlib import Path
+
+import requests
+
+from vtk.data.remote.record import FileState, Record
+from vtk.data.remote.routes import file_target
+from vtk.data.remote.sources import Source
+from vtk.data.resolve import relative_reference
+from vtk.errors import DataError
+from vtk.net.content import Expected
+from vtk.net.hub import file_url, hub_endpoint, hub_token, list_repository
+from vtk.net.patience import Patience
+from vtk.net.session import Session
+
+_DIGITS = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def source_url(source: Source, mirror: str | None, revision: str, path: str) -> str:
+    """Where a file of a source is fetched."""
+    if source.base_url:
+        return f"{(mirror or source.base_url).rstrip('/')}/{path}"
+    return file_url(hub_endpoint(mirror), source.kind, source.repo, revision, path)
+
+
+def make_plan(
+    source: Source,
+    root: Path,
+    mirror: str | None,
+    patience: Patience,
+    session: Session,
+    cancelled: threading.Event,
+    on_note: Callable[[str], None],
+) -> Record:
+    """Ask the server for a source's files.
+
+    Raises:
+        DataError: It does not have what the source is known for, or names a path that leaves its
+            folder.
+        AccessError, NetworkError: It refuses, or cannot be reached.
+    """
+    if source.base_url:
+        states = [_direct_state(source, mirror, path, session) for path in source.patterns]
+        return Record(root, "", {state.path: state for state in states})
+    listing = list_repository(
+        source.kind,
+        source.repo,
+        "main",
+        endpoint=hub_endpoint(mirror),
+        token=hub_token(mirror),
+        patience=patience,
+        cancelled=cancelled,
+        on_note=on_note,
+    )
+    if _DIGITS.fullmatch(listing.revision) is None:
+        raise DataError(f"{source.page}: the listing names no commit", "Check --mirror.")
+    files = {}
+    for pattern in source.patterns:
+        found = [path for path in listing.files if fnmatchcase(path, pattern)]
+        if not found and source.kind == "dataset":
+            raise DataError(
+                f"{source.page} has no file like {pattern}",
+                "Its owners may have changed the layout; a newer vtk may know the new one.",
+            )
+        files.update({path: _hub_state(source, path, listing.files[path]) for path in found})
+    if source.kind == "model" and not {"config.json"} <= set(files):
+        raise DataError(f"{source.page} holds no model: it has no config.json")
+    return Record(root, listing.revision, files)
+
+
+def _hub_state(source: Source, path: str, expected: Expected) -> FileState:
+    digits = expected.sha256 or expected.git_sha1 or ""
+    if _DIGITS.fullmatch(digits) is None or expected.num_bytes is None:
+        raise DataError(f"{source.page}: the listing has no hash or size of {path}")
+    if path.startswith("/") or relative_reference(path).as_posix() != path:
+        raise DataError(f"{source.page}: the listing holds a file at {path!r}")
+    is_archive = source.archive_rule(path) is not None
+    return FileState(path, file_target(source, path, expected), expected, is_archive)
+
+
+def _direct_state(source: Source, mirror: str | None, path: str, session: Session) -> FileState:
+    is_archive = source.archive_rule(path) is not None
+    num_bytes = _asked_size(session, source_url(source, mirror, "", path))
+    return FileState(path, path, Expected(), is_archive, about_bytes=num_bytes)
+
+
+def _asked_size(session: Session, url: str) -> int | None:
+    """The size of a file as a web server says it; None if it does not, for planning only."""
+    try:
+        answer = session.head(url)
+    except requests.RequestException:
+        return None  # the transfer will say what is wrong, and try again
+    length = answer.headers.get("Content-Length", "")
+    return int(length) if answer.ok and length.isdecimal() else None
+
+
+def space_needed(
+    source: Source, record: Record, num_parallel: int, is_keeping: bool, selection: str
+) -> int:
+    """Bytes that will be written at most at one time, as far as the sizes are known.
+
+    An archive goes once it is unpacked, so besides all that is unpacked only as many of the largest
+    archives count as are fetched at once. What is here already, whole or in part, does not count.
+    """
+    missing = [each for each in record.files.values() if not record.is_ready(each, selection)]
+    if any(state.planned_bytes == 0 and state.expected.num_bytes != 0 for state in missing):
+        return source.about_bytes if len(missing) == len(record.files) else 0
+    num_bytes, archives = 0, []
+    for state in missing:
+        left = max(0, state.planned_bytes - _held_bytes(record.path_of(state)))
+        rule = source.archive_rule(state.path)
+        if rule is None:
+            num_bytes += left
+        elif left:  # what is here whole is looked at exactly before it is unpacked
+            num_bytes += int(rule.ratio * state.planned_bytes)
+            archives.append(left)
+    return num_bytes + sum(archives if is_keeping else nlargest(num_parallel, archives))
+
+
+def _held_bytes(target: Path) -> int:
+    held = [target, target.with_name(target.name + ".part")]
+    return max((path.stat().st_size for path in held if path.is_file()), default=0)
