@@ -142,6 +142,8 @@ class Transfer:
         partial = Partial(job.target, job.url, job.expected)
         try:
             partial.open()
+            if partial.can_resume:
+                self._watch.on_note(job.name, f"goes on after {format_bytes(partial.num_bytes)}")
             self._until_right(job, partial, claim)
             claim.renew()
             partial.commit()

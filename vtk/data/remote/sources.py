@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
+from vtk.data.registry import DATASETS
 from vtk.errors import ConfigError
 from vtk.net.hub import RepoKind
 
@@ -232,7 +233,7 @@ def get_source(name: str) -> Source:
     """
     if name in SOURCES:
         return SOURCES[name]
-    near = get_close_matches(name, SOURCES, n=1)
+    near = get_close_matches(name, (*DATASETS, *SOURCES), n=1)
     hint = f"Did you mean {near[0]}? " if near else ""
     raise ConfigError(
         f"there is nothing named {name!r} to download", f"{hint}See: vtk download --list"
