@@ -35,7 +35,13 @@ def download(
     ] = False,
     from_dir: Annotated[
         Path | None,
-        typer.Option("--from", metavar="DIR", help="Link or copy what is in DIR already."),
+        typer.Option(
+            "--from",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Link or copy what is in DIR already.",
+        ),
     ] = None,
     everything: Annotated[
         bool,

@@ -292,8 +292,8 @@ def _raise_for(reply: Reply, job: FileJob) -> None:
     if reply.kind == "gone":
         raise DataError(
             f"{job.url} is not there: {reply.why}",
-            "The file may have moved. Name another server with --mirror, "
-            "or adopt a copy that you have with --from DIR.",
+            "It may have moved, or be private: name another server with --mirror, or adopt a copy "
+            f"that you have with --from DIR. {job.mend_access}".strip(),
         )
 
 

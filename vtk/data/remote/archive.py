@@ -11,7 +11,7 @@ import stat
 import struct
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from vtk.data.resolve import relative_reference
@@ -111,14 +111,15 @@ def read_members(archive: zipfile.ZipFile) -> list[Member]:
         if fault is not None:
             name = visible_text(info.orig_filename)
             raise DataError(
-                f"{Path(archive.filename or '').name} is refused: its member {name!r} {fault}",
+                f"{Path(archive.filename or '').name} is refused as a whole: "
+                f"its member {name!r} {fault}",
                 "The archive is not what its owners published, or it is damaged. Nothing of it "
                 "was unpacked; remove it and fetch it from another server with --mirror.",
             )
         seen.add(info.filename)
         if not info.is_dir():
             members.append(Member(info.filename, info.file_size, info.CRC, info))
-    _check_total(archive, members)
+    _check_together(archive, members)
     return members
 
 
@@ -147,7 +148,7 @@ def _name_fault(name: str) -> str | None:
     try:
         relative = relative_reference(name)
     except DataError as error:
-        return error.message.rsplit(": ", 1)[-1]
+        return f"is refused: {error.message.rsplit(': ', 1)[-1]}"
     if any(ord(char) < 32 or ord(char) == 127 for char in name):
         return "has control characters in its name"
     for part in relative.parts:
@@ -158,7 +159,14 @@ def _name_fault(name: str) -> str | None:
     return None
 
 
-def _check_total(archive: zipfile.ZipFile, members: list[Member]) -> None:
+def _check_together(archive: zipfile.ZipFile, members: list[Member]) -> None:
+    """Refuse what no single member shows: a file that is also a folder, and too much in all."""
+    names = {member.name for member in members}
+    folders = {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
+    if names & folders:
+        raise DataError(
+            f"{Path(archive.filename or '').name} is refused: a member is also a folder of another"
+        )
     total = sum(member.num_bytes for member in members)
     packed = archive.start_dir
     if total > MAX_RATIO * packed + SMALL_BYTES:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vtk.data.remote.adopt import Shelf, adopt_file, adopt_members
 from vtk.data.remote.formats import format_fault
+from vtk.data.remote.leftovers import remove_leftovers
 from vtk.data.remote.model_cache import link_snapshot
 from vtk.data.remote.needed import needed_targets
 from vtk.data.remote.plan import make_plan, source_url, space_needed
@@ -23,7 +24,7 @@ from vtk.net.disk import require_space
 from vtk.net.hub import hub_endpoint, hub_token, mend_access
 from vtk.net.patience import Patience
 from vtk.net.session import Session, TokenFor
-from vtk.net.transfer import Cancelled, FileJob, Transfer, Watch
+from vtk.net.transfer import FileJob, Transfer, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,7 @@ class _Getter:
             self._is_new = True
             self._agree(record)
             self._save(record)
+            remove_leftovers(record)
             self._adopt_files(record, missing)
             self._check_space(record)
             self._fetch_all(record, [each for each in missing if not each.is_archive], None)
@@ -148,18 +150,13 @@ class _Getter:
         record = Record.load(self._root)
         if record is not None and not self._wishes.is_updating:
             return record
-        session = self._new_session()
-        note = partial(self._watch.on_note, self._source.name)
         fresh = make_plan(
             self._source,
             self._root,
             self._wishes.mirror,
-            self._wishes.patience,
-            session,
-            self._cancelled,
-            note,
+            self._new_session(),
+            self._transfer(),
         )
-        session.close()
         if record is not None:
             _keep_what_is_the_same(record, fresh)
         return fresh
@@ -359,4 +356,3 @@ def verified_record(source: Source, data_dir: Path) -> Record:
     return record
 
 
-__all__ = ["Cancelled", "Got", "Wishes", "get_source_files", "verified_record"]

@@ -1,25 +1,31 @@
 """What has to be fetched for a source: asked of its server once, before the first byte."""
 
-import re
-import threading
-from collections.abc import Callable
 from fnmatch import fnmatchcase
 from heapq import nlargest
 from pathlib import Path
 
 import requests
 
+from vtk.data.remote.formats import format_fault
 from vtk.data.remote.record import FileState, Record
 from vtk.data.remote.routes import file_target
 from vtk.data.remote.sources import Source
 from vtk.data.resolve import relative_reference
 from vtk.errors import DataError
 from vtk.net.content import Expected
-from vtk.net.hub import file_url, hub_endpoint, hub_token, list_repository
-from vtk.net.patience import Patience
+from vtk.net.hub import (
+    Listing,
+    file_url,
+    hub_endpoint,
+    listing_url,
+    mend_access,
+    read_listing,
+)
 from vtk.net.session import Session
+from vtk.net.transfer import FileJob, Transfer
 
-_DIGITS = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_BRANCH = "main"
+_LISTING_NAME = "listing.json"
 
 
 def source_url(source: Source, mirror: str | None, revision: str, path: str) -> str:
@@ -30,13 +36,7 @@ def source_url(source: Source, mirror: str | None, revision: str, path: str) -> 
 
 
 def make_plan(
-    source: Source,
-    root: Path,
-    mirror: str | None,
-    patience: Patience,
-    session: Session,
-    cancelled: threading.Event,
-    on_note: Callable[[str], None],
+    source: Source, root: Path, mirror: str | None, session: Session, transfer: Transfer
 ) -> Record:
     """Ask the server for a source's files.
 
@@ -48,18 +48,7 @@ def make_plan(
     if source.base_url:
         states = [_direct_state(source, mirror, path, session) for path in source.patterns]
         return Record(root, "", {state.path: state for state in states})
-    listing = list_repository(
-        source.kind,
-        source.repo,
-        "main",
-        endpoint=hub_endpoint(mirror),
-        token=hub_token(mirror),
-        patience=patience,
-        cancelled=cancelled,
-        on_note=on_note,
-    )
-    if _DIGITS.fullmatch(listing.revision) is None:
-        raise DataError(f"{source.page}: the listing names no commit", "Check --mirror.")
+    listing = _fetch_listing(source, root, hub_endpoint(mirror), transfer)
     files = {}
     for pattern in source.patterns:
         found = [path for path in listing.files if fnmatchcase(path, pattern)]
@@ -69,15 +58,29 @@ def make_plan(
                 "Its owners may have changed the layout; a newer vtk may know the new one.",
             )
         files.update({path: _hub_state(source, path, listing.files[path]) for path in found})
-    if source.kind == "model" and not {"config.json"} <= set(files):
+    if source.kind == "model" and "config.json" not in files:
         raise DataError(f"{source.page} holds no model: it has no config.json")
     return Record(root, listing.revision, files)
 
 
+def _fetch_listing(source: Source, root: Path, endpoint: str, transfer: Transfer) -> Listing:
+    path = root / _LISTING_NAME
+    try:
+        path.unlink(missing_ok=True)  # of an earlier try: it may have changed since
+        job = FileJob(
+            name=f"{source.name}: listing",
+            url=listing_url(endpoint, source.kind, source.repo, _BRANCH),
+            target=path,
+            find_fault=lambda found: format_fault(found, _LISTING_NAME),
+            mend_access=mend_access(source.page),
+        )
+        transfer.fetch(job)
+        return read_listing(path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def _hub_state(source: Source, path: str, expected: Expected) -> FileState:
-    digits = expected.sha256 or expected.git_sha1 or ""
-    if _DIGITS.fullmatch(digits) is None or expected.num_bytes is None:
-        raise DataError(f"{source.page}: the listing has no hash or size of {path}")
     if path.startswith("/") or relative_reference(path).as_posix() != path:
         raise DataError(f"{source.page}: the listing holds a file at {path!r}")
     is_archive = source.archive_rule(path) is not None

@@ -110,16 +110,16 @@ def _wanted(
 
 
 def _check_alike(archive_path: Path, wanted: Mapping[str, Member], root: Path) -> None:
-    """Refuse names that this disk cannot tell apart, and a file where another needs a folder."""
-    folders = {parent.as_posix() for target in wanted for parent in Path(target).parents}
-    clash = next((target for target in wanted if target in folders), None)
-    if clash is None and _is_case_blind(root):
-        seen: dict[str, str] = {}
-        for target in wanted:
-            alike = seen.setdefault(unicodedata.normalize("NFC", target).casefold(), target)
-            clash = target if alike != target else clash
-    if clash is not None:
-        raise DataError(f"{archive_path.name} is refused: {clash!r} clashes with another member")
+    """Refuse names that this disk cannot tell apart."""
+    if not _is_case_blind(root):
+        return
+    seen: dict[str, str] = {}
+    for target in wanted:
+        alike = seen.setdefault(unicodedata.normalize("NFC", target).casefold(), target)
+        if alike != target:
+            raise DataError(
+                f"{archive_path.name} is refused: this disk takes {target!r} and {alike!r} for one"
+            )
 
 
 def _is_case_blind(root: Path) -> bool:

@@ -3,8 +3,6 @@
 import io
 import os
 import random
-import stat
-import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.reliability.archives import DAMAGED, HOSTILE
 from tests.reliability.publishers import make_zip
-from vtk.data.remote.archive import MAX_MEMBERS, open_archive, read_members, structure_fault
+from vtk.data.remote.archive import open_archive, read_members, structure_fault
 from vtk.data.remote.unpack import TEMPORARY_SUFFIX, DamagedMemberError, Unpacked, unpack
 from vtk.errors import DataError, MissingEnvironmentError
 from vtk.net.transfer import Cancelled
@@ -49,68 +48,6 @@ def written(root: Path, content: bytes) -> Path:
     return path
 
 
-def with_member(name: str = "x", **changes: object) -> bytes:
-    """A good archive with one more member whose directory entry was changed."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("good.mp4", b"good")
-        info = zipfile.ZipInfo(name)
-        for key, value in changes.items():
-            setattr(info, key, value)
-        archive.writestr(info, b"/etc/passwd")
-    return stream.getvalue()
-
-
-def patched(content: bytes, signature: bytes, offset: int, value: bytes, nth: int = 0) -> bytes:
-    """Bytes at an offset after the n-th occurrence of a record's signature, replaced."""
-    at = -1
-    for _ in range(nth + 1):
-        at = content.index(signature, at + 1)
-    return content[: at + offset] + value + content[at + offset + len(value) :]
-
-
-CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
-PLAIN = make_zip({"a.mp4": b"a" * 100, "b.mp4": b"b" * 100}, zipfile.ZIP_STORED)
-SYMLINK = (stat.S_IFLNK | 0o777) << 16
-FIFO = (stat.S_IFIFO | 0o666) << 16
-BOMB = make_zip({"a.mp4": bytes(200 << 20)})
-
-
-def overlapping() -> bytes:
-    """Both directory entries lead to the first member's bytes."""
-    second = struct.pack("<I", 0)
-    return patched(PLAIN, CENTRAL, 42, second, nth=1)
-
-
-def lying_size() -> bytes:
-    """A member that claims ten bytes and holds a hundred."""
-    ten = struct.pack("<I", 10)
-    return patched(patched(PLAIN, CENTRAL, 24, ten), LOCAL, 22, ten)
-
-
-HOSTILE = {
-    "climbs": with_member("../victim.txt"),
-    "climbs inside": with_member("videos/../../victim.txt"),
-    "absolute": with_member("/tmp/victim.txt"),
-    "drive": with_member("C:/victim.txt"),
-    "network share": with_member("//host/share/victim.txt"),
-    "backslash": with_member("..\\victim.txt"),
-    "URL": with_member("file:///etc/passwd"),
-    "control characters": with_member("a\x1b[2Jb.mp4"),
-    "new line": with_member("a\nb.mp4"),
-    "device": with_member("videos/NUL.mp4"),
-    "dot at the end": with_member("videos/a.mp4."),
-    "too long": with_member("a" * 300 + ".mp4"),
-    "NUL": patched(with_member("aXb.mp4"), b"aXb", 1, b"\0", nth=1),
-    "symbolic link": with_member("link.mp4", external_attr=SYMLINK, create_system=3),
-    "fifo": with_member("fifo.mp4", external_attr=FIFO, create_system=3),
-    "encrypted": patched(PLAIN, CENTRAL, 8, b"\x01\x00"),
-    "unknown packing": patched(PLAIN, CENTRAL, 10, b"\x09\x00"),
-    "bomb": BOMB,
-    "overlap": overlapping(),
-}
-
-
 def untouched(root: Path) -> bool:
     """Nothing was unpacked, and the neighbour is as it was."""
     is_empty = not any(path.is_file() or path.is_symlink() for path in root.rglob("*"))
@@ -120,50 +57,17 @@ def untouched(root: Path) -> bool:
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_archives_are_refused_as_a_whole(root: Path, kind: str) -> None:
     path = written(root, HOSTILE[kind])
-    with pytest.raises(DataError, match="is refused") as caught:
+    with pytest.raises(DataError, match="is refused|no whole zip") as caught:
         unpacked(path, root)
     assert untouched(root)
     assert "\x1b" not in caught.value.message
     assert "\n" not in caught.value.message
 
 
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_name_that_comes_twice_is_refused(root: Path) -> None:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("a.mp4", b"first")
-        archive.writestr("a.mp4", b"second")
-    with pytest.raises(DataError, match="comes twice"):
-        unpacked(written(root, stream.getvalue()), root)
-    assert untouched(root)
-
-
 def test_two_members_for_one_file_are_refused(root: Path) -> None:
     path = written(root, make_zip({"one/a.mp4": b"1", "two/a.mp4": b"2"}))
     with pytest.raises(DataError, match="two members go to"):
         unpacked(path, root, route=lambda name: name.rsplit("/")[-1])
-    assert untouched(root)
-
-
-def test_a_file_in_the_place_of_a_folder_is_refused(root: Path) -> None:
-    path = written(root, make_zip({"a": b"1", "a/b.mp4": b"2"}))
-    with pytest.raises(DataError, match="clashes"):
-        unpacked(path, root)
-    assert untouched(root)
-
-
-def test_a_directory_of_too_many_members_is_refused_before_it_is_read(root: Path) -> None:
-    end = PLAIN.index(b"PK\x05\x06")
-    many = struct.pack("<HH", 0xFFFF, 0xFFFF)
-    huge = PLAIN[:end]
-    record = struct.pack(
-        "<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, MAX_MEMBERS + 1, MAX_MEMBERS + 1, 92, 0
-    )
-    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, len(huge), 1)
-    tail = PLAIN[end : end + 8] + many + PLAIN[end + 12 :]
-    path = written(root, huge + record + locator + tail)
-    with pytest.raises(DataError, match=f"claims {MAX_MEMBERS + 1} members"):
-        unpacked(path, root)
     assert untouched(root)
 
 
@@ -199,10 +103,11 @@ def test_a_damaged_member_leaves_nothing_of_itself(root: Path, method: int) -> N
     assert [path.name for path in (root / "videos").iterdir()] == ["a.mp4"]
 
 
-def test_a_member_that_is_longer_than_it_says_is_damaged(root: Path) -> None:
-    with pytest.raises(DataError):
-        unpacked(written(root, lying_size()), root)
-    assert not (root / "a.mp4").exists()
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_member_that_is_not_what_the_directory_says_is_damaged(root: Path, kind: str) -> None:
+    with pytest.raises(DamagedMemberError):
+        unpacked(written(root, DAMAGED[kind]), root)
+    assert untouched(root)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 21, 22, 100, 3_000_000, -1])
