@@ -8,6 +8,7 @@ import contextlib
 import os
 import random
 import signal
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -62,6 +63,8 @@ class Place:
     def _run(self, prepare: Callable[[], None], options: tuple[str, ...]) -> int:
         from vtk.cli.app import main
 
+        # pytest has put objects of its own in their place, which write elsewhere.
+        sys.stdout = sys.stderr = (self.folder / "log").open("a", buffering=1)
         os.environ.update(HF_ENDPOINT=self.site.url, HF_HUB_OFFLINE="0")
         prepare()
         haste = ["--retry-wait", str(TRIES_S), "--stall-timeout", "1", "--accept-licence"]

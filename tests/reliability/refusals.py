@@ -140,7 +140,7 @@ def too_little_room(num_limits: int, folder: Path) -> Figures:
 def _pretend_free(num_bytes: int) -> None:
     import vtk.net.disk
 
-    vtk.net.disk.free_bytes = lambda folder: num_bytes
+    vtk.net.disk.free_bytes = lambda folder: num_bytes  # noqa: ARG005 - its name is the real one's
 
 
 def _limit_files(num_bytes: int) -> None:

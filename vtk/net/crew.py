@@ -2,17 +2,26 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
 LEAVE_S: Final = 2.0
 """Seconds that threads get to put away what they hold; what they write is whole at any moment."""
 
+TICK_S: Final = 5.0
+"""Seconds between calls of `on_tick`."""
+
 Work = Callable[[], None]
 _POLL_S = 0.2
 
 
-def work_together(works: Iterable[Work], num_threads: int, cancelled: threading.Event) -> None:
+def work_together(
+    works: Iterable[Work],
+    num_threads: int,
+    cancelled: threading.Event,
+    on_tick: Callable[[], None] = lambda: None,
+) -> None:
     """Do pieces of work in threads; the first fault ends them all and is raised here.
 
     Signals are handled in the main thread, so what they raise (Ctrl-C) ends the work as well. A
@@ -22,6 +31,7 @@ def work_together(works: Iterable[Work], num_threads: int, cancelled: threading.
         works: In the order in which they begin.
         num_threads: So many at once.
         cancelled: Set here when the others are to stop; each piece must look at it.
+        on_tick: Called here every few seconds meanwhile.
     """
     waiting: queue.SimpleQueue[Work] = queue.SimpleQueue()
     ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
@@ -37,7 +47,7 @@ def work_together(works: Iterable[Work], num_threads: int, cancelled: threading.
         thread.start()
     try:
         for _ in threads:
-            fault = _next(ended)
+            fault = _next(ended, on_tick)
             if fault is not None:
                 raise fault
     finally:
@@ -65,9 +75,15 @@ def _run(
         ended.put(None)
 
 
-def _next(ended: "queue.SimpleQueue[BaseException | None]") -> BaseException | None:
+def _next(
+    ended: "queue.SimpleQueue[BaseException | None]", on_tick: Callable[[], None]
+) -> BaseException | None:
     """The next end of a thread; looks up often, so that signals are handled meanwhile."""
+    ticked_s = time.monotonic()
     while True:
+        if time.monotonic() - ticked_s > TICK_S:
+            ticked_s = time.monotonic()
+            on_tick()
         try:
             return ended.get(timeout=_POLL_S)
         except queue.Empty:

@@ -6,7 +6,6 @@ then its bytes lie in a part (`vtk.net.partial`) that any later process goes on 
 
 import random
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +14,11 @@ from typing import Any, Protocol
 import requests
 import urllib3
 
-from vtk.errors import AccessError, DataError, NetworkError
+from vtk.errors import DataError, NetworkError
 from vtk.format import format_bytes, format_duration_s
 from vtk.net.claim import Claim, LostClaimError, claimed
 from vtk.net.content import Expected, Integrity, digest_file
+from vtk.net.faults import SpeedGuard, TryLater, network_fault, raise_for
 from vtk.net.partial import Partial
 from vtk.net.patience import LONGEST_RETRY_AFTER_S, Patience
 from vtk.net.reply import Reply, read_reply
@@ -31,14 +31,6 @@ PROGRESS_BYTES = 1 << 14
 
 class Cancelled(Exception):
     """The work was called off; what arrived is kept."""
-
-
-class _TryLater(Exception):
-    """A failure that may pass."""
-
-    def __init__(self, why: str, retry_after_s: float | None = None) -> None:
-        super().__init__(why)
-        self.retry_after_s = retry_after_s
 
 
 class Watch(Protocol):
@@ -180,8 +172,8 @@ class Transfer:
                 self._attempt(job, partial, claim)
                 return
             except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-                failure = _network_fault(error, job)
-            except _TryLater as error:
+                failure = network_fault(error, job.url)
+            except TryLater as error:
                 failure = error
             is_progress = partial.num_bytes - furthest >= PROGRESS_BYTES
             num_failures = 1 if is_progress else num_failures + 1
@@ -194,7 +186,7 @@ class Transfer:
                 ) from failure
             self._pause(job, failure, num_failures)
 
-    def _pause(self, job: FileJob, failure: _TryLater, num_failures: int) -> None:
+    def _pause(self, job: FileJob, failure: TryLater, num_failures: int) -> None:
         asked_s = failure.retry_after_s
         if asked_s is not None and asked_s > LONGEST_RETRY_AFTER_S:
             raise NetworkError(
@@ -222,10 +214,10 @@ class Transfer:
             )
             if reply.kind == "complete":
                 return
-            _raise_for(reply, job)
+            raise_for(reply, job.url, job.mend_access)
             if reply.kind == "again":
                 partial.restart(None)
-                raise _TryLater(reply.why, retry_after_s=0.0)
+                raise TryLater(reply.why, retry_after_s=0.0)
             if reply.kind == "whole":
                 partial.restart(reply.validator)
             self._receive(job, partial, claim, response, reply)
@@ -240,7 +232,7 @@ class Transfer:
     ) -> None:
         """Append the body, and make sure that it ended where it should."""
         total = job.expected.num_bytes if reply.total_bytes is None else reply.total_bytes
-        window = _Window(self._patience)
+        window = SpeedGuard(self._patience)
         while True:
             if self._cancelled.is_set():
                 raise Cancelled
@@ -253,28 +245,11 @@ class Transfer:
             window.count(len(block))
             if total is not None and partial.num_bytes > total:
                 partial.restart(None)
-                raise _TryLater(f"the server sent more than {total} bytes")
+                raise TryLater(f"the server sent more than {total} bytes")
         if total is not None and partial.num_bytes < total:
-            raise _TryLater(f"the connection ended at byte {partial.num_bytes} of {total}")
+            raise TryLater(f"the connection ended at byte {partial.num_bytes} of {total}")
         if total is None:
             self._watch.on_bytes(job.name, partial.num_bytes, partial.num_bytes)
-
-
-class _Window:
-    """Notices a server that sends so slowly that a new connection is the better chance."""
-
-    def __init__(self, patience: Patience) -> None:
-        self._patience, self._num_bytes, self._since_s = patience, 0, time.monotonic()
-
-    def count(self, num_bytes: int) -> None:
-        """Take bytes in; raises when a span of `stall_s` had too few."""
-        self._num_bytes += num_bytes
-        span_s = time.monotonic() - self._since_s
-        if span_s < self._patience.stall_s:
-            return
-        if self._num_bytes < self._patience.slowest_bytes_per_s * span_s:
-            raise _TryLater(f"only {self._num_bytes} bytes in {format_duration_s(span_s)}")
-        self._num_bytes, self._since_s = 0, time.monotonic()
 
 
 def _read_some(response: requests.Response, is_encoded: bool) -> bytes:
@@ -282,46 +257,3 @@ def _read_some(response: requests.Response, is_encoded: bool) -> bytes:
     if is_encoded:
         return bytes(raw.read(BLOCK_BYTES, decode_content=True))
     return bytes(raw.read1(BLOCK_BYTES, decode_content=False))
-
-
-def _raise_for(reply: Reply, job: FileJob) -> None:
-    if reply.kind == "later":
-        raise _TryLater(reply.why, reply.retry_after_s)
-    if reply.kind == "refused":
-        raise AccessError(f"{job.url}: {reply.why}", job.mend_access or None)
-    if reply.kind == "gone":
-        raise DataError(
-            f"{job.url} is not there: {reply.why}",
-            "It may have moved, or be private: name another server with --mirror, or adopt a copy "
-            f"that you have with --from DIR. {job.mend_access}".strip(),
-        )
-
-
-def _network_fault(error: Exception, job: FileJob) -> _TryLater:
-    """A fault of the connection as one that may pass; raises those that do not."""
-    text = str(error)
-    if "CERTIFICATE_VERIFY_FAILED" in text:
-        raise NetworkError(
-            f"{job.url}: the server's certificate is not trusted",
-            "Check the clock; behind a company's proxy name its certificate in "
-            "REQUESTS_CA_BUNDLE; or name another server with --mirror.",
-        ) from error
-    if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.InvalidURL):
-        raise NetworkError(f"{job.url}: {text}", "Check --mirror and HF_ENDPOINT.") from error
-    return _TryLater(_plainly(error))
-
-
-def _plainly(error: Exception) -> str:
-    if isinstance(error, requests.exceptions.TooManyRedirects):
-        return "the server redirects in a circle"
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return "the server does not answer"
-    if isinstance(error, requests.exceptions.ReadTimeout | urllib3.exceptions.ReadTimeoutError):
-        return "no bytes came for too long"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy cannot be reached"
-    if isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
-        return "the encrypted connection broke"
-    if isinstance(error, requests.exceptions.ConnectionError):
-        return "the server cannot be reached"
-    return f"the connection broke ({type(error).__name__})"

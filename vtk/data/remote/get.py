@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -17,64 +16,14 @@ from vtk.data.remote.record import RECORD_NAME, FileState, Record, now_text
 from vtk.data.remote.routes import member_target
 from vtk.data.remote.sources import VIDEO_SUFFIXES, Source, source_dir
 from vtk.data.remote.unpack import DamagedMemberError, unpack
+from vtk.data.remote.wishes import Got, Wishes
 from vtk.errors import ConfigError, DataError
 from vtk.net.claim import Claim, LostClaimError, claimed
 from vtk.net.crew import work_together
 from vtk.net.disk import require_space
 from vtk.net.hub import hub_endpoint, hub_token, mend_access
-from vtk.net.patience import Patience
 from vtk.net.session import Session, TokenFor
 from vtk.net.transfer import FileJob, Transfer, Watch
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """How the user wants things downloaded.
-
-    Attributes:
-        mirror: Another server in place of the owners'.
-        num_parallel: Files at once.
-        is_keeping: Archives stay after they are unpacked.
-        is_everything: Unpack clips that no question names as well.
-        is_agreed: The user agrees to the terms.
-        is_updating: Ask for the newest version instead of going on with the recorded one.
-        shelf: A folder with files that are here already.
-        patience: When to try again and when to give up.
-    """
-
-    mirror: str | None = None
-    num_parallel: int = 3
-    is_keeping: bool = False
-    is_everything: bool = False
-    is_agreed: bool = False
-    is_updating: bool = False
-    shelf: Path | None = None
-    patience: Patience = field(default_factory=Patience)
-
-
-@dataclass(frozen=True, slots=True)
-class Got:
-    """A source that is here.
-
-    Attributes:
-        name: The source.
-        path: Its folder; a model's is the one with its `config.json`.
-        is_new: Whether anything had to be fetched, adopted or unpacked.
-        revision: The commit of a Hub repository; empty for a web server.
-        num_files: Files and unpacked clips.
-        bytes: Their size.
-        integrity: How many files were checked against what.
-        missing: Clips that questions name and no archive has.
-    """
-
-    name: str
-    path: str
-    is_new: bool
-    revision: str
-    num_files: int
-    bytes: int
-    integrity: dict[str, int]
-    missing: list[str]
 
 
 def get_source_files(
@@ -233,7 +182,9 @@ class _Getter:
             if not self._is_ready(record, state)
         ]
         if works:
-            work_together(works, self._wishes.num_parallel, self._cancelled)
+            work_together(
+                works, self._wishes.num_parallel, self._cancelled, on_tick=self._claim.renew
+            )
             self._cancelled.clear()
             self._save(record)
 
@@ -339,20 +290,3 @@ def _keep_what_is_the_same(old: Record, fresh: Record) -> None:
             is_same = before is not None and before.expected == state.expected
             if before is not None and is_same and state.expected.is_hashed and old.is_ready(before):
                 fresh.files[path] = before
-
-
-def verified_record(source: Source, data_dir: Path) -> Record:
-    """The record of a download, to be checked without a network.
-
-    Raises:
-        DataError: There is none.
-    """
-    record = Record.load(source_dir(source, data_dir))
-    if record is None:
-        raise DataError(
-            f"{source.name} was not downloaded by vtk, so there is nothing to compare it with",
-            f"Adopt what you have: vtk download {source.name} --from DIR",
-        )
-    return record
-
-

@@ -1,11 +1,12 @@
 """Members of an archive to the disk: each one whole and checked, or not there at all.
 
-A member is written beside its place, compared with its CRC-32, and renamed. What an earlier try
+A member is written beside its place, compared with its CRC-32, synced, and renamed. What an earlier try
 unpacked is kept if its content is right.
 """
 
 import os
 import unicodedata
+import uuid
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from vtk.data.resolve import resolve_under
 from vtk.errors import DataError
 from vtk.net.disk import disk_error, require_space
 from vtk.net.transfer import Cancelled
+from vtk.runs.files import sync_folder
 
 TEMPORARY_SUFFIX: Final = ".unpacking"
 _BLOCK_BYTES = 1 << 20
@@ -74,7 +76,8 @@ def unpack(
             _write(archive, member, root, target, tell, is_cancelled)
             done += member.num_bytes
         on_bytes(done, total)
-    os.sync()  # once for all members, before anything says that they are here
+    for folder in {(root / target).parent for target in wanted}:
+        sync_folder(folder)
     return {target: (member.num_bytes, member.crc) for target, member in wanted.items()}
 
 
@@ -124,7 +127,7 @@ def _check_alike(archive_path: Path, wanted: Mapping[str, Member], root: Path) -
 
 def _is_case_blind(root: Path) -> bool:
     """Whether the disk takes `a` and `A` for one name."""
-    probe = root / f".vtk-Case-{os.getpid()}"
+    probe = root / f".vtk-Case-{uuid.uuid4().hex}"
     try:
         root.mkdir(parents=True, exist_ok=True)
         probe.touch()
@@ -172,6 +175,8 @@ def _write(
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with os.fdopen(os.open(temporary, flags, 0o666), "wb") as output:
             _copy(archive, member, output.write, on_bytes, is_cancelled)
+            output.flush()
+            os.fsync(output.fileno())
         temporary.replace(path)
     except OSError as error:
         raise disk_error(path, error) from error

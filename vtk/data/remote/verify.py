@@ -1,10 +1,28 @@
 """Whether what was downloaded is still what it was: every byte read again."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from vtk.data.remote.record import FileState, Record
+from vtk.data.remote.sources import Source, source_dir
 from vtk.data.remote.unpack import file_crc
+from vtk.errors import DataError
 from vtk.net.content import Expected, digest_file
+
+
+def verified_record(source: Source, data_dir: Path) -> Record:
+    """The record of a download, to be checked without a network.
+
+    Raises:
+        DataError: There is none.
+    """
+    record = Record.load(source_dir(source, data_dir))
+    if record is None:
+        raise DataError(
+            f"{source.name} was not downloaded by vtk, so there is nothing to compare it with",
+            f"Adopt what you have: vtk download {source.name} --from DIR",
+        )
+    return record
 
 
 def find_damage(record: Record, on_file: Callable[[], None]) -> dict[str, str]:
