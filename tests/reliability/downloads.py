@@ -95,7 +95,7 @@ def kill_at_random(num_kills: int, folder: Path, size_mib: int = 64, seed: int =
         with place(folder / str(num_rounds), num_clips=16, clip_size=size_mib * MIB // 16) as here:
             here.site.trick = lambda _request: Trick(bytes_per_s=size_mib * MIB / 2)
             killed_here = 0
-            while (code := _killed(here, draw.uniform(0, 1.0), num_killed < num_kills)) != 0:
+            while (code := _killed(here, draw, num_killed < num_kills)) != 0:
                 result.check(code == -signal.SIGKILL, f"a process ended with {code}: {here.log()}")
                 if code != -signal.SIGKILL:
                     return result
@@ -115,10 +115,13 @@ def kill_at_random(num_kills: int, folder: Path, size_mib: int = 64, seed: int =
     return result
 
 
-def _killed(here: Place, after_s: float, is_killing: bool) -> int:
-    child = here.start()
+def _killed(here: Place, draw: random.Random, is_killing: bool) -> int:
+    """One run; half of the kills come some time after its start, half after it asked for bytes."""
+    child, num_before = here.start(), len(here.site.gets(".zip"))
     if is_killing:
-        deadline_s = time.monotonic() + after_s
+        if draw.random() < 0.5:
+            wait_for(child, lambda: len(here.site.gets(".zip")) > num_before)
+        deadline_s = time.monotonic() + draw.uniform(0, 0.7)
         wait_for(child, lambda: time.monotonic() >= deadline_s)
         if child.is_alive():
             child.send(signal.SIGKILL)
