@@ -87,7 +87,8 @@ def check(console: Console, source: "Source", data_dir: Path, is_thorough: bool)
     if damage:
         raise DataError(
             f"{source.name} is not complete: {format_count(len(damage))} files missing or damaged",
-            f"With a network: vtk download {source.name}{folder_options(data_dir=data_dir)}",
+            "To fetch what is missing, with HF_HUB_OFFLINE unset: "
+            f"vtk download {source.name}{folder_options(data_dir=data_dir)}",
         )
     how = "every byte is as it was" if is_thorough else "all sizes are right"
     console.say(f"{source.name}: complete, {how}.")

@@ -148,7 +148,7 @@ class Transfer:
         """Fetch until the part is the file; a damaged one is thrown away and fetched again."""
         for num_damaged in range(1, self._patience.num_corrupt + 2):
             self._until_whole(job, partial, claim)
-            fault = partial.digest.problem() or self._format_fault(job, partial)
+            fault = partial.digest.problem() or job.find_fault(partial.part)
             if fault is None:
                 return
             self._watch.on_note(job.name, f"arrived damaged: {fault}")
@@ -159,10 +159,6 @@ class Transfer:
                     "The server or something on the way changes the file. Try another network, "
                     "or another server with --mirror.",
                 )
-
-    def _format_fault(self, job: FileJob, partial: Partial) -> str | None:
-        partial.sync()
-        return job.find_fault(partial.part)
 
     def _until_whole(self, job: FileJob, partial: Partial, claim: Claim) -> None:
         """Try until the last byte is here; raises what does not pass."""

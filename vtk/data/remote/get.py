@@ -229,6 +229,7 @@ class _Getter:
             self._root,
             partial(member_target, rule),
             needed,
+            reserved=frozenset(each.target for each in record.files.values()),
             on_bytes=partial(self._watch.on_bytes, f"{state.path}: unpacking"),
             is_cancelled=self._cancelled.is_set,
         )

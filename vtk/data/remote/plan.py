@@ -46,7 +46,11 @@ def make_plan(
         AccessError, NetworkError: It refuses, or cannot be reached.
     """
     if source.base_url:
-        states = [_direct_state(source, mirror, path, session) for path in source.patterns]
+        sizes = _asked_sizes(session, [source_url(source, mirror, "", p) for p in source.patterns])
+        states = [
+            FileState(path, path, Expected(), source.archive_rule(path) is not None, about_bytes=size)
+            for path, size in zip(source.patterns, sizes, strict=True)
+        ]
         return Record(root, "", {state.path: state for state in states})
     listing = _fetch_listing(source, root, hub_endpoint(mirror), transfer)
     files = {}
@@ -87,20 +91,20 @@ def _hub_state(source: Source, path: str, expected: Expected) -> FileState:
     return FileState(path, file_target(source, path, expected), expected, is_archive)
 
 
-def _direct_state(source: Source, mirror: str | None, path: str, session: Session) -> FileState:
-    is_archive = source.archive_rule(path) is not None
-    num_bytes = _asked_size(session, source_url(source, mirror, "", path))
-    return FileState(path, path, Expected(), is_archive, about_bytes=num_bytes)
+def _asked_sizes(session: Session, urls: list[str]) -> list[int | None]:
+    """Sizes of files as a web server says them, for planning only; None where it does not.
 
-
-def _asked_size(session: Session, url: str) -> int | None:
-    """The size of a file as a web server says it; None if it does not, for planning only."""
-    try:
-        answer = session.head(url)
-    except requests.RequestException:
-        return None  # the transfer will say what is wrong, and try again
-    length = answer.headers.get("Content-Length", "")
-    return int(length) if answer.ok and length.isdecimal() else None
+    A server that cannot be reached is not asked again: the transfer will say so, and try again.
+    """
+    sizes: list[int | None] = []
+    for url in urls:
+        try:
+            answer = session.head(url)
+        except requests.RequestException:
+            break
+        length = answer.headers.get("Content-Length", "")
+        sizes.append(int(length) if answer.ok and length.isdecimal() else None)
+    return sizes + [None] * (len(urls) - len(sizes))
 
 
 def space_needed(

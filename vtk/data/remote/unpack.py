@@ -39,6 +39,7 @@ def unpack(
     *,
     on_bytes: Callable[[int, int], None],
     is_cancelled: Callable[[], bool],
+    reserved: frozenset[str] = frozenset(),
 ) -> Unpacked:
     """Unpack what is wanted of an archive.
 
@@ -49,6 +50,8 @@ def unpack(
         needed: The only targets that are wanted; None for all.
         on_bytes: Told the bytes done and in all.
         is_cancelled: Looked at between blocks.
+        reserved: Files that the download itself keeps; no member may take the place of one, or of
+            what is named after one (`NAME.part`).
 
     Returns:
         Size and CRC-32 of each target.
@@ -62,6 +65,7 @@ def unpack(
     """
     with open_archive(archive_path) as archive:
         wanted = _wanted(archive_path, read_members(archive), root, route, needed)
+        _check_reserved(archive_path, wanted, reserved)
         total = sum(member.num_bytes for member in wanted.values())
         done = 0
         missing = {}
@@ -110,6 +114,16 @@ def _wanted(
         )
     _check_alike(archive_path, wanted, root)
     return wanted
+
+
+def _check_reserved(
+    archive_path: Path, wanted: Mapping[str, Member], reserved: frozenset[str]
+) -> None:
+    for target in wanted:
+        if target in reserved or target.partition(".part")[0] in reserved:
+            raise DataError(
+                f"{archive_path.name} is refused: a member would take the place of {target!r}"
+            )
 
 
 def _check_alike(archive_path: Path, wanted: Mapping[str, Member], root: Path) -> None:

@@ -145,6 +145,22 @@ def test_only_what_is_needed_is_unpacked(root: Path) -> None:
     assert not (root / "videos/b.mp4").exists()
 
 
+@pytest.mark.parametrize("name", ["videos/b.mp4", "videos/b.mp4.part", "videos/b.mp4.part.owner"])
+def test_no_member_takes_the_place_of_a_file_of_the_download(root: Path, name: str) -> None:
+    path = written(root, make_zip({name: b"mine"}))
+    with pytest.raises(DataError, match="take the place"):
+        unpack(
+            path,
+            root,
+            lambda each: each,
+            None,
+            on_bytes=lambda *_: None,
+            is_cancelled=lambda: False,
+            reserved=frozenset({"videos/b.mp4"}),
+        )
+    assert untouched(root)
+
+
 def test_an_archive_of_something_else_is_an_error(root: Path) -> None:
     with pytest.raises(DataError, match="nothing of what was expected"):
         unpacked(written(root, make_zip(GOOD)), root, route=lambda _name: None)
