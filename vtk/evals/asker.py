@@ -54,12 +54,13 @@ class Asker:
         processor: "Qwen2_5_VLProcessor",
         settings: EvaluationSettings,
         should_stop: Callable[[], bool],
+        max_feature_bytes: int = MAX_FEATURE_CACHE_BYTES,
     ) -> None:
         self.model = model
         self.processor = processor
         self.settings = settings
         self.should_stop = should_stop
-        self.features = FeatureCache(MAX_FEATURE_CACHE_BYTES)
+        self.features = FeatureCache(max_feature_bytes)
 
     def ask(
         self, batch: Sequence[VideoSample], futures: Sequence["Future[Clip]"]
