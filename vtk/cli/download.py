@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from vtk.data.remote.sources import Source
     from vtk.data.remote.wishes import Wishes
 
+NETWORK = "Network"
+
 
 def download(
     names: Annotated[list[str] | None, typer.Argument(help="Names of --list.")] = None,
@@ -54,34 +56,67 @@ def download(
         bool, typer.Option("--update", help="Get the newest version, not the one begun with.")
     ] = False,
     mirror: Annotated[
-        str | None, typer.Option("--mirror", metavar="URL", help="Another server; see HF_ENDPOINT.")
+        str | None,
+        typer.Option(
+            "--mirror",
+            rich_help_panel=NETWORK,
+            metavar="URL",
+            help="Another server; see HF_ENDPOINT.",
+        ),
     ] = None,
     offline: Annotated[
         bool,
         typer.Option(
-            "--offline", envvar="HF_HUB_OFFLINE", help="No network: say whether all is here."
+            "--offline",
+            rich_help_panel=NETWORK,
+            envvar="HF_HUB_OFFLINE",
+            help="No network: say whether all is here.",
         ),
     ] = False,
-    parallel: Annotated[int, typer.Option("--parallel", min=1, max=16, help="Files at once.")] = 3,
+    parallel: Annotated[
+        int,
+        typer.Option("--parallel", rich_help_panel=NETWORK, min=1, max=16, help="Files at once."),
+    ] = 3,
     retries: Annotated[
-        int, typer.Option("--retries", min=0, help="Failures in a row before giving up.")
+        int,
+        typer.Option(
+            "--retries", rich_help_panel=NETWORK, min=0, help="Failures in a row before giving up."
+        ),
     ] = 8,
     retry_wait: Annotated[
-        float, typer.Option("--retry-wait", min=0, help="Seconds before a retry; then doubled.")
+        float,
+        typer.Option(
+            "--retry-wait",
+            rich_help_panel=NETWORK,
+            min=0,
+            help="Seconds before a retry; then doubled.",
+        ),
     ] = 1.0,
     stall_timeout: Annotated[
-        float, typer.Option("--stall-timeout", min=0.1, help="Seconds without a byte: reconnect.")
+        float,
+        typer.Option(
+            "--stall-timeout",
+            rich_help_panel=NETWORK,
+            min=0.1,
+            help="Seconds without a byte: reconnect.",
+        ),
     ] = 30.0,
-    scenes: Annotated[int, typer.Option("--scenes", help=f"{MINI}: training clips.")] = 500,
+    scenes: Annotated[
+        int, typer.Option("--scenes", rich_help_panel=MINI, help="Training clips.")
+    ] = 500,
     validation_scenes: Annotated[
-        int, typer.Option("--validation-scenes", help=f"{MINI}: held-out clips.")
+        int, typer.Option("--validation-scenes", rich_help_panel=MINI, help="Held-out clips.")
     ] = 200,
-    seed: Annotated[int, typer.Option("--seed", help=f"{MINI}: decides every clip.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", rich_help_panel=MINI, help="Decides every clip.")
+    ] = 0,
     workers: Annotated[
-        int | None, typer.Option("--workers", help=f"{MINI}: processes; default one per core.")
+        int | None,
+        typer.Option("--workers", rich_help_panel=MINI, help="Processes; default one per core."),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help=f"{MINI}: replace one made with other settings.")
+        bool,
+        typer.Option("--force", rich_help_panel=MINI, help="Replace one made with other settings."),
     ] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: Json = False,

@@ -124,17 +124,26 @@ def _bars(console: Console) -> "RichProgress":
     from rich.progress import (
         BarColumn,
         DownloadColumn,
+        ProgressColumn,
+        Task,
         TextColumn,
         TimeRemainingColumn,
-        TransferSpeedColumn,
     )
     from rich.progress import Progress as RichProgress
+    from rich.text import Text
+
+    class Speed(ProgressColumn):
+        """Bytes a second in the units of all other sizes."""
+
+        def render(self, task: Task) -> Text:
+            """The speed of one file."""
+            return Text("" if task.speed is None else f"{format_bytes(task.speed)}/s")
 
     return RichProgress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=20),
         DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
+        Speed(),
         TimeRemainingColumn(compact=True),
         console=RichConsole(file=console.stderr, highlight=False),
     )

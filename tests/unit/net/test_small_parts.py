@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pytest
 
 from vtk.errors import DataError, MissingEnvironmentError
+from vtk.net import crew
 from vtk.net.content import Digest, Expected, digest_file
 from vtk.net.crew import work_together
 from vtk.net.disk import require_space
@@ -106,6 +107,13 @@ def test_all_works_are_done() -> None:
     work_together(works, 4, threading.Event())
     assert sorted(done) == list(range(20))
     work_together([], 4, threading.Event())
+
+
+def test_a_long_work_is_accompanied_by_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "TICK_S", 0.0)
+    ticked, cancelled = threading.Event(), threading.Event()
+    work_together([lambda: ticked.wait(30) or pytest.fail("no tick")], 1, cancelled, ticked.set)
+    assert ticked.is_set()
 
 
 def test_the_first_fault_ends_the_others() -> None:
