@@ -193,11 +193,14 @@ class Partial:
             raise disk_error(self.target, error) from error
 
     def close(self) -> None:
-        """Keep what is here for the next process; call it in any case."""
+        """Keep what is here for the next process, if it is worth a note; call it in any case."""
         if self._stream is None or self._stream.closed:
             return
         try:
-            if self.num_bytes > self._synced_bytes and self.num_bytes >= FIRST_NOTE_BYTES:
+            if self.num_bytes < FIRST_NOTE_BYTES:
+                self.note.unlink(missing_ok=True)
+                self.part.unlink(missing_ok=True)
+            elif self.num_bytes > self._synced_bytes:
                 self.sync()
         finally:
             self._stream.close()

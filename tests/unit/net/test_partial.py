@@ -115,6 +115,19 @@ def test_the_note_counts_no_more_than_was_synced(target: Path) -> None:
     assert noted["synced_bytes"] == FIRST_NOTE_BYTES
 
 
+@pytest.mark.parametrize(
+    ("size", "kept"),
+    [(0, []), (1000, []), (FIRST_NOTE_BYTES, ["file.zip.part", "file.zip.part.json"])],
+)
+def test_only_what_is_worth_a_note_is_kept(target: Path, size: int, kept: list[str]) -> None:
+    part = Partial(target, URL, Expected())
+    part.open()
+    part.restart('"v"')
+    part.append(CONTENT[:size])
+    part.close()
+    assert sorted(path.name for path in target.parent.iterdir()) == kept
+
+
 def test_committing_leaves_the_file_alone(target: Path) -> None:
     part = Partial(target, URL, Expected())
     part.open()

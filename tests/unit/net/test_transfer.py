@@ -277,7 +277,7 @@ def test_a_server_with_only_damaged_copies_is_an_error_of_the_data(
     site.trick = in_turn(Trick(body=damaged(0)))
     with pytest.raises(DataError, match="arrived damaged 2 times: its sha256 is"):
         client.fetch()
-    assert not client.target.exists()
+    assert list(client.folder.iterdir()) == []
 
 
 def test_the_formats_own_check_counts_where_there_is_no_hash(client: "Client", site: Site) -> None:
