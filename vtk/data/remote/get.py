@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vtk.data.remote.adopt import Shelf, adopt_file, adopt_members
 from vtk.data.remote.formats import format_fault
-from vtk.data.remote.leftovers import remove_leftovers
+from vtk.data.remote.leftovers import remove_leftovers, remove_parts
 from vtk.data.remote.model_cache import link_snapshot
 from vtk.data.remote.needed import needed_targets
 from vtk.data.remote.plan import make_plan, source_url, space_needed
@@ -155,17 +155,22 @@ class _Getter:
         return needed_targets(self._source, self._root, targets)
 
     def _adopt_members(self, record: Record, needed: frozenset[str] | None) -> None:
-        """Take unpacked clips that are here already, where the questions name them all."""
+        """Take unpacked clips that are here already, where the questions name them all.
+
+        Clips whose archive is here are left to it: it knows their CRC-32, and goes afterwards.
+        """
         shelf = None if self._wishes.shelf is None else Shelf(self._wishes.shelf)
         for into in {rule.into for rule in self._source.archives} if needed else ():
             group = [state for state in record.files.values() if self._goes_into(state, into)]
             targets = sorted(each for each in needed or () if each.startswith(f"{into}/"))
-            if not targets or all(state.selection for state in group):
+            has_archive = any(record.path_of(state).is_file() for state in group)
+            if not targets or has_archive or all(state.selection for state in group):
                 continue
             members = adopt_members(shelf, self._root, targets, lambda: None)
             for state in group if members else ():
                 state.selection, state.members = self._selection, members or {}
                 members = {}  # they are noted with the first archive of the group
+                remove_parts(record.path_of(state))
                 self._watch.on_note(state.path, "its clips are here already")
         self._save(record)
 

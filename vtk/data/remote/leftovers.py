@@ -26,6 +26,12 @@ def remove_leftovers(record: Record) -> None:
                 (folder / found).unlink(missing_ok=True)
 
 
+def remove_parts(target: Path) -> None:
+    """Remove what has arrived of a file that is no longer wanted."""
+    for suffix in (".part.json", ".part"):
+        target.with_name(target.name + suffix).unlink(missing_ok=True)
+
+
 def _is_left(found: str, names: set[str]) -> bool:
     """Whether a file is what a killed process left of one of the named files."""
     temporary, claim = _TEMPORARY.fullmatch(found), _CLAIM.fullmatch(found)

@@ -352,6 +352,45 @@ def test_files_that_are_here_are_adopted_and_stay_where_they_were(
     assert site.gets() == [], "only sizes were asked for"
 
 
+def test_clips_that_a_killed_process_had_unpacked_are_compared_with_their_archive(
+    site: Site, cli: "Cli"
+) -> None:
+    wanted = publish_clevrer(site)
+    assert cli("clevrer", "--mirror", site.url, "--keep-archives") == 0
+    root = cli.data_dir / "clevrer"
+    record = json.loads((root / "download.json").read_text())
+    for entry in record["files"]:
+        entry |= {"selection": "", "members": {}}
+    (root / "download.json").write_text(json.dumps(record))
+    clip = root / "videos/train/video_00000-01000/video_00000.mp4"
+    clip.write_bytes(clip.read_bytes()[:-1] + b"!")
+    site.requests.clear()
+    assert cli("clevrer", "--mirror", site.url) == 0
+    assert files_below(root) == wanted
+    assert site.requests == []
+
+
+def test_a_part_of_an_archive_goes_when_its_clips_are_adopted(
+    site: Site, cli: "Cli", tmp_path: Path
+) -> None:
+    wanted = publish_clevrer(site, clip_size=1 << 20)
+    site.trick = lambda each: (
+        Trick(status=500)
+        if each.start
+        else Trick(cut_at=2_000_000)
+        if each.path.endswith("video_train.zip")
+        else HONEST
+    )
+    assert cli("clevrer", "--mirror", site.url) == 7
+    root = cli.data_dir / "clevrer"
+    assert (root / "videos/train/video_train.zip.part").is_file()
+    for name, content in wanted.items():
+        (tmp_path / "shelf" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "shelf" / name).write_bytes(content)
+    assert cli("clevrer", "--mirror", site.url, "--from", str(tmp_path / "shelf")) == 0
+    assert files_below(root) == wanted
+
+
 def test_a_wrong_copy_is_not_adopted(site: Site, cli: "Cli", tmp_path: Path) -> None:
     wanted = publish_holmes(site)
     shelf = tmp_path / "shelf"
