@@ -14,12 +14,14 @@ import pytest
 from vtk.cli import app as app_module
 from vtk.cli.app import app, explain, main
 from vtk.errors import (
+    AccessError,
     ConfigError,
     DataError,
     GuardStop,
     Interrupted,
     MemoryExhausted,
     MissingEnvironmentError,
+    NetworkError,
     UserInterrupt,
     VtkError,
 )
@@ -31,6 +33,8 @@ CODES = {
     DataError: 4,
     GuardStop: 5,
     MemoryExhausted: 6,
+    NetworkError: 7,
+    AccessError: 8,
     Interrupted: 75,
     UserInterrupt: 130,
 }
