@@ -200,6 +200,8 @@ def entry_key(content_sha256: str, settings: FrameSettings, decoder: DecoderName
         "pixels": PIXELS_VERSION,
         "format": ENTRY_FORMAT,
     }
+    if settings.span_s is None:
+        del decides["span_s"]
     return sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 
