@@ -29,6 +29,7 @@ SLIP_PIXELS_PX: Final = 105_369
 """What the recipe's scripts really show: one variable set two limits (256*28*28 was meant)."""
 
 RECIPE_PIXELS_PX: Final = 256 * 28 * 28
+RECIPE_MIN_PIXELS_PX: Final = 128 * 28 * 28
 _PLACES = re.compile(r"\{(question|options)\}")
 
 
@@ -70,6 +71,7 @@ class Protocol:
         crops_clips: Whether a question about a part of a clip is shown that part only.
         num_frames: Frames of a clip, at most; None is as the model's settings say.
         fps: Frames a second; None is as the model's settings say.
+        min_pixels_px: Least area of a frame; None as above.
         max_pixels_px: Greatest area of a frame; None as above.
         temperature: Of sampling; None as above.
         top_p: Of sampling; None as above.
@@ -82,6 +84,7 @@ class Protocol:
     crops_clips: bool = True
     num_frames: int | None = None
     fps: float | None = None
+    min_pixels_px: int | None = None
     max_pixels_px: int | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -159,6 +162,7 @@ _RECIPE: Final = Protocol(
     crops_clips=False,
     num_frames=32,
     fps=2.0,
+    min_pixels_px=RECIPE_MIN_PIXELS_PX,
     max_pixels_px=RECIPE_PIXELS_PX,
     temperature=0.01,
     top_p=0.001,
@@ -199,17 +203,17 @@ _TEMPCOMPASS: Final = {
     ),
 }
 
+
+def _official(name: str, forms: dict[str, PromptForm] | None = None) -> Protocol:
+    return Protocol("official", name, forms or {"choice": _OFFICIAL[name]})
+
+
 PROTOCOLS: Final[dict[str, dict[ProtocolName, Protocol]]] = {
-    "mmvu": {"recipe": _RECIPE},
-    "video-holmes": {"recipe": _RECIPE_WITHOUT_TYPE},
-    "mvbench": {"recipe": _RECIPE},
-    "tempcompass": {
-        "official": Protocol("official", "tempcompass", _TEMPCOMPASS),
-        "recipe": _RECIPE,
-    },
-    "video-mme": {"recipe": _RECIPE},
+    "mmvu": {"official": _official("mmvu"), "recipe": _RECIPE},
+    "video-holmes": {"official": _official("video-holmes"), "recipe": _RECIPE_WITHOUT_TYPE},
+    "mvbench": {"official": _official("mvbench"), "recipe": _RECIPE},
+    "tempcompass": {"official": _official("tempcompass", _TEMPCOMPASS), "recipe": _RECIPE},
+    "video-mme": {"official": _official("video-mme"), "recipe": _RECIPE},
     "clevrer": {"recipe": _RECIPE_WITHOUT_TYPE},
 }
 """Suite -> its protocols. CLEVRER's official rule needs none: `vtk.scoring.rewards` has it."""
-for _name, _form in _OFFICIAL.items():
-    PROTOCOLS[_name]["official"] = Protocol("official", _name, {"choice": _form})

@@ -8,7 +8,6 @@ weights and machine: same rows.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtk.data.sample import VideoSample
@@ -18,7 +17,7 @@ from vtk.evals.record import EvalRow, RowKey
 from vtk.evals.results import TypeResults, summarise
 from vtk.evals.settings import EvaluationSettings, plan_rows
 from vtk.video.cache import ClipCache
-from vtk.video.frames import Clip, FrameSettings
+from vtk.video.frames import Clip
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLProcessor
@@ -84,7 +83,7 @@ def iter_rows(
         if any(key not in done for key in plan_rows(batch, settings))
     ]
     guard = _StartGuard()
-    for batch, futures in _decoded_ahead(batches, settings.frames, clips):
+    for batch, futures in _decoded_ahead(batches, settings, clips):
         for row in asker.ask(batch, futures):
             if row.key not in done:
                 guard.check(row)
@@ -120,18 +119,18 @@ def _batches(samples: Sequence[VideoSample], size: int) -> list[Sequence[VideoSa
 
 
 def _decoded_ahead(
-    batches: Sequence[Sequence[VideoSample]], frames: FrameSettings, clips: ClipCache | None
+    batches: Sequence[Sequence[VideoSample]],
+    settings: EvaluationSettings,
+    clips: ClipCache | None,
 ) -> Iterator[tuple[Sequence[VideoSample], list["Future[Clip]"]]]:
     """Each batch with its clips, the next one's being read while the model answers this one."""
     cache = clips if clips is not None else ClipCache(MAX_CACHE_BYTES)
     pool = ThreadPoolExecutor(_NUM_DECODE_THREADS, thread_name_prefix="vtk-decode")
 
     def start(batch: Sequence[VideoSample]) -> list["Future[Clip]"]:
-        futures: dict[Path, Future[Clip]] = {}
-        for sample in batch:
-            if sample.video not in futures:
-                futures[sample.video] = pool.submit(cache.read, sample.video, frames)
-        return [futures[sample.video] for sample in batch]
+        wanted = [(sample.video, settings.frames_of(sample)) for sample in batch]
+        futures = {key: pool.submit(cache.read, *key) for key in dict.fromkeys(wanted)}
+        return [futures[key] for key in wanted]
 
     try:
         upcoming = start(batches[0]) if batches else []
