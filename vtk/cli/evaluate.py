@@ -163,8 +163,11 @@ def compare(
         bool, typer.Option("--common", help="Compare only questions that all runs answered.")
     ] = False,
     protocol: Annotated[
-        str, typer.Option(help="strict, partial, per_option or lenient.")
-    ] = "strict",
+        str | None,
+        typer.Option(
+            help="Accuracy to show: strict, partial, per_option, lenient, or the protocol's own."
+        ),
+    ] = None,
     runs_dir: RunsDir = DEFAULT_RUNS_DIR,
     as_json: Json = False,
 ) -> None:
@@ -173,11 +176,10 @@ def compare(
     from vtk.runs.store import resolve_run
 
     console = Console(as_json)
-    require_protocol(protocol)
     found = [resolve_run(runs_dir, ref) for ref in runs]
     name = choose_suite(found, suite)
     document = compare_runs(name, [load_graded_run(run, name) for run in found], common)
-    show_comparison(console, document, protocol)
+    show_comparison(console, document, require_protocol(document, protocol))
     console.document(document)
 
 

@@ -46,10 +46,27 @@ def summarise(rows: Sequence[EvalRow], protocol: str | None = None) -> dict[str,
     """
     questions = group_by_question(rows)
     types = question_types(rows)
-    found = {} if protocol is None else {protocol: _by_type(questions, types, SCORE)}
-    lettered = [draws for draws in questions if draws[0].kind == "choice"]
-    readings = PROTOCOLS if types is QUESTION_TYPES else READINGS
-    return found | {reading: _by_type(lettered, types, reading) for reading in readings}
+    return {
+        name: {
+            kind: _summarise_type([q for q in questions if belongs(q[0]) and counts(q[0])], score)
+            for kind, belongs in types.items()
+        }
+        for name, (score, counts) in scorings(rows, protocol).items()
+    }
+
+
+def scorings(
+    rows: Iterable[EvalRow], protocol: str | None
+) -> dict[str, tuple[str, Callable[[EvalRow], bool]]]:
+    """Name of an accuracy -> `EvalRow`'s field that holds it, and whether it counts a row.
+
+    Args:
+        rows: Graded questions.
+        protocol: The name of the protocol that the questions were asked under, if there is one.
+    """
+    readings = READINGS if any(row.types for row in rows) else PROTOCOLS
+    found = {} if protocol is None else {protocol: (SCORE, QUESTION_TYPES["all"])}
+    return found | {reading: (reading, _is_lettered) for reading in readings}
 
 
 def question_types(rows: Iterable[EvalRow]) -> Mapping[str, Callable[[EvalRow], bool]]:
@@ -67,15 +84,8 @@ def _belongs(grouping: str, group: str) -> Callable[[EvalRow], bool]:
     return lambda row: row.types.get(grouping) == group
 
 
-def _by_type(
-    questions: Sequence[list[EvalRow]],
-    types: Mapping[str, Callable[[EvalRow], bool]],
-    protocol: str,
-) -> TypeResults:
-    return {
-        name: _summarise_type([q for q in questions if belongs(q[0])], protocol)
-        for name, belongs in types.items()
-    }
+def _is_lettered(row: EvalRow) -> bool:
+    return row.kind == "choice"
 
 
 def build_results(

@@ -128,9 +128,11 @@ def test_one_run_is_no_comparison(names: list[str]) -> None:
 
 
 def test_unknown_protocol_is_named() -> None:
-    assert require_protocol("partial") == "partial"
+    document = {"headline": "strict", "differences": [{"run": "b", "strict": {}, "partial": {}}]}
+    assert require_protocol(document, "partial") == "partial"
+    assert require_protocol(document, None) == "strict"
     with pytest.raises(ConfigError, match="soft"):
-        require_protocol("soft")
+        require_protocol(document, "soft")
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def _sample(row: Row, root: Path) -> VideoSample:
         row.text("question"),
         row.lettered("choices"),
         row.text("answer"),
-        find_clip(root, [reference]),
+        find_clip(row, root, [reference]),
         root,
         types={"subject": subject_of(reference)},
     )

@@ -59,21 +59,11 @@ def convert(root: Path) -> Questions:
     return Questions(unique(samples, root / "json"))
 
 
-def clip_of(root: Path, task: str, name: str) -> Path:
-    """The clip, or folder of frames, that a question of `task` calls `name`.
-
-    Raises:
-        DataError: The name leaves the folder.
-    """
-    folder = CLIP_FOLDERS[task]
-    places = [f"video/{folder}", f"video/{_SUPPLEMENT}/{folder}"]
-    return find_clip(root, [f"{place}/{name}" for place in places])
-
-
 def _sample(row: Row, root: Path, task: str, number: int) -> VideoSample:
     candidates, answer = row.texts("candidates"), row.text("answer")
     if answer not in candidates:
         raise row.malformed(f"the answer {answer!r} is none of the candidates")
+    places = (f"video/{CLIP_FOLDERS[task]}", f"video/{_SUPPLEMENT}/{CLIP_FOLDERS[task]}")
     start, end = row.number("start"), row.number("end")
     return choice_sample(
         row,
@@ -81,7 +71,7 @@ def _sample(row: Row, root: Path, task: str, number: int) -> VideoSample:
         row.text("question"),
         candidates,
         chr(ord("A") + candidates.index(answer)),
-        clip_of(root, task, row.text("video")),
+        find_clip(row, root, [f"{place}/{row.path('video')}" for place in places]),
         root,
         types={"task": task},
         span_s=None if start is None or end is None else (start, end),

@@ -25,7 +25,6 @@ from vtk.data.benchmarks.rows import (
 from vtk.data.benchmarks.table import BENCHMARKS
 from vtk.data.problem import build_problem, parse_solution, split_problem
 from vtk.data.registry import video_reference
-from vtk.data.resolve import relative_reference
 from vtk.data.sample import Kind, VideoSample
 from vtk.errors import DataError
 
@@ -62,8 +61,8 @@ def read_published(path: Path, name: str, root: Path) -> Questions:
 
 def _sample(row: Row, number: int, name: str, root: Path) -> VideoSample:
     kind, question, options = _asked(row)
-    reference = _below_root(row, row.text("video"), name)
-    video = find_clip(root, _PLACES.get(name, _same_place)(reference, row))
+    reference = _below_root(row.path("video"), name)
+    video = find_clip(row, root, _PLACES.get(name, _same_place)(reference, row))
     key = "question_id" if "problem_id" not in row.values else "problem_id"
     solution = _solution(row, options)
     return VideoSample(
@@ -113,16 +112,14 @@ def _span(row: Row) -> tuple[float, float] | None:
     return None if start is None or end is None or not 0 <= start < end else (start, end)
 
 
-def _below_root(row: Row, video: str, name: str) -> str:
+def _below_root(video: str, name: str) -> str:
     """A path by the name of the benchmark's repository as a path below the benchmark's folder."""
-    parts = relative_reference(video).parts
+    parts = PurePosixPath(video).parts
     hub_names = BENCHMARKS[name].hub_names if name in BENCHMARKS else (("CLEVRER",),)
     for prefix in hub_names:
         if parts[: len(prefix)] == prefix and len(parts) > len(prefix):
             return "/".join(parts[len(prefix) :])
-    if len(parts) == 1 and not is_plain_name(video.lstrip("/")):
-        raise row.malformed(f"'video' names no file: {video!r}")
-    return "/".join(parts)
+    return video
 
 
 def _same_place(reference: str, _row: Row) -> list[str]:

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from vtk.data.json_stream import iter_json_array
 from vtk.data.problem import LETTERS, build_problem
 from vtk.data.resolve import relative_reference, resolve_under
 from vtk.data.sample import Kind, VideoSample
 from vtk.errors import DataError
+
+
+_FETCH: Final = "Fetch the file again from its source."
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,14 @@ class Row:
             raise self.malformed(f"{key!r} must be text, found {value!r}")
         return value
 
+    def path(self, key: str) -> str:
+        """A field that holds a path which stays in its folder."""
+        text = self.text(key)
+        try:
+            return relative_reference(text).as_posix()
+        except DataError as error:
+            raise self.malformed(error.message) from error
+
     def texts(self, key: str) -> list[str]:
         """A field that holds a list of texts, at least one."""
         value = self.values.get(key)
@@ -78,7 +89,7 @@ class Row:
 
     def malformed(self, problem: str) -> DataError:
         """The error for this row."""
-        return DataError(f"{self.where}: {problem}", "Fetch the file again from its source.")
+        return DataError(f"{self.where}: {problem}", _FETCH)
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -144,17 +155,21 @@ def choice_sample(
     )
 
 
-def find_clip(root: Path, references: Sequence[str]) -> Path:
+def find_clip(row: Row, root: Path, references: Sequence[str]) -> Path:
     """The first of these files or folders below `root` that exists, else the first of them.
 
     Args:
+        row: Where they come from.
         root: The benchmark's folder.
         references: Paths relative to it, likeliest first.
 
     Raises:
         DataError: A reference leaves the folder.
     """
-    paths = [resolve_under(root, reference) for reference in references]
+    try:
+        paths = [resolve_under(root, reference) for reference in references]
+    except DataError as error:
+        raise row.malformed(error.message) from error
     return next((path for path in paths if path.exists()), paths[0])
 
 
@@ -183,7 +198,7 @@ def unique(samples: list[VideoSample], source: Path) -> list[VideoSample]:
     seen: set[str] = set()
     for sample in samples:
         if sample.sample_id in seen:
-            raise DataError(f"{source}: the question {sample.sample_id!r} is there twice")
+            raise DataError(f"{source}: the question {sample.sample_id!r} is there twice", _FETCH)
         seen.add(sample.sample_id)
     return samples
 
@@ -202,7 +217,7 @@ def _parquet_records(path: Path) -> Iterator[Any]:
             for batch in file.iter_batches():
                 yield from batch.to_pylist()
     except (ArrowException, OSError) as error:
-        raise DataError(f"cannot read {path}: {error}", "Fetch the file again.") from error
+        raise DataError(f"cannot read {path}: {error}", _FETCH) from error
 
 
 Convert = Callable[[Path], Questions]

@@ -71,7 +71,7 @@ def _sample(
         question,
         options,
         correct,
-        find_clip(root, [f"videos/{name}.mp4"]),
+        find_clip(row, root, [f"videos/{name}.mp4"]),
         root,
         types=types_of(task, aspect),
         kind=kind,

@@ -46,7 +46,7 @@ def _sample(row: Row, root: Path) -> VideoSample:
         row.text("Question"),
         row.lettered("Options"),
         row.text("Answer"),
-        find_clip(root, [f"{folder}/{name}.mp4" for folder in CLIP_FOLDERS]),
+        find_clip(row, root, [f"{folder}/{name}.mp4" for folder in CLIP_FOLDERS]),
         root,
         types={"type": kind},
     )

@@ -58,7 +58,7 @@ def _sample(row: Row, root: Path) -> VideoSample:
         row.text("question"),
         without_letters(row.texts("options")),
         row.text("answer"),
-        find_clip(root, places(name)),
+        find_clip(row, root, places(name)),
         root,
         types={key: row.text(key) for key in GROUPINGS},
     )

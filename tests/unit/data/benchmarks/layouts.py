@@ -25,7 +25,7 @@ def write_clip(path: Path, num_frames: int = NUM_FRAMES) -> Path:
     """A clip of `num_frames` frames at 8 a second; the suffix chooses container and codec."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(_CODECS[path.suffix], rate=Fraction(FPS))
+        stream: Any = container.add_stream(_CODECS[path.suffix], rate=Fraction(FPS))
         stream.width = stream.height = SIDE_PX
         stream.pix_fmt = "yuv420p"
         for number in range(num_frames):
