@@ -20,7 +20,7 @@ from vtk.cli.options import (
     folder_options,
 )
 from vtk.cli.progress import show_progress
-from vtk.cli.questions import Words, chosen_suites, read_questions
+from vtk.cli.questions import Words, chosen_suites, known_bad_clips, read_questions
 from vtk.cli.scores import Tracker, show_comparison, show_results
 from vtk.errors import VtkError
 from vtk.system.signals import handle_signals
@@ -145,6 +145,7 @@ def evaluate(
     ]
     run, placed = place_inquiries(target, inquiries, runs_dir, sys.argv, is_new=restart)
     clips = open_clips(MAX_CACHE_BYTES, target.config.video.cache_gib)
+    clips.refuse(known_bad_clips(console, chosen, data_dir))
     session = _Session(console, policy, processor, clips, retry_errors, restart)
     results = session.run(run, placed)
     console.document({"run_id": run.run_id, "run_dir": str(run.root), "suites": results})

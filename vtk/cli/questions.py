@@ -102,3 +102,16 @@ def read_questions(
         if note is not None:
             console.warn(note)
     return found
+
+
+def known_bad_clips(console: Console, suites: "Sequence[Suite]", data_dir: Path) -> dict[Path, str]:
+    """Clips that `vtk data check` found bad and that have not changed since."""
+    from vtk.data.verdicts import MANIFEST, known_problems
+
+    found: dict[Path, str] = {}
+    for name in dict.fromkeys(suite.dataset for suite in suites):
+        problems = known_problems(data_dir / name)
+        if problems:
+            console.note(f"{data_dir / name / MANIFEST} names {len(problems)} bad clips")
+        found |= problems
+    return found

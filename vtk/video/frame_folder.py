@@ -4,7 +4,7 @@ MVBench gives the clips of TVQA so: `00001.jpg`, `00002.jpg` and on, three a sec
 (OpenGVLab/Ask-Anything:video_chat2/mvbench.ipynb). Only JPEG and PNG are read, in the order of
 their names.
 
-Shape letters: F frames, H height, W width, C channels (RGB).
+Shape letters: H height, W width, C channels (RGB).
 """
 
 import hashlib
@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from vtk.video.containers import damaged
-from vtk.video.decoders import Decoded, PickFrames
 
 FOLDER_DECODER: Final = "pillow"
 FOLDER_FPS: Final = 3.0
@@ -42,30 +41,6 @@ def frame_files(folder: Path) -> list[Path]:
     return files
 
 
-def read_frame_folder(folder: Path, pick: PickFrames) -> Decoded:
-    """Read the frames that `pick` asks for.
-
-    Args:
-        folder: With one image a frame.
-        pick: Chooses frame indices once their number and rate are known.
-
-    Raises:
-        DataError: No frames, or one that cannot be read or has another size than the first.
-    """
-    files = frame_files(folder)
-    indices = tuple(pick(len(files), FOLDER_FPS))
-    frames = [_read_image(files[index]) for index in indices]
-    if len({frame.shape for frame in frames}) > 1:
-        raise damaged(folder, "its frames change their size")
-    return Decoded(
-        frames_FHWC=torch.stack(frames),
-        indices=indices,
-        timestamps_s=tuple(index / FOLDER_FPS for index in indices),
-        source_fps=FOLDER_FPS,
-        num_source_frames=len(files),
-    )
-
-
 def folder_sha256(folder: Path) -> str:
     """sha256 over the names and contents of a folder's frames, in hexadecimal digits.
 
@@ -79,12 +54,16 @@ def folder_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _read_image(path: Path) -> torch.Tensor:
-    """One image as uint8 (H, W, C)."""
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """One image as uint8 RGB (H, W, C).
+
+    Raises:
+        DataError: It is no JPEG or PNG, damaged, or too large for a frame.
+    """
     try:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
             if image.width * image.height > MAX_FRAME_PX:
                 raise damaged(path, f"{image.width}x{image.height} px is too large for a frame")
-            return torch.from_numpy(np.array(image.convert("RGB")))
+            return np.array(image.convert("RGB"))
     except _FAULTS as error:
         raise damaged(path, str(error)) from error

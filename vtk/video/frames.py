@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from vtk.errors import ConfigError, DataError
-from vtk.video.decoders import choose_decoder, decode
-from vtk.video.frame_folder import FOLDER_DECODER, read_frame_folder
+from vtk.video.decoders import choose_decoder, decode, decode_folder
+from vtk.video.frame_folder import FOLDER_DECODER
 
 TEMPORAL_PATCH_FRAMES = 2
 """Qwen2.5-VL's tower merges this many frames into one temporal patch."""
@@ -103,7 +103,7 @@ def read_clip(path: Path, settings: FrameSettings) -> Clip:
         return [first + index for index in sample_indices(count, num_frames)]
 
     if path.is_dir():
-        decoder, decoded = FOLDER_DECODER, read_frame_folder(path, pick)
+        decoder, decoded = FOLDER_DECODER, decode_folder(path, pick)
     else:
         decoder = choose_decoder(settings.decoder)
         decoded = decode(path, decoder, pick)
