@@ -8,7 +8,7 @@ import torch
 
 from vtk.bench.counters import count_work
 from vtk.bench.engines import ENGINES, Engine, make_engine
-from vtk.bench.floor import Sizes, step_floor_s
+from vtk.bench.floor import shape_of, sizes_of, step_floor_s
 from vtk.bench.gate import check_equal
 from vtk.bench.machine import measure_ceilings, this_machine
 from vtk.bench.timing import time_rounds
@@ -78,8 +78,13 @@ def bench_step(settings: StepSettings, on_progress: OnProgress = lambda _: None)
         ratios[part] = {name: rounds.ratio(name, "shared") for name in engines if name != "shared"}
     on_progress("measuring what the machine can do")
     ceilings = measure_ceilings(device, dtype)
+    sizes = sizes_of(shared.model)
     floor = step_floor_s(
-        Sizes.of(shared.model, workload), workload, ceilings, settings.is_tower_trained
+        sizes,
+        shape_of(workload, sizes),
+        ceilings,
+        shared.model.dtype.itemsize,
+        settings.is_tower_trained,
     )
     return {
         "machine": this_machine(device).as_json(),

@@ -6,13 +6,15 @@ so a completion never depends on where an earlier attempt was stopped. Same ques
 weights and machine: same rows.
 """
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from vtk.data.sample import VideoSample
 from vtk.errors import VtkError
-from vtk.evals.asker import Asker
+from vtk.evals.asker import MAX_FEATURE_CACHE_BYTES, Asker
 from vtk.evals.record import EvalRow, RowKey
 from vtk.evals.results import TypeResults, summarise
 from vtk.evals.settings import EvaluationSettings, plan_rows
@@ -74,16 +76,31 @@ def iter_rows(
     done: Collection[RowKey] = (),
     should_stop: Callable[[], bool] = lambda: False,
     clips: ClipCache | None = None,
+    max_feature_bytes: int = MAX_FEATURE_CACHE_BYTES,
+    is_reading_ahead: bool = True,
 ) -> Iterator[EvalRow]:
-    """Graded rows in the order of the plan, those in `done` left out; see `evaluate`."""
-    asker = Asker(model, processor, settings, should_stop)
+    """Graded rows in the order of the plan; see `evaluate`.
+
+    Args:
+        model: As there.
+        processor: As there.
+        samples: As there.
+        settings: As there.
+        done: Rows to leave out.
+        should_stop: As there.
+        clips: As there.
+        max_feature_bytes: Host memory for the features of clips; 0 computes them for each question.
+        is_reading_ahead: Whether the next batch's clips are decoded while the model answers.
+    """
+    asker = Asker(model, processor, settings, should_stop, max_feature_bytes)
     batches = [
         batch
         for batch in _batches(samples, settings.batch_size)
         if any(key not in done for key in plan_rows(batch, settings))
     ]
     guard = _StartGuard()
-    for batch, futures in _decoded_ahead(batches, settings, clips):
+    decoded = _decoded(batches, settings, clips, num_ahead=int(is_reading_ahead))
+    for batch, futures in decoded:
         for row in asker.ask(batch, futures):
             if row.key not in done:
                 guard.check(row)
@@ -118,12 +135,13 @@ def _batches(samples: Sequence[VideoSample], size: int) -> list[Sequence[VideoSa
     return [samples[start : start + size] for start in range(0, len(samples), size)]
 
 
-def _decoded_ahead(
+def _decoded(
     batches: Sequence[Sequence[VideoSample]],
     settings: EvaluationSettings,
     clips: ClipCache | None,
+    num_ahead: int,
 ) -> Iterator[tuple[Sequence[VideoSample], list["Future[Clip]"]]]:
-    """Each batch with its clips, the next one's being read while the model answers this one."""
+    """Each batch with its clips; those of the next ones are read while the model answers it."""
     cache = clips if clips is not None else ClipCache(MAX_CACHE_BYTES)
     pool = ThreadPoolExecutor(_NUM_DECODE_THREADS, thread_name_prefix="vtk-decode")
 
@@ -132,11 +150,11 @@ def _decoded_ahead(
         futures = {key: pool.submit(cache.read, *key) for key in dict.fromkeys(wanted)}
         return [futures[key] for key in wanted]
 
+    started: deque[list[Future[Clip]]] = deque()
+    waiting = iter(batches)
     try:
-        upcoming = start(batches[0]) if batches else []
-        for index, batch in enumerate(batches):
-            current = upcoming
-            upcoming = start(batches[index + 1]) if index + 1 < len(batches) else []
-            yield batch, current
+        for batch in batches:
+            started.extend(start(later) for later in islice(waiting, num_ahead + 1 - len(started)))
+            yield batch, started.popleft()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
