@@ -20,7 +20,7 @@ from vtk.cli.options import (
     folder_options,
 )
 from vtk.cli.progress import show_progress
-from vtk.cli.questions import Words, chosen_suites, known_bad_clips, read_questions
+from vtk.cli.questions import Words, chosen_suites, known_bad_clips, read_questions, show_leaks
 from vtk.cli.scores import Tracker, show_comparison, show_results
 from vtk.errors import VtkError
 from vtk.system.signals import handle_signals
@@ -147,8 +147,10 @@ def evaluate(
     clips = open_clips(MAX_CACHE_BYTES, target.config.video.cache_gib)
     clips.refuse(known_bad_clips(console, chosen, data_dir))
     session = _Session(console, policy, processor, clips, retry_errors, restart)
+    leaks = show_leaks(console, target.run, asked)
     results = session.run(run, placed)
-    console.document({"run_id": run.run_id, "run_dir": str(run.root), "suites": results})
+    found = {"run_id": run.run_id, "run_dir": str(run.root), "leaks": leaks, "suites": results}
+    console.document(found)
     where = folder_options(runs_dir=runs_dir)
     console.next_command(
         f"vtk compare {run.run_id} OTHER_RUN{where}", "paired, on the same questions"

@@ -1,17 +1,19 @@
 """What `vtk eval` asks: which suites, which of their questions, in which words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from vtk.cli.console import Console
 from vtk.errors import ConfigError, DataError
+from vtk.format import format_count
 
 if TYPE_CHECKING:
     from vtk.data.benchmarks.rows import Questions
     from vtk.evals.protocols import Protocol
     from vtk.evals.suites import Suite
+    from vtk.runs.store import RunPaths
 
 ALL_SUITES: Final = "all"
 _MAX_PROMPT_FILE_CHARS: Final = 20_000
@@ -114,4 +116,36 @@ def known_bad_clips(console: Console, suites: "Sequence[Suite]", data_dir: Path)
         if problems:
             console.note(f"{data_dir / name / MANIFEST} names {len(problems)} bad clips")
         found |= problems
+    return found
+
+
+def show_leaks(
+    console: Console, run: "RunPaths | None", questions: "Mapping[str, Questions]"
+) -> dict[str, Any]:
+    """What each suite shares with the questions that the model was trained on, by suite.
+
+    Empty for a model that is no run, or whose training questions are no longer there.
+    """
+    from vtk.evals.leaks import find_leaks, training_file
+
+    train_file = None if run is None else training_file(run)
+    if train_file is None:
+        return {}
+    found = {}
+    for name, asked in questions.items():
+        leak = find_leaks(train_file, asked.samples)
+        found[name] = {"training_file": str(train_file), **leak.as_json()}
+        console.say(
+            f"Leak check of {name} against {train_file}: of {format_count(leak.num_questions)} "
+            f"questions {format_count(leak.num_on_shared_clips)} are about clips that it uses, "
+            f"{format_count(leak.num_in_same_words)} are asked there in the same words, "
+            f"{format_count(leak.num_both)} are both"
+        )
+        if leak.num_both:
+            console.warn(f"{name} was trained on in part: {', '.join(leak.examples)}, …")
+        if leak.num_same_world:
+            console.note(
+                f"{format_count(leak.num_same_world)} questions of {name} are about scenes of "
+                "CLEVRER, like those that the model was trained on"
+            )
     return found
