@@ -21,7 +21,7 @@ from vtk.cli.options import (
 )
 from vtk.cli.progress import show_progress
 from vtk.cli.questions import Words, chosen_suites, known_bad_clips, read_questions, show_leaks
-from vtk.cli.scores import Tracker, show_comparison, show_results
+from vtk.cli.scores import Tracker, show_comparison, show_published, show_results
 from vtk.errors import VtkError
 from vtk.system.signals import handle_signals
 
@@ -171,6 +171,9 @@ def compare(
             help="Accuracy to show: strict, partial, per_option, lenient, or the protocol's own."
         ),
     ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Show what others published of this suite.")
+    ] = False,
     runs_dir: RunsDir = DEFAULT_RUNS_DIR,
     as_json: Json = False,
 ) -> None:
@@ -183,6 +186,8 @@ def compare(
     name = choose_suite(found, suite)
     document = compare_runs(name, [load_graded_run(run, name) for run in found], common)
     show_comparison(console, document, require_protocol(document, protocol))
+    if published:
+        document |= {"published": show_published(console, name)}
     console.document(document)
 
 

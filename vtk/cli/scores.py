@@ -174,3 +174,20 @@ def show_comparison(console: Console, document: dict[str, Any], protocol: str) -
                 continue
             said = ", ".join(f"{run} {value!r}" for run, value in values.items())
             console.note(f"{title} {dotted}: {said}")
+
+
+def show_published(console: Console, suite: str) -> list[dict[str, Any]]:
+    """Print what others published of a suite, marked as theirs; returns it as plain data."""
+    from vtk.evals.published import as_json, published_numbers
+
+    numbers = published_numbers(suite)
+    if not numbers:
+        console.note(f"nothing is published of {suite}")
+        return []
+    rows = [
+        [number.model, format_percent(number.accuracy), number.protocol, number.source]
+        for number in numbers
+    ]
+    title = f"PUBLISHED by others of {suite}: not measured here, not paired, no interval"
+    console.table(["model", "published", "nearest protocol", "source"], rows, title)
+    return as_json(numbers)

@@ -42,23 +42,27 @@ def reason_for(name: str, text: str) -> str | None:
     if name in ("recipe", "holmes"):
         return None
     if official.answer_text(text) != text:
-        return "tags or outer spaces: the published rule sees them, ours the answer alone"
+        return TAGS
     if name == "mvbench" and not any(c in text.lower().split(" ")[0] for c in "abcdefg"):
-        return "a first word without a letter: the published rule finds it in every option"
+        return NO_LETTER
     if name == "video-mme" and any(lead in text for lead in ("Best answer:", "Best option:")):
-        return "the B of Best: two commas lack in the published list of lead-ins"
+        return BEST
     return None
 
 
-EXPECTED_REASONS = {
-    "recipe": 0,
-    "holmes": 0,
-    "mvbench": 2,
-    "video-mme": 2,
-    "choice": 1,
-    "yes_no": 1,
-    "caption": 1,
+TAGS = "tags or outer spaces: the published rule sees them, ours the answer alone"
+NO_LETTER = "a first word without a letter: the published rule finds it in every option"
+BEST = "the B of Best: two commas lack in the published list of lead-ins"
+DISAGREEMENTS: dict[str, dict[str, int]] = {
+    "recipe": {},
+    "holmes": {},
+    "mvbench": {TAGS: 500, NO_LETTER: 104},
+    "video-mme": {TAGS: 382, BEST: 33},
+    "choice": {TAGS: 297},
+    "yes_no": {TAGS: 115},
+    "caption": {TAGS: 42},
 }
+"""How often, and why: docs/evaluation.md says the same."""
 
 
 def test_the_corpus_is_large_and_mixed() -> None:
@@ -80,7 +84,7 @@ def test_a_rule_agrees_with_the_published_one_or_says_why(case: Case) -> None:
             assert reason is not None, (name, gold, text, ours)
             reasons[reason] += 1
     assert min(outcomes[True], outcomes[False]) > 50
-    assert len(reasons) == EXPECTED_REASONS[name]
+    assert reasons == DISAGREEMENTS[name]
 
 
 def questions(options: tuple[str, ...]) -> Iterator[tuple[str, str]]:
