@@ -22,6 +22,7 @@ from vtk.errors import ConfigError
 from vtk.scoring.official import OFFICIAL
 from vtk.scoring.recipe import recipe_verdict
 from vtk.scoring.verdicts import Rule
+from vtk.video.frames import Rounding
 
 ProtocolName = Literal["official", "recipe"]
 PROTOCOL_NAMES: Final[tuple[ProtocolName, ...]] = ("official", "recipe")
@@ -71,6 +72,7 @@ class Protocol:
         crops_clips: Whether a question about a part of a clip is shown that part only.
         num_frames: Frames of a clip, at most; None is as the model's settings say.
         fps: Frames a second; None is as the model's settings say.
+        rounding: How a number of frames that follows from `fps` becomes even; None as above.
         min_pixels_px: Least area of a frame; None as above.
         max_pixels_px: Greatest area of a frame; None as above.
         temperature: Of sampling; None as above.
@@ -84,6 +86,7 @@ class Protocol:
     crops_clips: bool = True
     num_frames: int | None = None
     fps: float | None = None
+    rounding: Rounding | None = None
     min_pixels_px: int | None = None
     max_pixels_px: int | None = None
     temperature: float | None = None
@@ -162,6 +165,7 @@ _RECIPE: Final = Protocol(
     crops_clips=False,
     num_frames=32,
     fps=2.0,
+    rounding="down",
     min_pixels_px=RECIPE_MIN_PIXELS_PX,
     max_pixels_px=RECIPE_PIXELS_PX,
     temperature=0.01,

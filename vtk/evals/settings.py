@@ -75,6 +75,7 @@ class EvaluationSettings:
         del document["frames"]["span_s"]  # each question has its own
         if self.protocol is None:
             del document["protocol"]
+            del document["frames"]["rounding"]
         return document
 
     @property

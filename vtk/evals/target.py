@@ -30,6 +30,7 @@ _PROMPT_BOUND: Final = "prompt.max_prompt_tokens"
 _KEYS: Final[dict[str, set[str]]] = {
     "num_frames": {"eval.num_frames", "video.num_frames"},
     "fps": {"video.fps", "eval.num_frames", "video.num_frames"},
+    "rounding": {"video.fps", "eval.num_frames", "video.num_frames"},
     "min_pixels_px": {"video.min_pixels_px"},
     "max_pixels_px": {"eval.max_pixels_px", "video.max_pixels_px"},
     "temperature": {"eval.temperature"},

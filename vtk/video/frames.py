@@ -10,6 +10,7 @@ Shape letters: F frames, C channels, H height, W width.
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ TEMPORAL_PATCH_FRAMES = 2
 """Qwen2.5-VL's tower merges this many frames into one temporal patch."""
 
 MAX_ASPECT_RATIO = 200
+_LEAST_ROUNDED_DOWN = 4  # FPS_MIN_FRAMES of qwen-vl-utils
+
+Rounding = Literal["nearest", "down"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class FrameSettings:
         decoder: ``auto``, ``pyav``, ``decord`` or ``torchcodec``.
         size_factor_px: height and width become multiples of this.
         span_s: the seconds of the clip to take frames from; None is all of it.
+        rounding: how a number of frames that follows from ``fps`` becomes even: ``nearest``, or
+            ``down`` to at least four, as qwen-vl-utils and the published evaluation do.
     """
 
     num_frames: int
@@ -46,6 +52,7 @@ class FrameSettings:
     decoder: str = "auto"
     size_factor_px: int = 28
     span_s: tuple[float, float] | None = None
+    rounding: Rounding = "nearest"
 
     def __post_init__(self) -> None:
         if self.num_frames < TEMPORAL_PATCH_FRAMES:
@@ -132,7 +139,12 @@ def num_sampled_frames(num_source_frames: int, source_fps: float, settings: Fram
     """
     wanted = settings.num_frames
     if settings.fps is not None:
-        wanted = min(wanted, round(num_source_frames / source_fps * settings.fps))
+        counted = num_source_frames / source_fps * settings.fps
+        if settings.rounding == "down":
+            even = math.floor(counted / TEMPORAL_PATCH_FRAMES) * TEMPORAL_PATCH_FRAMES
+            wanted = min(wanted, max(even, _LEAST_ROUNDED_DOWN))
+        else:
+            wanted = min(wanted, round(counted))
     rounded_up = math.ceil(wanted / TEMPORAL_PATCH_FRAMES) * TEMPORAL_PATCH_FRAMES
     available = num_source_frames - num_source_frames % TEMPORAL_PATCH_FRAMES
     return max(TEMPORAL_PATCH_FRAMES, min(rounded_up, available))

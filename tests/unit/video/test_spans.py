@@ -1,5 +1,6 @@
 """A part of a clip, other containers, and clips kept as a folder of frames."""
 
+import importlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,13 @@ from vtk.errors import DataError
 from vtk.video.cache import ClipCache
 from vtk.video.cache_folder import CacheFolder
 from vtk.video.frame_folder import folder_sha256
-from vtk.video.frames import Clip, FrameSettings, frames_in_span, read_clip
+from vtk.video.frames import (
+    Clip,
+    FrameSettings,
+    frames_in_span,
+    num_sampled_frames,
+    read_clip,
+)
 from vtk.video.pixel_cache import PixelCache
 
 SETTINGS = FrameSettings(
@@ -71,6 +78,16 @@ def test_a_rate_counts_the_seconds_of_the_span(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "clip.mp4")
     clip = read_clip(path, replace(SETTINGS, num_frames=32, fps=2.0, span_s=(0.0, 2.0)))
     assert len(clip.source_indices) == 4
+
+
+def test_rounding_down_counts_frames_as_qwen_vl_utils_does() -> None:
+    vision = importlib.import_module("qwen_vl_utils.vision_process")
+    recipe = replace(SETTINGS, num_frames=32, fps=2.0, rounding="down")
+    for fps in (3.0, 8.0, 23.976, 25.0, 29.97, 60.0):
+        for num_source_frames in (*range(4, 140), 500, 1799, 20_000):
+            wanted = {"fps": 2.0, "max_frames": min(32, num_source_frames)}
+            expected = vision.smart_nframes(wanted, num_source_frames, fps)
+            assert num_sampled_frames(num_source_frames, fps, recipe) == expected
 
 
 def test_spans_of_one_clip_are_kept_apart_in_memory_and_on_disk(tmp_path: Path) -> None:
