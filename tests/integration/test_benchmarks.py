@@ -12,6 +12,7 @@ import pytest
 
 from tests.unit.data.benchmarks.layouts import WRITERS, write_all, write_clip
 from tests.unit.scoring import published_rules as published
+from vtk.cli.app import main
 from vtk.evals.protocols import PROTOCOLS
 from vtk.scoring.official import answer_text
 
@@ -55,9 +56,10 @@ def rows_of(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """With one damaged clip."""
+    """With one damaged clip, which `vtk data check` has found."""
     found = Bench(tmp_path_factory.mktemp("bench"))
     found.damaged.write_bytes(found.damaged.read_bytes()[:400])
+    assert main(["data", "check", "mmvu", "--data-dir", str(found.data_dir)]) == 4
     return found
 
 
@@ -166,6 +168,7 @@ def test_a_bad_clip_is_wrong_by_name_and_asked_again_when_mended(
         assert found["outcomes"]["error"] == 2
         messages = [row["error"]["message"] for row in rows_of(document, name) if row["error"]]
         assert all(str(bench.damaged) in message for message in messages)
+        assert all("(vtk data check)" in message for message in messages)
     write_clip(bench.damaged)
     again, prose = bench.evaluate("all", "--model", "tiny", "--temperature", "1", "--retry-errors")
     assert again["run_id"] == document["run_id"]

@@ -114,7 +114,7 @@ def known_bad_clips(console: Console, suites: "Sequence[Suite]", data_dir: Path)
     for name in dict.fromkeys(suite.dataset for suite in suites):
         problems = known_problems(data_dir / name)
         if problems:
-            console.note(f"{data_dir / name / MANIFEST} names {len(problems)} bad clips")
+            console.note(f"{data_dir / name / MANIFEST} names bad clips: {len(problems)}")
         found |= problems
     return found
 
