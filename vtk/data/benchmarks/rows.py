@@ -167,10 +167,11 @@ def find_clip(row: Row, root: Path, references: Sequence[str]) -> Path:
         DataError: A reference leaves the folder.
     """
     try:
-        paths = [resolve_under(root, reference) for reference in references]
+        paths = (resolve_under(root, reference) for reference in references)
+        found = next((path for path in paths if path.exists()), None)
+        return resolve_under(root, references[0]) if found is None else found
     except DataError as error:
         raise row.malformed(error.message) from error
-    return next((path for path in paths if path.exists()), paths[0])
 
 
 def is_plain_name(name: str) -> bool:
