@@ -16,7 +16,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal
 
-from vtk.data.problem import LETTERS
+from vtk.data.problem import LETTERS, split_problem
 from vtk.data.sample import VideoSample
 from vtk.errors import ConfigError
 from vtk.scoring.official import OFFICIAL
@@ -54,10 +54,8 @@ class PromptForm:
             self.option.replace("{letter}", letter, 1).replace("{text}", text, 1)
             for letter, text in zip(LETTERS, sample.options, strict=False)
         ]
-        parts = {
-            "question": sample.problem if sample.question is None else sample.question,
-            "options": self.joiner.join(lines),
-        }
+        question = sample.question or split_problem(sample.problem)[0]
+        parts = {"question": question, "options": self.joiner.join(lines)}
         return _PLACES.sub(lambda place: parts[place[1]], self.text)
 
 

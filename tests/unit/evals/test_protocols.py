@@ -55,6 +55,12 @@ def test_the_recipe_takes_lettered_problems_where_no_type_is_given() -> None:
         assert words(suite, "recipe").startswith("Why {options}?\nA. x\nB. {question}\nThink")
 
 
+def test_options_are_shown_once_where_only_the_problem_is_kept() -> None:
+    text = words("clevrer", "recipe", question=None, problem="Why?\nA. x\nB. y", options=("x", "y"))
+    assert text.startswith("Why?\nA. x\nB. y\nThink")
+    assert text.count("A. x") == 1
+
+
 def test_the_recipe_asks_for_one_letter_whatever_the_solution() -> None:
     one, several = (words("clevrer", "recipe", solution=s) for s in ("B", "A,B"))
     assert one == several
