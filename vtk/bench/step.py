@@ -12,7 +12,7 @@ from vtk.bench.floor import shape_of, sizes_of, step_floor_s
 from vtk.bench.gate import check_equal
 from vtk.bench.machine import measure_ceilings, this_machine
 from vtk.bench.timing import time_rounds
-from vtk.bench.workload import WORKLOADS, build_batch, build_model, build_prompts
+from vtk.bench.workload import WORKLOADS, Workload, build_batch, build_model, build_prompts
 from vtk.errors import ConfigError, MissingEnvironmentError, VtkError
 
 OnProgress = Callable[[str], None]
@@ -106,9 +106,18 @@ def bench_step(settings: StepSettings, on_progress: OnProgress = lambda _: None)
 
 
 def build_engines(
-    settings: StepSettings, device: torch.device, dtype: torch.dtype
+    settings: StepSettings,
+    device: torch.device,
+    dtype: torch.dtype,
+    workload: Workload | None = None,
 ) -> dict[str, Engine]:
     """The engines on one model and one batch.
+
+    Args:
+        settings: What to measure.
+        device: Where.
+        dtype: Number format.
+        workload: In place of the one that the settings name.
 
     Raises:
         ConfigError: No such engine.
@@ -116,7 +125,7 @@ def build_engines(
     unknown = [name for name in settings.engines if name not in ENGINES]
     if unknown:
         raise ConfigError(f"unknown engine {unknown[0]!r}", f"one of: {', '.join(ENGINES)}")
-    workload = WORKLOADS[settings.workload]
+    workload = workload or WORKLOADS[settings.workload]
     model = build_model(workload.model, device, dtype)
     model.model.visual.requires_grad_(settings.is_tower_trained)
     num_rows = workload.num_prompts * workload.num_generations
