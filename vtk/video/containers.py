@@ -65,7 +65,7 @@ def open_video(path: Path) -> Any:
     """Open a file as an `av` container with at least one video stream.
 
     Raises:
-        DataError: there is no video stream.
+        DataError: there is no video stream, or nothing decodes its codec.
         av.FFmpegError: not an allowed container, or unreadable.
     """
     options = {"format_whitelist": ALLOWED_DEMUXERS, "protocol_whitelist": "file"}
@@ -73,6 +73,9 @@ def open_video(path: Path) -> Any:
     if not container.streams.video:
         container.close()
         raise DataError(f"the file {path} has no video stream")
+    if container.streams.video[0].codec_context is None:
+        container.close()
+        raise damaged(path, "its codec is unknown")
     return container
 
 

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from tests.unit.data.benchmarks.layouts import FPS, NUM_FRAMES, write_clip, write_frame_folder
+from vtk.errors import DataError
+from vtk.video.frames import FrameSettings, read_clip
 from vtk.video.probe import MAX_WHOLE_FRAMES, Probe, probe_clip
 from vtk.video.prober import ProbeLimits, Prober
 
@@ -52,6 +54,15 @@ def test_damaged_missing_and_odd_files_have_a_problem(tmp_path: Path) -> None:
     assert all(problems.values()), problems
     assert "does not exist" in str(problems["no\n.mp4"])
     assert "1 frame" in str(problems["one.mp4"])
+
+
+def test_a_codec_that_nothing_decodes_is_a_problem_and_no_crash(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.avi")
+    clip.write_bytes(clip.read_bytes().replace(b"FMP4", b"ZZZZ"))
+    assert "codec is unknown" in str(probe_clip(clip).problem)
+    frames = FrameSettings(num_frames=2, fps=None, min_pixels_px=784, max_pixels_px=4096)
+    with pytest.raises(DataError, match="codec is unknown"):
+        read_clip(clip, frames)
 
 
 @pytest.mark.parametrize(
