@@ -69,7 +69,8 @@ def open_video(path: Path) -> Any:
         av.FFmpegError: not an allowed container, or unreadable.
     """
     options = {"format_whitelist": ALLOWED_DEMUXERS, "protocol_whitelist": "file"}
-    container = av.open(f"file:{path.resolve()}", options=options)
+    # titles and tags are not looked at, and many clips hold some that are not UTF-8
+    container = av.open(f"file:{path.resolve()}", options=options, metadata_errors="replace")
     if not container.streams.video:
         container.close()
         raise DataError(f"the file {path} has no video stream")

@@ -1,7 +1,9 @@
 """Clips probed in real child processes: what is found, and what a clip can cost."""
 
 import os
+import random
 import signal
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,3 +112,42 @@ def test_no_child_is_left_behind(tmp_path: Path) -> None:
         child = child_of(prober)
     with pytest.raises(ProcessLookupError):
         os.kill(child, 0)
+
+
+def mutated(rng: random.Random, content: bytes) -> bytes:
+    """A clip with bytes flipped, cut off, emptied, moved or put in."""
+    data, at = bytearray(content), rng.randrange(1, len(content))
+    match rng.randrange(5):
+        case 0:
+            for _ in range(rng.randint(1, 30)):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+        case 1:
+            del data[at:]
+        case 2:
+            data[at : at + 200] = bytes(len(data[at : at + 200]))
+        case 3:
+            data = data[at:] + data[:at]
+        case _:
+            data[at:at] = rng.randbytes(rng.randint(1, 300))
+    return bytes(data)
+
+
+def test_mutated_clips_are_read_or_refused_and_never_a_surprise(tmp_path: Path) -> None:
+    rng = random.Random(7)
+    seeds = [write_clip(tmp_path / f"seed{suffix}") for suffix in (".mp4", ".webm", ".avi", ".mkv")]
+    frames = FrameSettings(num_frames=4, fps=None, min_pixels_px=784, max_pixels_px=4096)
+    outcomes: Counter[tuple[bool, bool]] = Counter()
+    with Prober(LIMITS) as prober:
+        for _ in range(200):
+            seed = rng.choice(seeds)
+            clip = tmp_path / f"mutated{seed.suffix}"
+            clip.write_bytes(mutated(rng, seed.read_bytes()))
+            probe = prober.probe(clip)
+            try:
+                is_read = read_clip(clip, frames).num_source_frames >= 2
+            except (DataError, MemoryError):  # what training skips, and what stops it with a hint
+                is_read = False
+            outcomes[probe.problem is None, is_read] += 1
+        assert prober.num_children == 1
+    assert outcomes[True, False] <= 1
+    assert min(outcomes[True, True], outcomes[False, False]) > 30

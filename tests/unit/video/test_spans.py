@@ -100,6 +100,13 @@ def test_spans_of_one_clip_are_kept_apart_in_memory_and_on_disk(tmp_path: Path) 
         assert read == [(0, 8, 15, 23), (0, 3, 5, 8), (8, 11, 13, 16)]
 
 
+def test_tags_that_are_not_utf8_do_no_harm(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4")
+    before = read_clip(clip, SETTINGS)
+    clip.write_bytes(clip.read_bytes().replace(b"VideoHandler", b"Vid\xe9oHandler"))
+    assert read_clip(clip, SETTINGS).frames_FCHW.equal(before.frames_FCHW)
+
+
 def test_a_folder_of_frames_is_a_clip_at_three_a_second(tmp_path: Path) -> None:
     folder = write_frame_folder(tmp_path / "frames")
     clip = read_clip(folder, replace(SETTINGS, span_s=(1.0, 3.0)))
