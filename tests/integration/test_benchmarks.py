@@ -83,6 +83,8 @@ def test_every_benchmark_is_asked_under_both_protocols(first: tuple[dict[str, An
             per_type = [v["n"] for k, v in found[protocol].items() if k != "all"]
             assert len(per_type) >= 2 or name == "video-mme"
             assert found["mean_video_tokens"] > 0
+    assert document["suites"]["mmvu"]["label"] == "MMVU(mc)"
+    assert "MMVU(mc) by the recipe protocol: 3 questions" in prose
     assert "clevrer-mini is left out" in prose
     assert "mvbench: a part is here, 5 of 4,000 questions" in prose
     assert "not as the recipe protocol has it: num_frames 8 instead of 32" in prose

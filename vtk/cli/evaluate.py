@@ -106,10 +106,9 @@ def evaluate(
 
     console = Console(as_json)
     chosen = chosen_suites(suites, data_dir, part, console)
-    jobs = [(suite, wanted) for suite in chosen for wanted in choose_protocols(suite, protocol)]
-    asked = read_questions(console, chosen, data_dir, part, questions)
     words = Words(prompt_file, resolution_slip)
-    jobs = [(suite, words.applied(wanted)) for suite, wanted in jobs]
+    jobs = [(s, words.applied(p)) for s in chosen for p in choose_protocols(s, protocol)]
+    asked = read_questions(console, chosen, data_dir, part, questions)
     from vtk.evals.runner import MAX_CACHE_BYTES
     from vtk.evals.session import Inquiry
     from vtk.evals.suites import draw_subset
@@ -151,10 +150,8 @@ def evaluate(
     results = session.run(run, placed)
     found = {"run_id": run.run_id, "run_dir": str(run.root), "leaks": leaks, "suites": results}
     console.document(found)
-    where = folder_options(runs_dir=runs_dir)
-    console.next_command(
-        f"vtk compare {run.run_id} OTHER_RUN{where}", "paired, on the same questions"
-    )
+    next_one = f"vtk compare {run.run_id} OTHER_RUN{folder_options(runs_dir=runs_dir)}"
+    console.next_command(next_one, "paired, on the same questions")
 
 
 def compare(

@@ -101,7 +101,7 @@ def _title(results: dict[str, Any]) -> str:
     questions = f"{format_count(results['num_questions'])} questions"
     is_named = results["headline"] == results["protocol"]
     protocol = f" by the {results['protocol']} protocol" if is_named else ""
-    return f"{results['suite']}{protocol}: {questions}"
+    return f"{results['label']}{protocol}: {questions}"
 
 
 def _show_circumstances(console: Console, results: dict[str, Any]) -> None:

@@ -164,6 +164,7 @@ def write_results(inquiry: Inquiry) -> dict[str, Any]:
     found = read_rows(inquiry.folder / SAMPLES_FILE)
     settings = inquiry.as_json()
     context = {
+        "label": inquiry.suite.label or inquiry.suite.name,
         "model": dict(inquiry.origin),
         "num_unreadable_lines": found.num_unreadable,
         "not_asked": dict(inquiry.not_asked),

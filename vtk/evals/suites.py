@@ -35,6 +35,7 @@ class Suite:
     title: str
     template: str | None = None
     has_strategies: bool = False
+    label: str | None = None
 
 
 SUITES: dict[str, Suite] = {
@@ -51,7 +52,10 @@ SUITES: dict[str, Suite] = {
             dataset="clevrer",
             title="CLEVRER's counterfactual questions with at least one correct option.",
         ),
-        *(Suite(name=b.name, dataset=b.name, title=b.title) for b in BENCHMARKS.values()),
+        *(
+            Suite(name=b.name, dataset=b.name, title=b.title, label=b.label)
+            for b in BENCHMARKS.values()
+        ),
     )
 }
 

@@ -74,7 +74,8 @@ def open_video(path: Path) -> Any:
     if not container.streams.video:
         container.close()
         raise DataError(f"the file {path} has no video stream")
-    if container.streams.video[0].codec_context is None:
+    stream: Any = container.streams.video[0]
+    if stream.codec_context is None:
         container.close()
         raise damaged(path, "its codec is unknown")
     return container

@@ -13,6 +13,7 @@ class Benchmark:
 
     Attributes:
         name: How commands and its folder call it.
+        label: What its numbers are called.
         title: One sentence for people.
         convert: Reads its official layout.
         num_questions: Questions that its authors count and that are asked here.
@@ -21,6 +22,7 @@ class Benchmark:
     """
 
     name: str
+    label: str
     title: str
     convert: Convert
     num_questions: int
@@ -43,6 +45,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     for found in (
         Benchmark(
             "mmvu",
+            "MMVU(mc)",
             "MMVU(mc): multiple-choice questions on lectures and experiments of 27 subjects.",
             mmvu.convert,
             625,
@@ -51,6 +54,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         ),
         Benchmark(
             "video-holmes",
+            "Video-Holmes",
             "Video-Holmes: seven types of inference about short suspense films.",
             video_holmes.convert,
             1_837,
@@ -59,6 +63,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         ),
         Benchmark(
             "mvbench",
+            "MVBench",
             "MVBench: twenty tasks that one frame does not answer.",
             mvbench.convert,
             4_000,
@@ -67,6 +72,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         ),
         Benchmark(
             "tempcompass",
+            "TempCompass",
             "TempCompass: action, direction, speed, order and change of short clips.",
             tempcompass.convert,
             5_536,
@@ -75,6 +81,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         ),
         Benchmark(
             "video-mme",
+            "Video-MME w/o subtitles",
             "Video-MME: clips of 11 seconds to an hour, without subtitles.",
             video_mme.convert,
             2_700,
