@@ -137,6 +137,20 @@ def test_a_damaged_file_and_a_long_prompt_become_errors(
     assert {row.error["kind"] for row in rows if row.error} == {"prompt"}
 
 
+def test_parts_of_one_clip_are_not_taken_for_each_other(
+    tiny: Tiny, samples: list[VideoSample]
+) -> None:
+    first, second = (
+        replace(samples[0], sample_id=name, span_s=span)
+        for name, span in (("a", (0.0, 1.0)), ("b", (3.0, 5.0)))
+    )
+    together = ask(tiny, [first, second], batch_size=1, num_draws=4)
+    apart = [*ask(tiny, [first], batch_size=1, num_draws=4)]
+    apart += ask(tiny, [second], batch_size=1, num_draws=4)
+    assert together == apart
+    assert together[0].timestamps_s != together[4].timestamps_s
+
+
 class Cli:
     """Runs `vtk` in processes of their own."""
 

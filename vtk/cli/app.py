@@ -19,6 +19,7 @@ from typer.exceptions import TyperException
 
 from vtk.cli.bench import bench_app
 from vtk.cli.cache import data_app
+from vtk.cli.check import check
 from vtk.cli.config import config_app
 from vtk.cli.console import Console
 from vtk.cli.data import split
@@ -254,5 +255,6 @@ _add(dashboard, "dashboard", LOOK, "vtk dashboard", "vtk dashboard RUN --once --
 app.add_typer(bench_app, name="bench", rich_help_panel=LOOK, no_args_is_help=True)
 app.add_typer(runs_app, name="runs", rich_help_panel=LOOK, no_args_is_help=True)
 app.add_typer(config_app, name="config", rich_help_panel=LOOK, no_args_is_help=True)
+data_app.command("check", epilog="Example:\n\nvtk data check mvbench --workers 4")(check)
 app.add_typer(data_app, name="data", rich_help_panel=DATA, no_args_is_help=True)
 app.add_typer(mini_app, name="mini", rich_help_panel=DATA, no_args_is_help=True)

@@ -1,4 +1,4 @@
-"""`vtk data`: look at decoded clips that are kept on disk, and delete them."""
+"""`vtk data cache`: look at decoded clips that are kept on disk, and delete them."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -9,12 +9,7 @@ from vtk.cli.console import Console
 from vtk.cli.options import Json
 from vtk.format import format_bytes, format_count
 
-data_app = typer.Typer(help="Decoded clips that are kept on disk.")
-
-
-@data_app.callback()
-def _group() -> None:
-    """Keep `cache` a word of its own while it is the only command."""
+data_app = typer.Typer(help="Check clips; look at decoded clips that are kept on disk.")
 
 
 @data_app.command("cache")

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,17 +20,15 @@ from vtk.cli.options import (
     folder_options,
 )
 from vtk.cli.progress import show_progress
-from vtk.cli.scores import Tracker, show_comparison, show_results
-from vtk.errors import DataError, VtkError
+from vtk.cli.questions import Words, chosen_suites, known_bad_clips, read_questions, show_leaks
+from vtk.cli.scores import Tracker, show_comparison, show_published, show_results
+from vtk.errors import VtkError
 from vtk.system.signals import handle_signals
 
 if TYPE_CHECKING:
     from vtk.evals.session import Inquiry
-    from vtk.evals.suites import Suite
     from vtk.runs.store import RunPaths
     from vtk.video.cache import ClipCache
-
-ALL_SUITES: Final = "all"
 
 SuiteNames = Annotated[list[str], typer.Argument(metavar="SUITE...", help="Suites, or all.")]
 ModelRef = Annotated[
@@ -54,6 +52,34 @@ def evaluate(
     samples_per_question: Annotated[
         int, typer.Option(min=1, help="Completions per question; needs a temperature.")
     ] = 1,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="official: as the benchmark's authors ask and score; recipe: as the published "
+            "evaluation did; or both."
+        ),
+    ] = "both",
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="Published evaluation file (eval_mmvu.json) to take the questions from."),
+    ] = None,
+    prompt_file: Annotated[
+        Path | None,
+        typer.Option(help="Ask a protocol's questions in these words: {question}, {options}."),
+    ] = None,
+    num_frames: Annotated[
+        int | None, typer.Option(min=2, help="Frames of a clip; at most so many with --fps.")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second of clip.")] = None,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=784, help="Greatest width times height of a frame.")
+    ] = None,
+    resolution_slip: Annotated[
+        bool,
+        typer.Option(
+            "--resolution-slip", help="recipe: the 105,369 px that its scripts really show."
+        ),
+    ] = False,
     temperature: Annotated[
         float | None, typer.Option(min=0, help="Sampling temperature; 0 is greedy.")
     ] = None,
@@ -76,13 +102,16 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Ask a model the questions of one or more suites; stopped, it goes on where it was."""
-    from vtk.evals.suites import draw_subset, load_questions
+    from vtk.evals.suites import choose_protocols
 
     console = Console(as_json)
-    chosen = _chosen_suites(suites, data_dir, part, console)
-    questions = {suite.name: load_questions(suite, data_dir, part) for suite in chosen}
+    chosen = chosen_suites(suites, data_dir, part, console)
+    words = Words(prompt_file, resolution_slip)
+    jobs = [(s, words.applied(p)) for s in chosen for p in choose_protocols(s, protocol)]
+    asked = read_questions(console, chosen, data_dir, part, questions)
     from vtk.evals.runner import MAX_CACHE_BYTES
     from vtk.evals.session import Inquiry
+    from vtk.evals.suites import draw_subset
     from vtk.evals.target import evaluation_settings, find_target, load_target, place_inquiries
     from vtk.video.cache import open_clips
 
@@ -90,36 +119,39 @@ def evaluate(
         "eval.temperature": temperature,
         "eval.batch_size": batch_size,
         "eval.max_completion_tokens": max_completion_tokens,
+        "eval.num_frames": num_frames,
+        "eval.max_pixels_px": max_pixels,
+        "video.fps": fps,
     }
     target = find_target(model, runs_dir, preset, config, overrides)
-    settings = {
-        suite.name: evaluation_settings(target.config, suite, samples_per_question, seed)
-        for suite in chosen
-    }
+    given = [key for key, value in overrides.items() if value is not None]
     console.note(f"Loading {model} from {target.path}")
     policy, processor, identity = load_target(target)
+    draw_seed = target.config.seed if seed is None else seed
     inquiries = [
         Inquiry(
             suite=suite,
-            samples=draw_subset(
-                questions[suite.name], num_samples, target.config.seed if seed is None else seed
+            samples=draw_subset(asked[suite.name].samples, num_samples, draw_seed),
+            settings=evaluation_settings(
+                target.config, suite, samples_per_question, seed, wanted, given
             ),
-            settings=settings[suite.name],
             model_identity=identity,
             folder=Path(),
             origin=target.origin,
+            not_asked=asked[suite.name].not_asked,
         )
-        for suite in chosen
+        for suite, wanted in jobs
     ]
     run, placed = place_inquiries(target, inquiries, runs_dir, sys.argv, is_new=restart)
     clips = open_clips(MAX_CACHE_BYTES, target.config.video.cache_gib)
+    clips.refuse(known_bad_clips(console, chosen, data_dir))
     session = _Session(console, policy, processor, clips, retry_errors, restart)
+    leaks = show_leaks(console, target.run, asked)
     results = session.run(run, placed)
-    console.document({"run_id": run.run_id, "run_dir": str(run.root), "suites": results})
-    where = folder_options(runs_dir=runs_dir)
-    console.next_command(
-        f"vtk compare {run.run_id} OTHER_RUN{where}", "paired, on the same questions"
-    )
+    found = {"run_id": run.run_id, "run_dir": str(run.root), "leaks": leaks, "suites": results}
+    console.document(found)
+    next_one = f"vtk compare {run.run_id} OTHER_RUN{folder_options(runs_dir=runs_dir)}"
+    console.next_command(next_one, "paired, on the same questions")
 
 
 def compare(
@@ -131,8 +163,14 @@ def compare(
         bool, typer.Option("--common", help="Compare only questions that all runs answered.")
     ] = False,
     protocol: Annotated[
-        str, typer.Option(help="strict, partial, per_option or lenient.")
-    ] = "strict",
+        str | None,
+        typer.Option(
+            help="Accuracy to show: strict, partial, per_option, lenient, or the protocol's own."
+        ),
+    ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Show what others published of this suite.")
+    ] = False,
     runs_dir: RunsDir = DEFAULT_RUNS_DIR,
     as_json: Json = False,
 ) -> None:
@@ -141,11 +179,12 @@ def compare(
     from vtk.runs.store import resolve_run
 
     console = Console(as_json)
-    require_protocol(protocol)
     found = [resolve_run(runs_dir, ref) for ref in runs]
     name = choose_suite(found, suite)
     document = compare_runs(name, [load_graded_run(run, name) for run in found], common)
-    show_comparison(console, document, protocol)
+    show_comparison(console, document, require_protocol(document, protocol))
+    if published:
+        document |= {"published": show_published(console, name)}
     console.document(document)
 
 
@@ -174,7 +213,7 @@ class _Session:
 
         with _stop_on_sigterm() as should_stop:
             if not is_eval_run(run):
-                return {one.suite.name: self._ask(one, should_stop) for one in inquiries}
+                return {one.name: self._ask(one, should_stop) for one in inquiries}
             return self._run_with_events(run, inquiries, should_stop)
 
     def _run_with_events(
@@ -188,18 +227,19 @@ class _Session:
             writer.phase("eval")
             for one in inquiries:
                 found = self._ask(one, should_stop)
-                results[one.suite.name] = found
-                per_type = event_per_type(found)
-                writer.emit("eval_result", step=None, suite=one.suite.name, per_type=per_type)
+                results[one.name] = found
+                per_type = event_per_type(found, found["headline"])
+                writer.emit("eval_result", step=None, suite=one.name, per_type=per_type)
             writer.finish("finished")
         return results
 
     def _ask(self, inquiry: "Inquiry", should_stop: Callable[[], bool]) -> dict[str, Any]:
         from vtk.evals.session import run_inquiry
 
-        what = f"Asking {inquiry.suite.name}"
+        what = f"Asking {inquiry.name}"
         with show_progress(self.console, what, len(inquiry.plan), "answers") as progress:
-            tracker = Tracker(self.console, progress)
+            score = "strict" if inquiry.protocol is None else "score"
+            tracker = Tracker(self.console, progress, score)
             results = run_inquiry(
                 inquiry,
                 self.model,
@@ -216,30 +256,10 @@ class _Session:
         show_results(self.console, results)
         if results["outcomes"]["error"] == results["num_completions"]:
             raise VtkError(
-                f"every question of {inquiry.suite.name} ended in an error",
+                f"every question of {inquiry.name} ended in an error",
                 f"See {inquiry.folder}/samples.jsonl; then repeat with --retry-errors.",
             )
         return results
-
-
-def _chosen_suites(
-    names: Sequence[str], data_dir: Path, part: str, console: Console
-) -> "list[Suite]":
-    from vtk.data.registry import split_file
-    from vtk.evals.suites import SUITES, find_suite
-
-    if ALL_SUITES not in names:
-        return [find_suite(name) for name in dict.fromkeys(names)]
-    ready = [s for s in SUITES.values() if split_file(data_dir, s.dataset, part).is_file()]
-    for suite in SUITES.values():
-        if suite not in ready:
-            console.warn(f"{suite.name} is left out: {data_dir} has no split of {suite.dataset}")
-    if not ready:
-        raise DataError(
-            f"{data_dir} has no suite's questions",
-            "Make some with: vtk download clevrer-mini && vtk split clevrer-mini",
-        )
-    return ready
 
 
 @contextmanager

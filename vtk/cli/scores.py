@@ -11,7 +11,12 @@ if TYPE_CHECKING:
     from vtk.evals.record import EvalRow, ReadRows
 
 _NOTE_EVERY_S: Final = 1.0
-_OTHER_PROTOCOLS: Final = ("partial", "per_option", "lenient")
+_READINGS: Final = {
+    "strict": "strict",
+    "partial": "partial",
+    "per_option": "per option",
+    "lenient": "lenient",
+}
 _COMPARISON_COLUMNS: Final = (
     "type",
     "n",
@@ -28,9 +33,10 @@ _WEIGHTS_KEY: Final = "model.weights_sha256"  # two models differ in it, always;
 class Tracker:
     """Running accuracy, speed and errors of one suite."""
 
-    def __init__(self, console: Console, progress: Progress) -> None:
+    def __init__(self, console: Console, progress: Progress, score: str = "strict") -> None:
         self.console = console
         self.progress = progress
+        self.score = score
         self.rows: list[EvalRow] = []
         self.num_new = 0
         self.started_s = self.noted_s = time.monotonic()
@@ -58,29 +64,29 @@ class Tracker:
     def _note(self, now_s: float) -> str:
         from vtk.evals.results import estimate_accuracy, group_by_question
 
-        estimate = estimate_accuracy(group_by_question(self.rows), "strict")
+        estimate = estimate_accuracy(group_by_question(self.rows), self.score)
         assert estimate is not None
         num_errors = sum(row.error is not None for row in self.rows)
         rate = self.num_new / max(now_s - self.started_s, 1e-9)
         interval = format_interval(estimate.low, estimate.high)
-        accuracy = f"strict {format_percent(estimate.mean)} {interval}"
+        accuracy = f"{self.score} {format_percent(estimate.mean)} {interval}"
         return f"{accuracy}, {num_errors} errors, {format_number(rate, 2)} answers/s"
 
 
 def show_results(console: Console, results: dict[str, Any]) -> None:
-    """Print the results of one suite for people."""
-    title = f"{results['suite']}: {format_count(results['num_questions'])} questions"
+    """Print the results of one suite under one protocol for people."""
+    headline = results["headline"]
+    others = [key for key in _READINGS if key in results and key != headline]
     rows = []
-    for name, found in results["strict"].items():
+    for name, found in results[headline].items():
         if found["n"]:
-            others = [
-                results[key][name]["accuracy"] for key in ("partial", "per_option", "lenient")
-            ]
-            scores = [format_percent(value) for value in (found["accuracy"], *others)]
-            interval = format_interval(*found["ci95"])
-            rows.append([name, found["n"], scores[0], interval, *scores[1:], found["num_errors"]])
-    columns = ["type", "n", "strict", "95 % by clip", "partial", "per option", "lenient", "errors"]
-    console.table(columns, rows, title)
+            scores = [_accuracy(results[key][name]["accuracy"]) for key in others]
+            shown = [format_percent(found["accuracy"]), format_interval(*found["ci95"]), *scores]
+            rows.append([name, found["n"], *shown, found["num_errors"]])
+    names = [_READINGS[key] for key in others]
+    columns = ["type", "n", _READINGS.get(headline, headline), "95 % by clip", *names, "errors"]
+    console.table(columns, rows, _title(results))
+    _show_circumstances(console, results)
     outcomes = ", ".join(f"{count} {name}" for name, count in results["outcomes"].items())
     console.say(f"Answers: {outcomes}; format right in {format_percent(results['format'])}")
     for kind, count in results["errors"].items():
@@ -89,6 +95,30 @@ def show_results(console: Console, results: dict[str, Any]) -> None:
             "names them; after mending, ask them again with --retry-errors"
         )
     _show_strategies(console, results["strategies"])
+
+
+def _title(results: dict[str, Any]) -> str:
+    questions = f"{format_count(results['num_questions'])} questions"
+    is_named = results["headline"] == results["protocol"]
+    protocol = f" by the {results['protocol']} protocol" if is_named else ""
+    return f"{results['label']}{protocol}: {questions}"
+
+
+def _show_circumstances(console: Console, results: dict[str, Any]) -> None:
+    """What the numbers depend on: visual tokens, changes of the protocol, what is left out."""
+    frames = results["settings"]["ask"]["frames"]
+    if results["mean_video_tokens"] is not None:
+        rate = f"{frames['fps']:g} frames/s, at most " if frames["fps"] else ""
+        console.say(
+            f"Shown: {rate}{frames['num_frames']} frames of at most "
+            f"{format_count(frames['max_pixels_px'])} px, "
+            f"{format_number(results['mean_video_tokens'], 4)} visual tokens in the mean"
+        )
+    if results["deviations"]:
+        changes = "; ".join(results["deviations"])
+        console.warn(f"not as the {results['protocol']} protocol has it: {changes}")
+    for reason, count in results["not_asked"].items():
+        console.note(f"Not asked and not scored: {format_count(count)} ({reason})")
 
 
 def _show_strategies(console: Console, strategies: dict[str, Any]) -> None:
@@ -144,3 +174,20 @@ def show_comparison(console: Console, document: dict[str, Any], protocol: str) -
                 continue
             said = ", ".join(f"{run} {value!r}" for run, value in values.items())
             console.note(f"{title} {dotted}: {said}")
+
+
+def show_published(console: Console, suite: str) -> list[dict[str, Any]]:
+    """Print what others published of a suite, marked as theirs; returns it as plain data."""
+    from vtk.evals.published import as_json, published_numbers
+
+    numbers = published_numbers(suite)
+    if not numbers:
+        console.note(f"nothing is published of {suite}")
+        return []
+    rows = [
+        [number.model, format_percent(number.accuracy), number.protocol, number.source]
+        for number in numbers
+    ]
+    title = f"PUBLISHED by others of {suite}: not measured here, not paired, no interval"
+    console.table(["model", "published", "nearest protocol", "source"], rows, title)
+    return as_json(numbers)

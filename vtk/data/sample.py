@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vtk.data.json_stream import iter_json_array
 from vtk.data.problem import parse_solution, split_problem
 from vtk.data.resolve import relative_reference, resolve_under
 from vtk.errors import DataError
 
+Kind = Literal["choice", "yes_no", "caption_matching", "numerical", "regression", "free-form"]
 LABELS = ("observational", "inferential")
 POLARITIES = ("will", "will_not")
 _TEXT_KEYS = (
@@ -33,7 +34,8 @@ class VideoSample:
     Attributes:
         sample_id: Names the question within its file; results are joined by it.
         problem: The question, then one lettered option per line.
-        solution: The correct letters, sorted and joined by commas: `A,B`.
+        solution: The correct letters, sorted and joined by commas: `A,B`; the value itself where
+            there are no options.
         video: The clip, as an absolute path. It was not opened.
         clip_id: Names the clip; questions of one clip are not independent.
         options: The options without their letters.
@@ -42,6 +44,12 @@ class VideoSample:
         num_correct: How many options are correct; None when the source does not say.
         scene_index: CLEVRER's scene number, or None.
         question_id: CLEVRER's question number within the scene, or None.
+        question: The question without its options; None when the source does not keep them apart.
+        kind: How the question is to be answered: `choice` (by letter), `yes_no` or
+            `caption_matching` (TempCompass's tasks); `numerical`, `regression` and `free-form`
+            have no options and are only in the published recipe's files.
+        types: Name of a grouping -> the question's group, for accuracy per type.
+        span_s: The seconds of the clip that the question is about; None is all of it.
         extra: Whatever else the row holds, unchanged.
     """
 
@@ -56,6 +64,10 @@ class VideoSample:
     num_correct: int | None = None
     scene_index: int | None = None
     question_id: int | None = None
+    question: str | None = None
+    kind: Kind = "choice"
+    types: Mapping[str, str] = field(default_factory=dict, hash=False)
+    span_s: tuple[float, float] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 

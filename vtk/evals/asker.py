@@ -25,7 +25,9 @@ from vtk.rollout.generate import Rollout, base_model
 from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
 from vtk.runs.files import file_sha256
 from vtk.scoring.answers import join_letters
-from vtk.scoring.rewards import grade
+from vtk.scoring.rewards import grade, is_well_formed
+from vtk.scoring.verdicts import Asked
+from vtk.video.frame_folder import folder_sha256
 from vtk.video.frames import Clip
 
 if TYPE_CHECKING:
@@ -43,6 +45,11 @@ class _Asked:
     sample: VideoSample
     prompt: PromptInputs
     evidence: dict[str, Any]
+
+    @property
+    def num_video_tokens(self) -> int:
+        """Visual tokens of the prompt, what frames and pixels come to."""
+        return int((self.prompt.mm_token_type_ids != 0).sum())
 
 
 class Asker:
@@ -87,12 +94,9 @@ class Asker:
             clip = future.result()
             evidence = _evidence(sample.video, clip)
             kind = "prompt"
+            words, template = self.settings.words_of(sample)
             prompt = prepare_prompt(
-                self.processor,
-                sample.problem,
-                clip,
-                self.settings.template,
-                self.settings.max_prompt_tokens,
+                self.processor, words, clip, template, self.settings.max_prompt_tokens
             )
         except _NEVER_OF_ONE_QUESTION:
             raise
@@ -141,7 +145,8 @@ class Asker:
         """The prompt, with the clip's features if the engine can use them."""
         if self.settings.engine == "reference":
             return one.prompt
-        return self.features.attach(base_model(self.model), one.prompt, one.sample.video)
+        key = one.sample.video, self.settings.frames_of(one.sample)  # of a clip, or of a part of it
+        return self.features.attach(base_model(self.model), one.prompt, key)
 
     def _grade(self, asked: Sequence[_Asked], rollout: Rollout) -> dict[str, list[EvalRow]]:
         num_draws = self.settings.num_draws
@@ -155,22 +160,22 @@ class Asker:
 
     def _graded_row(self, one: _Asked, draw: int, rollout: Rollout, place: int) -> EvalRow:
         completion = rollout.texts[place]
-        graded = grade(completion, one.sample.solution, len(one.sample.options))
-        return replace(
+        row = replace(
             _blank_row(one.sample, draw, one.evidence),
             completion=completion,
             num_tokens=len(rollout.completion_ids[place]),
             is_truncated=rollout.truncated[place],
-            parsed=join_letters(graded.extraction.letters),
-            status=graded.extraction.status,
-            lenient_parsed=join_letters(graded.lenient_extraction.letters),
-            strict=graded.strict,
-            partial=graded.partial,
-            per_option=graded.per_option,
-            lenient=graded.lenient,
-            format=graded.format,
+            num_video_tokens=one.num_video_tokens,
             strategy=classify_strategy(completion) if self.settings.has_strategies else None,
         )
+        return self._with_verdict(_with_readings(row, one.sample, completion), one.sample)
+
+    def _with_verdict(self, row: EvalRow, sample: VideoSample) -> EvalRow:
+        """The row with the score by the protocol's rule, if there is a protocol."""
+        if self.settings.protocol is None or row.completion is None:
+            return row
+        verdict = self.settings.protocol.verdict(row.completion, Asked.of(sample))
+        return replace(row, score=verdict.score, said=verdict.said)
 
     def _error_rows(
         self, sample: VideoSample, kind: str, fault: Exception, evidence: dict[str, Any]
@@ -181,10 +186,29 @@ class Asker:
             "type": type(fault).__name__,
             "message": message.strip()[:_MAX_MESSAGE_CHARS],
         }
+        score = None if self.settings.protocol is None else 0.0
         return [
-            replace(_blank_row(sample, draw, evidence), error=error)
+            replace(_blank_row(sample, draw, evidence), error=error, score=score)
             for draw in range(self.settings.num_draws)
         ]
+
+
+def _with_readings(row: EvalRow, sample: VideoSample, completion: str) -> EvalRow:
+    """The row with the letters that the one grader reads, where the question has options."""
+    if not sample.options:
+        return replace(row, status="unparsable", format=float(is_well_formed(completion)))
+    graded = grade(completion, sample.solution, len(sample.options))
+    return replace(
+        row,
+        parsed=join_letters(graded.extraction.letters),
+        status=graded.extraction.status,
+        lenient_parsed=join_letters(graded.lenient_extraction.letters),
+        strict=graded.strict,
+        partial=graded.partial,
+        per_option=graded.per_option,
+        lenient=graded.lenient,
+        format=graded.format,
+    )
 
 
 def _blank_row(sample: VideoSample, draw: int, evidence: dict[str, Any]) -> EvalRow:
@@ -216,6 +240,8 @@ def _blank_row(sample: VideoSample, draw: int, evidence: dict[str, Any]) -> Eval
         decoder=evidence.get("decoder"),
         timestamps_s=evidence.get("timestamps_s"),
         error=None,
+        kind=sample.kind,
+        types=dict(sample.types),
     )
 
 
@@ -231,7 +257,7 @@ def _evidence(video: Path, clip: Clip) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def _sha256_of_version(path: Path, _num_bytes: int, _mtime_ns: int) -> str:
-    return file_sha256(path)
+    return folder_sha256(path) if path.is_dir() else file_sha256(path)
 
 
 def _seed_of(seed: int, name: str) -> int:

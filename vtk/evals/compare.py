@@ -14,11 +14,11 @@ from vtk.errors import ConfigError, DataError
 from vtk.evals.folder import SETTINGS_FILE, differing_keys
 from vtk.evals.record import SAMPLES_FILE, EvalRow, read_rows
 from vtk.evals.results import (
-    PROTOCOLS,
-    QUESTION_TYPES,
     estimate_accuracy,
     group_by_question,
     question_score,
+    question_types,
+    scorings,
 )
 from vtk.runs.files import read_json
 from vtk.runs.results import RESULTS_FILE
@@ -47,6 +47,13 @@ class GradedRun:
     is_complete: bool
     settings: Mapping[str, Any]
     config: Mapping[str, Any]
+
+    @property
+    def protocol(self) -> str | None:
+        """The protocol that it was asked under; None where the one grader alone scores."""
+        protocol = self.settings.get("ask", {}).get("protocol") or {}
+        name: str | None = protocol.get("name")
+        return name
 
 
 def load_graded_run(run: RunPaths, suite: str) -> GradedRun:
@@ -98,15 +105,16 @@ def choose_suite(runs: Sequence[RunPaths], wanted: str | None) -> str:
     raise DataError(f"no suite was answered by all of {names}", "Make results with: vtk eval")
 
 
-def require_protocol(name: str) -> str:
-    """A protocol's name.
+def require_protocol(document: Mapping[str, Any], name: str | None) -> str:
+    """The name of an accuracy that a comparison holds; its headline when None was asked for.
 
     Raises:
-        ConfigError: There is no such protocol.
+        ConfigError: It holds no such accuracy.
     """
-    if name not in PROTOCOLS:
-        raise ConfigError(f"there is no protocol {name!r}", f"Protocols: {', '.join(PROTOCOLS)}.")
-    return name
+    known = [key for key in document["differences"][0] if key not in ("run", "minus")]
+    if name is not None and name not in known:
+        raise ConfigError(f"there is no protocol {name!r}", f"Protocols: {', '.join(known)}.")
+    return name or str(document["headline"])
 
 
 def compare_runs(
@@ -136,8 +144,10 @@ def compare_runs(
     first = [runs[0].questions[sample_id] for sample_id in ids]
     configs = [run.config for run in runs]
     others = [(run, [run.questions[sample_id] for sample_id in ids]) for run in runs[1:]]
+    protocol = runs[0].protocol
     return {
         "suite": suite,
+        "headline": protocol or "strict",
         "baseline": runs[0].name,
         "num_questions": len(ids),
         "num_clips": len({draws[0].clip_id for draws in first}),
@@ -146,7 +156,11 @@ def compare_runs(
             {"run": run.name, "complete": run.is_complete, **_accuracies(run, ids)} for run in runs
         ],
         "differences": [
-            {"run": run.name, "minus": runs[0].name, **difference_by_type(first, second)}
+            {
+                "run": run.name,
+                "minus": runs[0].name,
+                **difference_by_type(first, second, runs[0].protocol),
+            }
             for run, second in others
         ],
         "settings_differ": _differing(runs, [run.settings for run in runs]),
@@ -155,26 +169,28 @@ def compare_runs(
 
 
 def difference_by_type(
-    first: Sequence[list[EvalRow]], second: Sequence[list[EvalRow]]
+    first: Sequence[list[EvalRow]], second: Sequence[list[EvalRow]], protocol: str | None = None
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Paired difference, second minus first, by protocol and question type.
 
     Args:
         first: The graded completions of each question.
         second: Another model's, of the same questions in the same order.
+        protocol: The name of the protocol that both were asked under, if there is one.
 
     Returns:
         protocol -> type -> {n, difference, ci95, p_value, num_better, num_worse,
         questions_to_resolve}; types without questions are left out.
     """
     pairs = list(zip(first, second, strict=True))
+    rows = [draws[0] for draws in first]
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for protocol in PROTOCOLS:
-        found[protocol] = {}
-        for name, belongs in QUESTION_TYPES.items():
-            chosen = [(a, b) for a, b in pairs if belongs(a[0])]
+    for name, (score, counts) in scorings(rows, protocol).items():
+        found[name] = {}
+        for kind, belongs in question_types(rows).items():
+            chosen = [(a, b) for a, b in pairs if belongs(a[0]) and counts(a[0])]
             if chosen:
-                found[protocol][name] = _difference(chosen, protocol)
+                found[name][kind] = _difference(chosen, score)
     return found
 
 
@@ -224,15 +240,16 @@ def _words(row: EvalRow) -> tuple[str | None, ...]:
 
 
 def _accuracies(run: GradedRun, ids: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    rows = [run.questions[i][0] for i in ids]
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for protocol in PROTOCOLS:
-        found[protocol] = {}
-        for name, belongs in QUESTION_TYPES.items():
-            chosen = [run.questions[i] for i in ids if belongs(run.questions[i][0])]
-            estimate = estimate_accuracy(chosen, protocol)
+    for name, (score, counts) in scorings(rows, run.protocol).items():
+        found[name] = {}
+        for kind, belongs in question_types(rows).items():
+            chosen = [run.questions[r.sample_id] for r in rows if belongs(r) and counts(r)]
+            estimate = estimate_accuracy(chosen, score)
             if estimate is not None:
                 interval = [estimate.low, estimate.high]
-                found[protocol][name] = {
+                found[name][kind] = {
                     "n": len(chosen),
                     "accuracy": estimate.mean,
                     "ci95": interval,

@@ -8,7 +8,7 @@ import fcntl
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -53,6 +53,11 @@ class EvalRow:
         decoder: The library that decoded it.
         timestamps_s: Time of each frame shown to the model, in seconds.
         error: kind (decode, prompt, generate, memory), type and message; None if all went well.
+        kind: How the question is to be answered (`vtk.data.sample.VideoSample`).
+        types: Grouping -> group, for accuracy per type; empty where `label` says it.
+        score: The score by the protocol's rule; None where the suite has no protocol.
+        said: The answer that the protocol's rule read; None if it read none.
+        num_video_tokens: Visual tokens of the prompt.
     """
 
     sample_id: str
@@ -80,6 +85,11 @@ class EvalRow:
     decoder: str | None
     timestamps_s: list[float] | None
     error: dict[str, str] | None
+    kind: str = "choice"
+    types: dict[str, str] = field(default_factory=dict)
+    score: float | None = None
+    said: str | None = None
+    num_video_tokens: int | None = None
 
     @property
     def key(self) -> RowKey:
@@ -87,17 +97,22 @@ class EvalRow:
         return self.sample_id, self.draw
 
 
-_FIELDS: Final = {field.name for field in fields(EvalRow)}
+_FIELDS: Final = {found.name for found in fields(EvalRow)}
+_LATER_FIELDS: Final = {
+    found.name
+    for found in fields(EvalRow)
+    if found.default is not MISSING or found.default_factory is not MISSING
+}
 
 
 def row_from_json(value: Mapping[str, Any]) -> EvalRow:
     """The row of one line of samples.jsonl.
 
     Raises:
-        ValueError: A field is missing or unknown.
+        ValueError: A field is missing or unknown; those that came later may be missing.
     """
-    if set(value) != _FIELDS:
-        odd = sorted(set(value) ^ _FIELDS)
+    odd = sorted((set(value) | _LATER_FIELDS) ^ _FIELDS)
+    if odd:
         raise ValueError(f"not a graded question of this version: {', '.join(odd[:5])}")
     return EvalRow(**value)
 

@@ -15,6 +15,12 @@ from vtk.scoring.stats import Estimate, clustered_mean
 PROTOCOLS: Final = ("strict", "partial", "per_option", "lenient")
 """Names of `EvalRow`'s accuracies. strict is the headline; lenient reads answers more patiently."""
 
+READINGS: Final = ("strict", "lenient")
+"""Those that say something of a question with one correct option."""
+
+SCORE: Final = "score"
+"""`EvalRow`'s accuracy by the rule of the protocol that it was asked under."""
+
 QUESTION_TYPES: Final[dict[str, Callable[[EvalRow], bool]]] = {
     "all": lambda _: True,
     "observational": lambda row: row.label == "observational",
@@ -26,24 +32,60 @@ QUESTION_TYPES: Final[dict[str, Callable[[EvalRow], bool]]] = {
 TypeResults = dict[str, dict[str, Any]]
 
 
-def summarise(rows: Sequence[EvalRow]) -> dict[str, TypeResults]:
+def summarise(rows: Sequence[EvalRow], protocol: str | None = None) -> dict[str, TypeResults]:
     """Accuracy by protocol and question type.
 
     Args:
         rows: Graded questions; errors among them count as wrong.
+        protocol: The name under which the score by the protocol's rule is given; None where the
+            rows have none.
 
     Returns:
         protocol -> type -> {n, accuracy, ci95, num_errors, num_clips, method}; accuracy and ci95
         are None where n is 0.
     """
     questions = group_by_question(rows)
+    types = question_types(rows)
     return {
-        protocol: {
-            name: _summarise_type([q for q in questions if belongs(q[0])], protocol)
-            for name, belongs in QUESTION_TYPES.items()
+        name: {
+            kind: _summarise_type([q for q in questions if belongs(q[0]) and counts(q[0])], score)
+            for kind, belongs in types.items()
         }
-        for protocol in PROTOCOLS
+        for name, (score, counts) in scorings(rows, protocol).items()
     }
+
+
+def scorings(
+    rows: Iterable[EvalRow], protocol: str | None
+) -> dict[str, tuple[str, Callable[[EvalRow], bool]]]:
+    """Name of an accuracy -> `EvalRow`'s field that holds it, and whether it counts a row.
+
+    Args:
+        rows: Graded questions.
+        protocol: The name of the protocol that the questions were asked under, if there is one.
+    """
+    readings = READINGS if any(row.types for row in rows) else PROTOCOLS
+    found = {} if protocol is None else {protocol: (SCORE, QUESTION_TYPES["all"])}
+    return found | {reading: (reading, _is_lettered) for reading in readings}
+
+
+def question_types(rows: Iterable[EvalRow]) -> Mapping[str, Callable[[EvalRow], bool]]:
+    """Name of a type -> whether a row is of it: CLEVRER's types, or those that the rows carry."""
+    groups = {group for row in rows for group in row.types.items()}
+    if not groups:
+        return QUESTION_TYPES
+    types: dict[str, Callable[[EvalRow], bool]] = {"all": QUESTION_TYPES["all"]}
+    for grouping, group in sorted(groups):
+        types[f"{grouping}: {group}"] = _belongs(grouping, group)
+    return types
+
+
+def _belongs(grouping: str, group: str) -> Callable[[EvalRow], bool]:
+    return lambda row: row.types.get(grouping) == group
+
+
+def _is_lettered(row: EvalRow) -> bool:
+    return row.kind == "choice"
 
 
 def build_results(
@@ -51,33 +93,42 @@ def build_results(
     rows: Mapping[RowKey, EvalRow],
     plan: Sequence[RowKey],
     context: Mapping[str, Any],
+    protocol: str | None = None,
 ) -> dict[str, Any]:
-    """The results document of one suite.
+    """The results document of one suite under one protocol.
 
     Args:
         suite: Its name.
         rows: What has been graded.
         plan: Every question and draw, in order; fixed before the run.
         context: Settings and their hash, copied into the document.
+        protocol: The name of the protocol by whose rule the rows were scored; None for the one
+            grader alone, whose headline is "strict".
 
     Returns:
-        The document of results.json, with one key per protocol. It holds no time and no order of
+        The document of results.json, with one key per protocol and reading; `headline` names the
+        first. It holds no time and no order of
         arrival, so the same rows give the same bytes.
     """
     graded = [rows[key] for key in plan if key in rows]
     return {
         "suite": suite,
+        "protocol": protocol or "official",
+        "headline": protocol or "strict",
         "complete": len(graded) == len(plan),
         "num_questions": len({sample_id for sample_id, _ in plan}),
         "num_completions": len(plan),
         "num_missing": len(plan) - len(graded),
-        **summarise(graded),
+        **summarise(graded, protocol),
         "outcomes": _count_outcomes(graded),
         "statuses": _tally(row.status for row in graded),
         "errors": _tally(row.error["kind"] for row in graded if row.error),
         "format": _share([row.format == 1.0 for row in graded]),
         "truncated": _share([row.is_truncated for row in graded]),
         "mean_completion_tokens": _mean([row.num_tokens for row in graded if row.num_tokens]),
+        "mean_video_tokens": _mean(
+            [row.num_video_tokens for row in graded if row.num_video_tokens]
+        ),
         "strategies": summarise_strategies(graded),
         **context,
     }
@@ -159,10 +210,11 @@ def _count_outcomes(rows: Iterable[EvalRow]) -> dict[str, int]:
     for row in rows:
         if row.error:
             counts["error"] += 1
-        elif row.parsed is None:
+        elif (row.parsed if row.score is None else row.said) is None:
             counts["unparsable"] += 1
         else:
-            counts["correct" if row.strict == 1.0 else "wrong"] += 1
+            score = row.strict if row.score is None else row.score
+            counts["correct" if score == 1.0 else "wrong"] += 1
     return counts
 
 

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtk.data.sample import VideoSample
@@ -20,7 +19,7 @@ from vtk.evals.record import EvalRow, RowKey
 from vtk.evals.results import TypeResults, summarise
 from vtk.evals.settings import EvaluationSettings, plan_rows
 from vtk.video.cache import ClipCache
-from vtk.video.frames import Clip, FrameSettings
+from vtk.video.frames import Clip
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLProcessor
@@ -100,7 +99,7 @@ def iter_rows(
         if any(key not in done for key in plan_rows(batch, settings))
     ]
     guard = _StartGuard()
-    decoded = _decoded(batches, settings.frames, clips, num_ahead=int(is_reading_ahead))
+    decoded = _decoded(batches, settings, clips, num_ahead=int(is_reading_ahead))
     for batch, futures in decoded:
         for row in asker.ask(batch, futures):
             if row.key not in done:
@@ -138,7 +137,7 @@ def _batches(samples: Sequence[VideoSample], size: int) -> list[Sequence[VideoSa
 
 def _decoded(
     batches: Sequence[Sequence[VideoSample]],
-    frames: FrameSettings,
+    settings: EvaluationSettings,
     clips: ClipCache | None,
     num_ahead: int,
 ) -> Iterator[tuple[Sequence[VideoSample], list["Future[Clip]"]]]:
@@ -147,11 +146,9 @@ def _decoded(
     pool = ThreadPoolExecutor(_NUM_DECODE_THREADS, thread_name_prefix="vtk-decode")
 
     def start(batch: Sequence[VideoSample]) -> list["Future[Clip]"]:
-        futures: dict[Path, Future[Clip]] = {}
-        for sample in batch:
-            if sample.video not in futures:
-                futures[sample.video] = pool.submit(cache.read, sample.video, frames)
-        return [futures[sample.video] for sample in batch]
+        wanted = [(sample.video, settings.frames_of(sample)) for sample in batch]
+        futures = {key: pool.submit(cache.read, *key) for key in dict.fromkeys(wanted)}
+        return [futures[key] for key in wanted]
 
     started: deque[list[Future[Clip]]] = deque()
     waiting = iter(batches)

@@ -36,8 +36,9 @@ class Inquiry:
         settings: How they are asked.
         model_identity: What names the weights and how they are computed with: the hash of the
             weights, number format, attention kernel.
-        folder: eval/<suite> of a run.
+        folder: eval/<name> of a run.
         origin: Where the model came from, for people.
+        not_asked: Reason -> number of the suite's questions that are left out for it.
     """
 
     suite: Suite
@@ -46,6 +47,20 @@ class Inquiry:
     model_identity: Mapping[str, Any]
     folder: Path
     origin: Mapping[str, str] = field(default_factory=dict)
+    not_asked: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def protocol(self) -> str | None:
+        """The name of the protocol; None where the one grader alone scores."""
+        return None if self.settings.protocol is None else self.settings.protocol.name
+
+    @property
+    def name(self) -> str:
+        """How results and their folder are called: the suite, with a protocol that is not its own.
+
+        The official protocol, and the one of suites that have no other, adds nothing.
+        """
+        return result_name(self.suite.name, self.protocol)
 
     @property
     def plan(self) -> list[RowKey]:
@@ -62,13 +77,19 @@ class Inquiry:
         }
 
 
+def result_name(suite: str, protocol: str | None) -> str:
+    """The name of a suite's results under a protocol, also that of their folder."""
+    return suite if protocol in (None, "official") else f"{suite}-{protocol}"
+
+
 def questions_hash(samples: Sequence[VideoSample]) -> str:
     """sha256 over what is asked and how it is counted: words, solutions, labels, in order."""
     digest = sha256()
     for sample in samples:
         words = (sample.sample_id, sample.clip_id, sample.problem, sample.solution)
         kinds = (str(sample.label), str(sample.polarity), str(sample.num_correct))
-        for part in (*words, *kinds):
+        shown = () if sample.span_s is None else (str(sample.span_s),)
+        for part in (*words, *kinds, *shown):
             digest.update(f"{len(part)}:{part}".encode())
     return digest.hexdigest()
 
@@ -143,12 +164,16 @@ def write_results(inquiry: Inquiry) -> dict[str, Any]:
     found = read_rows(inquiry.folder / SAMPLES_FILE)
     settings = inquiry.as_json()
     context = {
+        "label": inquiry.suite.label or inquiry.suite.name,
         "model": dict(inquiry.origin),
         "num_unreadable_lines": found.num_unreadable,
+        "not_asked": dict(inquiry.not_asked),
+        "prompt_sha256": inquiry.settings.prompt_sha256,
+        "deviations": inquiry.settings.deviations(),
         "settings_hash": settings_hash(settings),
         "settings": settings,
     }
-    results = build_results(inquiry.suite.name, found.rows, inquiry.plan, context)
+    results = build_results(inquiry.suite.name, found.rows, inquiry.plan, context, inquiry.protocol)
     write_json_atomic(inquiry.folder / RESULTS_FILE, results)
     return results
 

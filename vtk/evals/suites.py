@@ -6,11 +6,16 @@ from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 
+from vtk.data.benchmarks.published import read_published
+from vtk.data.benchmarks.rows import Questions
+from vtk.data.benchmarks.table import BENCHMARKS, benchmark_dir
 from vtk.data.registry import how_to_make_split, split_file
 from vtk.data.sample import VideoSample, load_samples
 from vtk.errors import ConfigError, DataError
+from vtk.evals.protocols import PROTOCOL_NAMES, PROTOCOLS, Protocol
 
 DEFAULT_PART = "validation"
+BOTH = "both"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +24,7 @@ class Suite:
 
     Attributes:
         name: How commands and result folders call it.
-        dataset: The registered data set whose split files hold the questions.
+        dataset: The data set whose split files hold the questions, or the benchmark.
         title: One sentence for people.
         template: The prompt's template; None asks as the model was trained to be asked.
         has_strategies: Whether completions show which of clevrer-mini's two strategies they follow.
@@ -30,6 +35,7 @@ class Suite:
     title: str
     template: str | None = None
     has_strategies: bool = False
+    label: str | None = None
 
 
 SUITES: dict[str, Suite] = {
@@ -45,6 +51,10 @@ SUITES: dict[str, Suite] = {
             name="clevrer",
             dataset="clevrer",
             title="CLEVRER's counterfactual questions with at least one correct option.",
+        ),
+        *(
+            Suite(name=b.name, dataset=b.name, title=b.title, label=b.label)
+            for b in BENCHMARKS.values()
         ),
     )
 }
@@ -64,25 +74,80 @@ def find_suite(name: str) -> Suite:
     raise ConfigError(f"there is no suite {name!r}", hint)
 
 
+def choose_protocols(suite: Suite, wanted: str) -> list[Protocol | None]:
+    """The protocols that a suite is asked under; None stands for the one grader alone.
+
+    Args:
+        suite: From `find_suite`.
+        wanted: official, recipe or both; both is as much of it as the suite has.
+
+    Raises:
+        ConfigError: The suite has no such protocol, or there is none of this name.
+    """
+    if wanted not in (*PROTOCOL_NAMES, BOTH):
+        names = ", ".join((*PROTOCOL_NAMES, BOTH))
+        raise ConfigError(f"there is no protocol {wanted!r}", f"Protocols: {names}.")
+    known = PROTOCOLS.get(suite.name, {})
+    official, recipe = known.get("official"), known.get("recipe")
+    if wanted == "official" or recipe is None:
+        if wanted == "recipe":
+            raise ConfigError(
+                f"suite {suite.name} has no recipe protocol", "Ask it with --protocol official."
+            )
+        return [official]
+    return [recipe] if wanted == "recipe" else [official, recipe]
+
+
 def load_questions(suite: Suite, data_dir: Path, part: str = DEFAULT_PART) -> list[VideoSample]:
-    """The questions of one part of a suite, in the file's order.
+    """The questions that `read_suite` finds."""
+    return read_suite(suite, data_dir, part).samples
+
+
+def read_suite(
+    suite: Suite, data_dir: Path, part: str = DEFAULT_PART, file: Path | None = None
+) -> Questions:
+    """The questions of one part of a suite, in the files' order, and what is left out of it.
 
     Args:
         suite: From `find_suite`.
         data_dir: The folder of all data sets.
-        part: train, bias or validation.
+        part: train, bias or validation; a benchmark has validation only.
+        file: Evaluation file of the published recipe to take the questions from.
 
     Raises:
         ConfigError: No such part.
-        DataError: The split has not been made, or its file is malformed.
+        DataError: The data or the split are not there, or a file is malformed.
     """
+    if file is not None:
+        return read_published(file, suite.dataset, benchmark_dir(data_dir, suite.dataset))
+    if suite.dataset in BENCHMARKS:
+        return _read_benchmark(suite, data_dir, part)
     path = split_file(data_dir, suite.dataset, part)
     if not path.is_file():
         raise DataError(
             f"suite {suite.name} needs {path}, which is not there",
             how_to_make_split(suite.dataset),
         )
-    return load_samples(path)
+    return Questions(load_samples(path))
+
+
+def is_here(suite: Suite, data_dir: Path, part: str) -> bool:
+    """Whether this machine has the questions of a suite."""
+    if suite.dataset in BENCHMARKS:
+        return part == DEFAULT_PART and benchmark_dir(data_dir, suite.dataset).is_dir()
+    return split_file(data_dir, suite.dataset, part).is_file()
+
+
+def _read_benchmark(suite: Suite, data_dir: Path, part: str) -> Questions:
+    if part != DEFAULT_PART:
+        raise ConfigError(f"{suite.name} has no part {part!r}", f"Its part is {DEFAULT_PART}.")
+    root = benchmark_dir(data_dir, suite.dataset)
+    if not root.is_dir():
+        raise DataError(
+            f"suite {suite.name} needs {root}, which is not there",
+            f"Get it with: vtk download {suite.dataset}",
+        )
+    return BENCHMARKS[suite.dataset].convert(root)
 
 
 def draw_subset(

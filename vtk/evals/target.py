@@ -1,6 +1,6 @@
 """Which model is judged, with which settings, and in which run its results go."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +10,7 @@ from vtk.config.loading import Resolved, load_config
 from vtk.config.schema import VtkConfig
 from vtk.errors import DataError
 from vtk.evals.folder import SETTINGS_FILE, settings_hash
+from vtk.evals.protocols import Protocol
 from vtk.evals.session import Inquiry
 from vtk.evals.settings import EvaluationSettings
 from vtk.evals.suites import Suite
@@ -25,6 +26,19 @@ if TYPE_CHECKING:
 EVAL_STAGE: Final = "eval"
 _TINY: Final = "tiny"
 _PRESET_STAGE: Final = "grpo"
+_PROMPT_BOUND: Final = "prompt.max_prompt_tokens"
+_KEYS: Final[dict[str, set[str]]] = {
+    "num_frames": {"eval.num_frames", "video.num_frames"},
+    "fps": {"video.fps", "eval.num_frames", "video.num_frames"},
+    "rounding": {"video.fps", "eval.num_frames", "video.num_frames"},
+    "min_pixels_px": {"video.min_pixels_px"},
+    "max_pixels_px": {"eval.max_pixels_px", "video.max_pixels_px"},
+    "temperature": {"eval.temperature"},
+    "top_p": {"rollout.top_p"},
+    "max_completion_tokens": {"eval.max_completion_tokens"},
+}
+"""What a protocol fixes -> the settings by which the user overrides it; who gives a number of
+frames wants exactly so many, unless a rate is given too."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +106,12 @@ def find_target(
 
 
 def evaluation_settings(
-    config: VtkConfig, suite: Suite, num_draws: int = 1, seed: int | None = None
+    config: VtkConfig,
+    suite: Suite,
+    num_draws: int = 1,
+    seed: int | None = None,
+    protocol: Protocol | None = None,
+    given: Collection[str] = (),
 ) -> EvaluationSettings:
     """How a configuration asks the questions of a suite.
 
@@ -101,17 +120,13 @@ def evaluation_settings(
         suite: Its template, if it has one, comes first.
         num_draws: Completions per question.
         seed: Decides the draws; the configuration's when None.
+        protocol: Asks and scores instead of the suite; what it fixes comes before the settings.
+        given: Dotted keys that the user gave for this evaluation; they come before the protocol.
     """
-    video, eval_, rollout = config.video, config.eval, config.rollout
-    return EvaluationSettings(
+    eval_, rollout = config.eval, config.rollout
+    settings = EvaluationSettings(
         template=suite.template or config.prompt.template,
-        frames=FrameSettings(
-            num_frames=eval_.num_frames or video.num_frames,
-            fps=video.fps,
-            min_pixels_px=video.min_pixels_px,
-            max_pixels_px=eval_.max_pixels_px or video.max_pixels_px,
-            decoder=video.decoder,
-        ),
+        frames=_frames(config),
         sampling=SamplingSettings(
             max_completion_tokens=eval_.max_completion_tokens,
             temperature=eval_.temperature,
@@ -126,6 +141,40 @@ def evaluation_settings(
         max_prompt_tokens=config.prompt.max_prompt_tokens,
         engine=rollout.engine,
         has_strategies=suite.has_strategies,
+    )
+    return settings if protocol is None else _under_protocol(settings, protocol, set(given))
+
+
+def _frames(config: VtkConfig) -> FrameSettings:
+    video, eval_ = config.video, config.eval
+    return FrameSettings(
+        num_frames=eval_.num_frames or video.num_frames,
+        fps=video.fps,
+        min_pixels_px=video.min_pixels_px,
+        max_pixels_px=eval_.max_pixels_px or video.max_pixels_px,
+        decoder=video.decoder,
+    )
+
+
+def _under_protocol(
+    settings: EvaluationSettings, protocol: Protocol, given: set[str]
+) -> EvaluationSettings:
+    """The settings with what the protocol fixes, but for what the user gave."""
+    fixed = {
+        name: getattr(protocol, name)
+        for name, keys in _KEYS.items()
+        if getattr(protocol, name) is not None and not given & keys
+    }
+    frames = {key: value for key, value in fixed.items() if hasattr(settings.frames, key)}
+    wanted = frames.get("max_pixels_px", settings.frames.max_pixels_px)
+    least = frames.get("min_pixels_px", settings.frames.min_pixels_px)
+    sampling = {key: value for key, value in fixed.items() if key not in frames}
+    return replace(
+        settings,
+        protocol=protocol,
+        frames=replace(settings.frames, **frames | {"min_pixels_px": min(least, wanted)}),
+        sampling=replace(settings.sampling, **sampling),
+        max_prompt_tokens=settings.max_prompt_tokens if _PROMPT_BOUND in given else None,
     )
 
 
@@ -178,7 +227,7 @@ def place_inquiries(
             provenance=target.resolved.provenance,
             extra={"model": target.origin},
         )
-    placed = [replace(one, folder=run.eval_dir(one.suite.name)) for one in inquiries]
+    placed = [replace(one, folder=run.eval_dir(one.name)) for one in inquiries]
     return run, placed
 
 
@@ -191,7 +240,7 @@ def is_eval_run(run: RunPaths) -> bool:
 
 
 def _same_inquiry_before(inquiries: Sequence[Inquiry], runs_dir: Path) -> RunPaths | None:
-    wanted = {one.suite.name: settings_hash(one.as_json()) for one in inquiries}
+    wanted = {one.name: settings_hash(one.as_json()) for one in inquiries}
     for run in list_runs(runs_dir):
         if is_eval_run(run) and any(
             _stored_hash(run.eval_dir(suite)) == digest for suite, digest in wanted.items()

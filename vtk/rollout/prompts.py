@@ -36,6 +36,9 @@ PROMPT_TEMPLATES = {
 """What the user turn says after the video. "paper" asks for what the published prompt asks for
 (github.com/falonss703/VideoThinker, src/open_r1/grpo.py), in other words."""
 
+AS_IT_IS = "mini"
+"""The template that adds nothing."""
+
 _CONTROL_TOKEN = re.compile(r"<\|[^|<>\s]*\|>")
 
 

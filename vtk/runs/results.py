@@ -16,7 +16,9 @@ from vtk.runs.snapshot import EvalResult
 from vtk.runs.store import RunPaths
 
 RESULTS_FILE: Final = "results.json"
-_HEADLINE: Final = "strict"
+_HEADLINE: Final = "headline"
+_USUAL_PROTOCOL: Final = "official"
+_EARLIER_HEADLINE: Final = "strict"
 _CHECKPOINT: Final = re.compile(r"step_(\d+)$")
 
 
@@ -50,13 +52,20 @@ def _read(path: Path, time_s: float) -> EvalResult | str | None:
         document = read_json(path)
         if document.get("complete") is not True:
             return None
-        per_type = payload.per_type({"per_type": payload.mapping(document, _HEADLINE)})
+        headline = payload.optional_text(document, _HEADLINE) or _EARLIER_HEADLINE
+        per_type = payload.per_type({"per_type": payload.mapping(document, headline)})
         asked = {name: accuracy for name, accuracy in per_type.items() if accuracy.n}
-        return EvalResult(_step(document), payload.text(document, "suite"), time_s, asked)
+        return EvalResult(_step(document), _suite(document), time_s, asked)
     except DataError as error:
         return visible_text(error.message)
     except ValueError as error:
         return visible_text(f"{path} is no result of an evaluation: {error}")
+
+
+def _suite(document: dict[str, Any]) -> str:
+    """The suite's name, with the protocol where it is not the suite's usual one."""
+    suite, protocol = payload.text(document, "suite"), payload.optional_text(document, "protocol")
+    return suite if protocol in (None, _USUAL_PROTOCOL) else f"{suite}-{protocol}"
 
 
 def _step(document: dict[str, Any]) -> int | None:

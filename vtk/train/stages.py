@@ -14,7 +14,8 @@ from peft import set_peft_model_state_dict
 from safetensors.torch import load_file
 
 from vtk.config.schema import VtkConfig, describe_objective
-from vtk.data.sample import load_samples
+from vtk.data.sample import default_video_root, load_samples
+from vtk.data.verdicts import known_problems
 from vtk.errors import ConfigError, DataError, Interrupted
 from vtk.models.adapters import POLICY_ADAPTER, attach_policy_adapter
 from vtk.models.loader import attention_kernel, load_policy, weights_hash
@@ -132,6 +133,7 @@ def _assemble(
     is_alone = state.num_processes == 1
     should_stop = attempt.stop.is_set if is_alone else partial(_is_deserted, attempt, state)
     collector = GroupCollector(processor, config, reporter, should_stop)
+    collector.clips.refuse(known_problems(default_video_root(Path(inputs.train))))
     trainer = CDPOTrainer(
         policy,
         processor,

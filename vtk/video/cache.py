@@ -6,8 +6,10 @@ file or another pixel budget never answers with old frames.
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 
+from vtk.video.containers import damaged
 from vtk.video.frames import Clip, FrameSettings, read_clip
 from vtk.video.pixel_cache import PixelCache, open_pixel_cache
 
@@ -29,6 +31,7 @@ class ClipCache:
         self.num_bytes = 0
         self.num_hits = 0
         self.num_misses = 0
+        self._refused: dict[Path, str] = {}
         self._clips: OrderedDict[ClipKey, Clip] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -40,8 +43,10 @@ class ClipCache:
             settings: what to take from it.
 
         Raises:
-            DataError: as `vtk.video.frames.read_clip`.
+            DataError: as `vtk.video.frames.read_clip`; or the clip is refused.
         """
+        if path in self._refused:
+            raise damaged(path, self._refused[path])
         if not path.is_file():
             return read_clip(path, settings)
         key = clip_key(path, settings)
@@ -55,6 +60,14 @@ class ClipCache:
         with self._lock:
             self._keep(key, clip)
         return clip
+
+    def refuse(self, problems: Mapping[Path, str]) -> None:
+        """Read none of these clips from now on: what is wrong with each is known already.
+
+        Args:
+            problems: Clip -> what is wrong with it.
+        """
+        self._refused |= problems
 
     def take_notice(self) -> str | None:
         """Why clips are no longer kept on disk and what mends it; told once."""

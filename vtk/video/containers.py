@@ -65,14 +65,19 @@ def open_video(path: Path) -> Any:
     """Open a file as an `av` container with at least one video stream.
 
     Raises:
-        DataError: there is no video stream.
+        DataError: there is no video stream, or nothing decodes its codec.
         av.FFmpegError: not an allowed container, or unreadable.
     """
     options = {"format_whitelist": ALLOWED_DEMUXERS, "protocol_whitelist": "file"}
-    container = av.open(f"file:{path.resolve()}", options=options)
+    # titles and tags are not looked at, and many clips hold some that are not UTF-8
+    container = av.open(f"file:{path.resolve()}", options=options, metadata_errors="replace")
     if not container.streams.video:
         container.close()
         raise DataError(f"the file {path} has no video stream")
+    stream: Any = container.streams.video[0]
+    if stream.codec_context is None:
+        container.close()
+        raise damaged(path, "its codec is unknown")
     return container
 
 

@@ -32,6 +32,7 @@ from vtk.video.containers import (
     open_video,
     require_regular_file,
 )
+from vtk.video.frame_folder import FOLDER_FPS, frame_files, read_image
 from vtk.video.skipping import decode_wanted
 
 DecoderName = Literal["pyav", "decord", "torchcodec"]
@@ -151,6 +152,30 @@ def decode(path: Path, decoder: DecoderName, pick: PickFrames) -> Decoded:
         detail = f"only {decoded.num_source_frames} of {promised} frames can be decoded"
         raise damaged(path, detail)
     return decoded
+
+
+def decode_folder(folder: Path, pick: PickFrames) -> Decoded:
+    """Read the frames that ``pick`` asks for from a folder of images.
+
+    Args:
+        folder: one image a frame, see `vtk.video.frame_folder`.
+        pick: chooses frame indices once their number and rate are known.
+
+    Raises:
+        DataError: no frames, or one that cannot be read or has another size than the first.
+    """
+    files = frame_files(folder)
+    indices = tuple(pick(len(files), FOLDER_FPS))
+    frames = [torch.from_numpy(read_image(files[index])) for index in indices]
+    if len({frame.shape for frame in frames}) > 1:
+        raise damaged(folder, "its frames change their size")
+    return Decoded(
+        frames_FHWC=torch.stack(frames),
+        indices=indices,
+        timestamps_s=tuple(index / FOLDER_FPS for index in indices),
+        source_fps=FOLDER_FPS,
+        num_source_frames=len(files),
+    )
 
 
 def _decode_pyav(path: Path, pick: PickFrames) -> Decoded:

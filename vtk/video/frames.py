@@ -10,18 +10,23 @@ Shape letters: F frames, C channels, H height, W width.
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vtk.errors import ConfigError, DataError
-from vtk.video.decoders import choose_decoder, decode
+from vtk.video.decoders import choose_decoder, decode, decode_folder
+from vtk.video.frame_folder import FOLDER_DECODER
 
 TEMPORAL_PATCH_FRAMES = 2
 """Qwen2.5-VL's tower merges this many frames into one temporal patch."""
 
 MAX_ASPECT_RATIO = 200
+_LEAST_ROUNDED_DOWN = 4  # FPS_MIN_FRAMES of qwen-vl-utils
+
+Rounding = Literal["nearest", "down"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,9 @@ class FrameSettings:
         max_pixels_px: largest area of a resized frame, in pixels.
         decoder: ``auto``, ``pyav``, ``decord`` or ``torchcodec``.
         size_factor_px: height and width become multiples of this.
+        span_s: the seconds of the clip to take frames from; None is all of it.
+        rounding: how a number of frames that follows from ``fps`` becomes even: ``nearest``, or
+            ``down`` to at least four, as qwen-vl-utils and the published evaluation do.
     """
 
     num_frames: int
@@ -43,6 +51,8 @@ class FrameSettings:
     max_pixels_px: int
     decoder: str = "auto"
     size_factor_px: int = 28
+    span_s: tuple[float, float] | None = None
+    rounding: Rounding = "nearest"
 
     def __post_init__(self) -> None:
         if self.num_frames < TEMPORAL_PATCH_FRAMES:
@@ -82,7 +92,7 @@ def read_clip(path: Path, settings: FrameSettings) -> Clip:
     """Decode, sample and resize a clip.
 
     Args:
-        path: a local video file.
+        path: a local video file, or a folder of its frames (`vtk.video.frame_folder`).
         settings: what to take from it.
 
     Returns:
@@ -93,13 +103,17 @@ def read_clip(path: Path, settings: FrameSettings) -> Clip:
             two frames; the message holds the path.
         MissingEnvironmentError: the named decoder does not work here.
     """
-    decoder = choose_decoder(settings.decoder)
 
     def pick(num_source_frames: int, source_fps: float) -> list[int]:
-        num_frames = num_sampled_frames(num_source_frames, source_fps, settings)
-        return sample_indices(num_source_frames, num_frames)
+        first, count = frames_in_span(num_source_frames, source_fps, settings.span_s)
+        num_frames = num_sampled_frames(count, source_fps, settings)
+        return [first + index for index in sample_indices(count, num_frames)]
 
-    decoded = decode(path, decoder, pick)
+    if path.is_dir():
+        decoder, decoded = FOLDER_DECODER, decode_folder(path, pick)
+    else:
+        decoder = choose_decoder(settings.decoder)
+        decoded = decode(path, decoder, pick)
     if decoded.num_source_frames < TEMPORAL_PATCH_FRAMES:
         raise DataError(
             f"the video {path} has {decoded.num_source_frames} frame; at least 2 are needed",
@@ -116,19 +130,54 @@ def read_clip(path: Path, settings: FrameSettings) -> Clip:
 
 
 def num_sampled_frames(num_source_frames: int, source_fps: float, settings: FrameSettings) -> int:
-    """How many frames to take: even, and never more than the file has.
+    """How many frames to take: even, and never more than there are.
 
     Args:
-        num_source_frames: frames of the file, at least one.
+        num_source_frames: frames of the file, or of the span that is asked for; at least one.
         source_fps: frame rate of the file, in frames per second.
         settings: the wanted number or rate.
     """
     wanted = settings.num_frames
     if settings.fps is not None:
-        wanted = min(wanted, round(num_source_frames / source_fps * settings.fps))
+        counted = num_source_frames / source_fps * settings.fps
+        if settings.rounding == "down":
+            even = math.floor(counted / TEMPORAL_PATCH_FRAMES) * TEMPORAL_PATCH_FRAMES
+            wanted = min(wanted, max(even, _LEAST_ROUNDED_DOWN))
+        else:
+            wanted = min(wanted, round(counted))
     rounded_up = math.ceil(wanted / TEMPORAL_PATCH_FRAMES) * TEMPORAL_PATCH_FRAMES
     available = num_source_frames - num_source_frames % TEMPORAL_PATCH_FRAMES
     return max(TEMPORAL_PATCH_FRAMES, min(rounded_up, available))
+
+
+def frames_in_span(
+    num_source_frames: int, source_fps: float, span_s: tuple[float, float] | None
+) -> tuple[int, int]:
+    """The first frame of a span and how many frames it has, at least two where the file has them.
+
+    The ends are rounded to the nearest frame and an end beyond the file is the file's, as the
+    authors of MVBench do it (OpenGVLab/Ask-Anything:video_chat2/mvbench.ipynb).
+
+    Args:
+        num_source_frames: frames of the file.
+        source_fps: frame rate of the file, in frames per second.
+        span_s: start and end in seconds; None is all of it.
+
+    Raises:
+        DataError: the file ends before the span starts.
+    """
+    if span_s is None or num_source_frames < TEMPORAL_PATCH_FRAMES:
+        return 0, num_source_frames
+    first, last = round(span_s[0] * source_fps), round(span_s[1] * source_fps)
+    if first >= num_source_frames:
+        raise DataError(
+            f"seconds {span_s[0]:g} to {span_s[1]:g} are asked for, "
+            f"but the clip ends after {num_source_frames / source_fps:.1f} s",
+            hint="fetch the clip again, or remove its questions from the data",
+        )
+    first = min(first, num_source_frames - TEMPORAL_PATCH_FRAMES)
+    last = min(max(last, first + TEMPORAL_PATCH_FRAMES - 1), num_source_frames - 1)
+    return first, last - first + 1
 
 
 def sample_indices(num_source_frames: int, num_frames: int) -> list[int]:

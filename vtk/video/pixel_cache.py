@@ -30,6 +30,7 @@ from vtk.video.frames import Clip, FrameSettings, read_clip
 PIXELS_VERSION: Final = 1
 """Raised when `vtk.video.frames` samples or sizes differently: old entries are then not found."""
 
+_LATER_SETTINGS: Final = {"span_s": None, "rounding": "nearest"}  # absent from earlier keys
 MIN_AGE_S: Final = 2.0
 """A video that changed less long ago is decoded and not kept: somebody may still be writing it."""
 
@@ -200,6 +201,9 @@ def entry_key(content_sha256: str, settings: FrameSettings, decoder: DecoderName
         "pixels": PIXELS_VERSION,
         "format": ENTRY_FORMAT,
     }
+    for name, usual in _LATER_SETTINGS.items():
+        if decides[name] == usual:
+            del decides[name]
     return sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
 
 

@@ -105,6 +105,12 @@ class Script:
         return SimpleNamespace(tokenizer=SimpleNamespace(pad_token_id=0))
 
 
+class Words(str):
+    """A prompt that is only its words, and two visual tokens."""
+
+    mm_token_type_ids = torch.tensor([[0, 2, 2, 0]])
+
+
 def scripted_text(problem: str, seed: int | None) -> str:
     """An answer that depends on the question and, when sampling, on the batch's seed."""
     digest = hashlib.sha256(f"{problem}:{seed}".encode()).digest()
@@ -155,7 +161,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     def prepare(processor: Any, problem: str, *rest: Any) -> str:
         if ids[problem] in found.bad_prompts:
             raise DataError("the prompt has 9 tokens; at most 8 are accepted")
-        return problem
+        return Words(problem)
 
     def answer(
         model: Any,

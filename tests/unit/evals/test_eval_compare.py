@@ -16,6 +16,7 @@ from vtk.evals.compare import (
     load_graded_run,
     require_protocol,
 )
+from vtk.evals.published import published_numbers
 from vtk.evals.record import EvalRow, SampleLog
 from vtk.evals.report import pick_examples, report_numbers
 from vtk.runs.store import RunPaths, create_run
@@ -128,9 +129,11 @@ def test_one_run_is_no_comparison(names: list[str]) -> None:
 
 
 def test_unknown_protocol_is_named() -> None:
-    assert require_protocol("partial") == "partial"
+    document = {"headline": "strict", "differences": [{"run": "b", "strict": {}, "partial": {}}]}
+    assert require_protocol(document, "partial") == "partial"
+    assert require_protocol(document, None) == "strict"
     with pytest.raises(ConfigError, match="soft"):
-        require_protocol("soft")
+        require_protocol(document, "soft")
 
 
 @pytest.fixture
@@ -202,3 +205,11 @@ def test_examples_leave_out_errors() -> None:
     failed = [*BETTER[:3], make_row("q3", clip_id="clip1", **FAILED), *BETTER[4:]]
     examples = pick_examples({"base": BASE, "cdpo": failed}, 9)
     assert [example["sample_id"] for example in examples] == ["q2", "q4", "q0"]
+
+
+def test_published_numbers_are_those_of_the_suite_and_marked() -> None:
+    (base, *_, best) = [n for n in published_numbers("mvbench-recipe") if "3B" in n.model]
+    assert (base.accuracy, best.accuracy) == (0.496, 0.609)
+    assert "main table" in best.source
+    assert [n.model for n in published_numbers("clevrer")][-1] == "VideoThinker-R1-3B"
+    assert published_numbers("clevrer-mini") == []

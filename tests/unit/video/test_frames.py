@@ -180,7 +180,7 @@ def test_missing_empty_and_special_files(tmp_path: Path) -> None:
     assert_data_error_names(tmp_path / "absent.mp4", "does not exist")
     (tmp_path / "empty.mp4").touch()
     assert_data_error_names(tmp_path / "empty.mp4", "empty")
-    assert_data_error_names(tmp_path, "not a regular file")
+    assert_data_error_names(tmp_path, "holds no .jpg or .png frames")
     os.mkfifo(tmp_path / "pipe.mp4")
     assert_data_error_names(tmp_path / "pipe.mp4", "not a regular file")
 

@@ -92,6 +92,8 @@ def test_the_same_content_elsewhere_is_found(tmp_path: Path, clip_path: Path) ->
         {"max_pixels_px": 3136},
         {"min_pixels_px": 4704, "max_pixels_px": 9408},
         {"size_factor_px": 14},
+        {"span_s": (0.0, 1.0)},
+        {"rounding": "down"},
     ],
     ids=str,
 )

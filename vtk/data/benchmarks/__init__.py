@@ -1,0 +1,1 @@
+"""The published benchmarks: from their official layouts to the one sample schema."""
