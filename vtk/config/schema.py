@@ -19,6 +19,7 @@ from vtk.config.sections import (
     ObjectiveSettings,
     OptimSettings,
     PromptSettings,
+    RecordSettings,
     ReferenceSettings,
     RewardSettings,
     RolloutSettings,
@@ -53,6 +54,7 @@ class VtkConfig(Section):
     optim: OptimSettings = OptimSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     eval: EvalSettings = EvalSettings()
+    record: RecordSettings = RecordSettings()
     guards: GuardSettings = GuardSettings()
 
     @model_validator(mode="before")

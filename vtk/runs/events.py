@@ -25,6 +25,8 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeGuard
 
 EVENT_SCHEMA_VERSION: Final = 1
+ROLLOUT_SCHEMA_VERSION: Final = 1
+"""Of the rows of rollout files; rows without `v` are older and hold no columns of tokens."""
 
 RUN_STARTED: Final = "run_started"
 ATTEMPT_STARTED: Final = "attempt_started"

@@ -193,7 +193,13 @@ class CDPOTrainer(GRPOTrainer):
             self.is_exchanging |= self.args.world_size > 1 and self.accelerator.sync_gradients
             made.append((scores, losses))
             all_scores, all_losses = zip(*made, strict=True)
-            self.record.add(groups, joined_losses(all_losses), joined_scores(all_scores), self.beta)
+            self.record.add(
+                groups,
+                joined_losses(all_losses),
+                joined_scores(all_scores),
+                self.beta,
+                inputs["ref_logps_NL"] if self.config.record.token_kl else None,
+            )
             return loss
 
     @override
