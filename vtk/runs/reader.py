@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -37,10 +38,16 @@ class EventTail:
         path: The event log; it may not exist yet.
         start_offset: Where to begin, in bytes; a line that is cut by it is passed over without
             being counted.
+        types: Give events of these types only. Lines that name none of them are not parsed, and
+            so not counted either: many times as fast where few events are wanted.
     """
 
-    def __init__(self, path: Path, start_offset: int = 0) -> None:
+    def __init__(
+        self, path: Path, start_offset: int = 0, types: Collection[str] | None = None
+    ) -> None:
         self.path = path
+        self._types = types
+        self._names = None if types is None else tuple(name.encode() for name in types)
         self.num_restarts = 0
         self._reset(start_offset)
 
@@ -110,10 +117,14 @@ class EventTail:
         self._num_lines += 1
         if is_cut or not line.strip():
             return
+        if self._names is not None and not any(name in line for name in self._names):
+            return
         try:
             if is_too_long:
                 raise ValueError(f"longer than {MAX_LINE_BYTES} bytes")
-            found.append(decode_event(line))
+            event = decode_event(line)
+            if self._types is None or event["type"] in self._types:
+                found.append(event)
         except ValueError as error:
             self._count_unreadable(line, str(error))
 
