@@ -56,8 +56,8 @@ class SampleBrowser:
         self._num_groups: dict[int, int] = {}
         self._facts: dict[int, tuple[GroupFacts, ...]] = {}
 
-    def poll(self) -> bool:
-        """Read what the run has added; whether anything changed.
+    def poll(self) -> set[int]:
+        """Read what the run has added, and return the steps that are new, made again or gone.
 
         Raises:
             DataError: The event log cannot be read.
@@ -68,7 +68,7 @@ class SampleBrowser:
                 self._files.forget(step)
                 self._num_groups.pop(step, None)
                 self._facts.pop(step, None)
-            return bool(changed)
+            return changed
 
     @property
     def num_completions(self) -> int:
