@@ -1,0 +1,202 @@
+"""Runs side by side: statuses, accuracies, metrics, and the settings in which they differ."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, ScrollableContainer
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, SelectionList, Static
+from textual.widgets.selection_list import Selection
+
+from tui.compare.facts import Listed, RunFacts, RunSet
+from tui.compare.table import Cell, Reading, Section, Tone, comparison
+from vtk.format import visible_text
+from vtk.runs.store import RunPaths
+
+POLL_INTERVAL_S: Final = 2.0
+WIDE_FROM_CELLS: Final = 110
+_NUM_CHOSEN_FIRST: Final = 3
+_STYLES: Final[dict[Tone, str]] = {
+    "plain": "",
+    "good": "green",
+    "bad": "red",
+    "faint": "dim",
+    "warn": "yellow",
+}
+
+
+class CompareScreen(Screen[None]):
+    """Compares runs of one folder, live ones too.
+
+    Args:
+        paths: The run that the user comes from: it is the first baseline.
+        runs_dir: The folder of all runs; the run's own by default.
+        ascii_only: Draw with ASCII characters only.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "Back"),
+        Binding("b", "pin", "Pin as baseline"),
+        Binding("m", "next_reading", "Latest/mean"),
+        Binding("tab", "app.focus_next", "Runs/table", show=False),
+    ]
+    DEFAULT_CSS = """
+    CompareScreen #both { layout: vertical; height: 1fr; }
+    CompareScreen.-wide #both { layout: horizontal; }
+    CompareScreen SelectionList { height: 8; width: 100%; border: round $primary; }
+    CompareScreen.-wide SelectionList { height: 100%; width: 34; }
+    CompareScreen #table-box { height: 1fr; width: 1fr; }
+    CompareScreen #table-box:focus { border-left: tall $accent; }
+    CompareScreen #table { width: auto; height: auto; padding: 0 1; }
+    """
+
+    def __init__(
+        self, paths: RunPaths, runs_dir: Path | None = None, *, ascii_only: bool = False
+    ) -> None:
+        super().__init__()
+        root = paths.root.absolute()
+        self.runs_dir = root.parent if runs_dir is None else runs_dir
+        self.baseline, self.ascii_only = root.name, ascii_only
+        self.reading: Reading = "latest"
+        self.runs = RunSet(self.runs_dir)
+        self._listed: list[Listed] | None = None
+        self._facts: tuple[RunFacts, ...] = ()
+        self._chosen: tuple[str, ...] = (self.baseline,)
+
+    def compose(self) -> ComposeResult:
+        """The runs to choose from, and the table."""
+        with Container(id="both"):
+            yield SelectionList[str](id="runs")
+            with ScrollableContainer(id="table-box"):
+                yield Static(Content("reading the runs …"), id="table", markup=False)
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Begin to follow the runs."""
+        self.query_one(SelectionList).border_title = "runs: space chooses"
+        self._follow()
+        self.set_interval(POLL_INTERVAL_S, self._follow)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """A wide screen has the runs beside the table."""
+        self.set_class(event.size.width >= WIDE_FROM_CELLS, "-wide")
+
+    @work(thread=True, exclusive=True, group="compare")
+    def _follow(self) -> None:
+        listed, chosen = self.runs.listed(), self._chosen
+        if self._listed is None:
+            chosen = self._first_choice(listed)
+        facts = self.runs.poll(chosen)
+        self.app.call_from_thread(self._show, listed, chosen, facts)
+
+    def _first_choice(self, listed: Sequence[Listed]) -> tuple[str, ...]:
+        """The user's run, and the newest other trainings."""
+        others = [r.run_id for r in listed if r.run_id != self.baseline and r.stage != "eval"]
+        return (self.baseline, *others[: _NUM_CHOSEN_FIRST - 1])
+
+    def _show(
+        self, listed: list[Listed], chosen: tuple[str, ...], facts: tuple[RunFacts, ...]
+    ) -> None:
+        if not self.is_mounted:
+            return
+        is_first = self._listed is None
+        if is_first:
+            self._chosen = chosen
+        if listed != self._listed:
+            self._list(listed)
+        if chosen == self._chosen:
+            self._facts = facts
+            self.draw()
+
+    def _list(self, listed: list[Listed]) -> None:
+        self._listed = listed
+        runs = self.query_one(SelectionList)
+        highlighted = runs.highlighted
+        with self.prevent(SelectionList.SelectedChanged):
+            runs.clear_options()
+            runs.add_options(
+                Selection(
+                    Content(f"{visible_text(run.run_id, 60)} {run.stage}"),
+                    run.run_id,
+                    run.run_id in self._chosen,
+                )
+                for run in listed
+            )
+        runs.highlighted = 0 if highlighted is None and listed else highlighted
+
+    def draw(self) -> None:
+        """Draw the table anew."""
+        table = self.query_one("#table", Static)
+        if not self._facts:
+            table.update(Content("Choose runs with the space bar."))
+            return
+        chosen = self._chosen
+        baseline = chosen.index(self.baseline) if self.baseline in chosen else 0
+        sections = comparison(self._facts, baseline, self.reading, ascii_only=self.ascii_only)
+        table.update(_drawn(sections, self._facts, baseline))
+
+    @on(SelectionList.SelectedChanged)
+    def _on_chosen(self) -> None:
+        selected = set(self.query_one(SelectionList).selected)
+        kept = [name for name in self._chosen if name in selected]
+        self._chosen = (*kept, *sorted(selected - set(kept)))
+        self._facts = tuple(f for f in self._facts if f.run_id in self._chosen)
+        self._follow()
+
+    def action_pin(self) -> None:
+        """Measure the others against the highlighted run."""
+        runs = self.query_one(SelectionList)
+        if runs.highlighted is None:
+            return
+        name = str(runs.get_option_at_index(runs.highlighted).value)
+        self.baseline = name
+        if name not in self._chosen:
+            runs.select(name)
+        elif len(self._facts) == len(self._chosen):
+            self.draw()
+
+    def action_next_reading(self) -> None:
+        """Show the latest values, or means of the last steps."""
+        self.reading = "mean" if self.reading == "latest" else "latest"
+        self.draw()
+
+    def action_back(self) -> None:
+        """Go back to where the user came from."""
+        if len(self.app.screen_stack) > 1:
+            self.app.pop_screen()
+
+
+def _drawn(sections: list[Section], runs: Sequence[RunFacts], baseline: int) -> RenderableType:
+    """The sections as tables; `Text` reads no markup."""
+    parts: list[RenderableType] = []
+    for section in sections:
+        if not section.rows and not section.note:
+            continue
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        for _ in runs:
+            table.add_column(no_wrap=True)
+        heads = [
+            Text(f"{run.run_id}{' (baseline)' if place == baseline else ''}", "bold underline")
+            for place, run in enumerate(runs)
+        ]
+        table.add_row(Text(section.title, "bold"), *heads)
+        for row in section.rows:
+            table.add_row(Text(row.name), *(_cell(c) for c in row.cells))
+        parts += [table, *([Text(section.note, "dim")] if section.note else []), Text("")]
+    return Group(*parts)
+
+
+def _cell(cell: Cell) -> Text:
+    style = _STYLES[cell.tone]
+    if not cell.difference:
+        return Text(cell.value, style)
+    return Text.assemble(cell.value, "  ", (cell.difference, style or "bold"))
