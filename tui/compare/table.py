@@ -1,7 +1,7 @@
 """Runs side by side as rows of text: numbers with their difference from a baseline.
 
 A difference of accuracies has an interval, from the intervals of both, as if the runs had been
-asked different questions: where it holds 0 it says "not resolved". `vtk compare` pairs the
+asked different questions: where it holds 0 it says "unresolved". `vtk compare` pairs the
 questions and sees smaller differences.
 """
 
@@ -66,20 +66,17 @@ class Section:
     note: str = ""
 
 
-def comparison(
-    runs: Sequence[RunFacts], baseline: int, reading: Reading, *, ascii_only: bool
-) -> list[Section]:
+def comparison(runs: Sequence[RunFacts], reading: Reading, *, ascii_only: bool) -> list[Section]:
     """Everything that is compared.
 
     Args:
-        runs: At least one.
-        baseline: Which of them the others are measured against.
+        runs: At least one; the others are measured against the first.
         reading: A metric's latest value, or its mean over the last `MEAN_STEPS` recorded steps.
         ascii_only: Mark differences with ASCII signs.
     """
     words = "latest value" if reading == "latest" else f"mean of the last {MEAN_STEPS} steps"
-    metrics = tuple(_metric_rows(runs, baseline, reading, ascii_only))
-    accuracies = tuple(_accuracy_rows(runs, baseline))
+    metrics = tuple(_metric_rows(runs, reading, ascii_only))
+    accuracies = tuple(_accuracy_rows(runs))
     settings = tuple(_setting_rows(runs))
     pairing = "differences as between unpaired questions; `vtk compare` pairs them"
     return [
@@ -144,7 +141,7 @@ def _problems(runs: Sequence[RunFacts]) -> str:
 
 
 def _metric_rows(
-    runs: Sequence[RunFacts], baseline: int, reading: Reading, ascii_only: bool
+    runs: Sequence[RunFacts], reading: Reading, ascii_only: bool
 ) -> Iterator[TableRow]:
     found = {name for run in runs if run.state for name in run.state.history}
     known = [name for name in METRICS if name in found]
@@ -157,9 +154,7 @@ def _metric_rows(
         cells = (
             Cell(
                 format_value(value, told_unit),
-                ""
-                if place == baseline
-                else _difference(value, values[baseline], told_unit, ascii_only),
+                "" if place == 0 else _difference(value, values[0], told_unit, ascii_only),
             )
             for place, value in enumerate(values)
         )
@@ -191,7 +186,7 @@ def _difference(value: float | None, base: float | None, unit: str, ascii_only: 
     return f"{up} +{shown}" if difference > 0 else f"{down} -{shown}"
 
 
-def _accuracy_rows(runs: Sequence[RunFacts], baseline: int) -> Iterator[TableRow]:
+def _accuracy_rows(runs: Sequence[RunFacts]) -> Iterator[TableRow]:
     evals = [run.state.evals if run.state is not None else {} for run in runs]
     for suite in sorted({suite for found in evals for suite in found}):
         results = [found.get(suite) for found in evals]
@@ -199,7 +194,7 @@ def _accuracy_rows(runs: Sequence[RunFacts], baseline: int) -> Iterator[TableRow
         for name in sorted(names, key=_type_order):
             accuracies = [result.per_type.get(name) if result else None for result in results]
             cells = (
-                _accuracy_cell(own, None if place == baseline else accuracies[baseline])
+                _accuracy_cell(own, None if place == 0 else accuracies[0])
                 for place, own in enumerate(accuracies)
             )
             yield TableRow(f"{visible_text(suite, 20)} {visible_text(name, 16)}", tuple(cells))
@@ -217,10 +212,10 @@ def _accuracy_cell(own: TypeAccuracy | None, base: TypeAccuracy | None) -> Cell:
     half = _half_width(own, base)
     if half is None:
         return Cell(value, told)
-    low, high = 100 * (difference - half), 100 * (difference + half)
-    if low <= 0 <= high:
-        return Cell(value, f"{told} [{low:+.1f}, {high:+.1f}] not resolved", "faint")
-    return Cell(value, f"{told} [{low:+.1f}, {high:+.1f}]", "good" if low > 0 else "bad")
+    told = f"{100 * difference:+.1f} ±{100 * half:.1f} pts"
+    if abs(difference) <= half:
+        return Cell(value, f"{told} unresolved", "faint")
+    return Cell(value, told, "good" if difference > 0 else "bad")
 
 
 def _half_width(own: TypeAccuracy, base: TypeAccuracy) -> float | None:

@@ -129,12 +129,12 @@ class SampleBrowser:
             raise DataError(f"{visible_text(name)!r} names no pictures")
         try:
             if not path.is_file() or path.stat().st_size > _MAX_STRIP_BYTES:
-                raise DataError(f"the pictures {path} are not there")
+                raise DataError(f"the pictures {name} are not there")
             return decode_strip(path.read_bytes())
         except OSError as error:
-            raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+            raise DataError(f"cannot read {name}: {error.strerror or error}") from error
         except ValueError as error:
-            raise DataError(f"the pictures {path} are damaged: {error}") from error
+            raise DataError(f"the pictures {name} are damaged: {error}") from error
 
     def _counts(self) -> list[tuple[int, int]]:
         """(step, groups), newest first; by the file where it was read, else by the log."""

@@ -81,7 +81,7 @@ def read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
     num_unreadable = 0
     try:
         if not path.is_file():
-            raise DataError(f"{path} is not there")
+            raise DataError(f"{path.name} is not there")
         with path.open("rb") as stream:
             for line in _lines(stream):
                 try:
@@ -89,7 +89,7 @@ def read_rows(path: Path) -> tuple[list[dict[str, Any]], int]:
                 except ValueError:
                     num_unreadable += 1
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataError(f"cannot read {path.name}: {error.strerror or error}") from error
     return rows, num_unreadable
 
 

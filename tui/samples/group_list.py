@@ -39,7 +39,7 @@ class GroupList(ScrollView, can_focus=True):
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"group-list--cursor", "group-list--faint"}
     DEFAULT_CSS = """
-    GroupList { height: 1fr; }
+    GroupList { height: 1fr; overflow-x: hidden; }
     GroupList > .group-list--cursor { background: $primary; color: $text; text-style: bold; }
     GroupList > .group-list--faint { color: $text-muted; }
     """

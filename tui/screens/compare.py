@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
-from rich.console import Group, RenderableType
-from rich.table import Table
-from rich.text import Text
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,22 +12,17 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, SelectionList, Static
 from textual.widgets.selection_list import Selection
+from textual.worker import get_current_worker
 
+from tui.compare.drawing import drawn
 from tui.compare.facts import Listed, RunFacts, RunSet
-from tui.compare.table import Cell, Reading, Section, Tone, comparison
+from tui.compare.table import Reading, comparison
 from vtk.format import visible_text
 from vtk.runs.store import RunPaths
 
 POLL_INTERVAL_S: Final = 2.0
 WIDE_FROM_CELLS: Final = 110
 _NUM_CHOSEN_FIRST: Final = 3
-_STYLES: Final[dict[Tone, str]] = {
-    "plain": "",
-    "good": "green",
-    "bad": "red",
-    "faint": "dim",
-    "warn": "yellow",
-}
 
 
 class CompareScreen(Screen[None]):
@@ -88,6 +80,7 @@ class CompareScreen(Screen[None]):
     def on_resize(self, event: events.Resize) -> None:
         """A wide screen has the runs beside the table."""
         self.set_class(event.size.width >= WIDE_FROM_CELLS, "-wide")
+        self.draw()
 
     @work(thread=True, exclusive=True, group="compare")
     def _follow(self) -> None:
@@ -95,7 +88,8 @@ class CompareScreen(Screen[None]):
         if self._listed is None:
             chosen = self._first_choice(listed)
         facts = self.runs.poll(chosen)
-        self.app.call_from_thread(self._show, listed, chosen, facts)
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(self._show, listed, chosen, facts)
 
     def _first_choice(self, listed: Sequence[Listed]) -> tuple[str, ...]:
         """The user's run, and the newest other trainings."""
@@ -105,8 +99,8 @@ class CompareScreen(Screen[None]):
     def _show(
         self, listed: list[Listed], chosen: tuple[str, ...], facts: tuple[RunFacts, ...]
     ) -> None:
-        if not self.is_mounted:
-            return
+        if not self.is_running or not self.query(SelectionList):
+            return  # the screen was left meanwhile
         is_first = self._listed is None
         if is_first:
             self._chosen = chosen
@@ -120,7 +114,7 @@ class CompareScreen(Screen[None]):
         self._listed = listed
         runs = self.query_one(SelectionList)
         highlighted = runs.highlighted
-        with self.prevent(SelectionList.SelectedChanged):
+        with runs.prevent(SelectionList.SelectedChanged):
             runs.clear_options()
             runs.add_options(
                 Selection(
@@ -135,13 +129,16 @@ class CompareScreen(Screen[None]):
     def draw(self) -> None:
         """Draw the table anew."""
         table = self.query_one("#table", Static)
+        if self._listed is None:
+            return
         if not self._facts:
             table.update(Content("Choose runs with the space bar."))
             return
-        chosen = self._chosen
-        baseline = chosen.index(self.baseline) if self.baseline in chosen else 0
-        sections = comparison(self._facts, baseline, self.reading, ascii_only=self.ascii_only)
-        table.update(_drawn(sections, self._facts, baseline))
+        first = [facts for facts in self._facts if facts.run_id == self.baseline]
+        runs = [*first, *(facts for facts in self._facts if facts.run_id != self.baseline)]
+        sections = comparison(runs, self.reading, ascii_only=self.ascii_only)
+        max_name_cells = self.size.width // (3 if self.has_class("-wide") else 2)
+        table.update(drawn(sections, [facts.run_id for facts in runs], max_name_cells))
 
     @on(SelectionList.SelectedChanged)
     def _on_chosen(self) -> None:
@@ -160,8 +157,7 @@ class CompareScreen(Screen[None]):
         self.baseline = name
         if name not in self._chosen:
             runs.select(name)
-        elif len(self._facts) == len(self._chosen):
-            self.draw()
+        self.draw()
 
     def action_next_reading(self) -> None:
         """Show the latest values, or means of the last steps."""
@@ -172,31 +168,3 @@ class CompareScreen(Screen[None]):
         """Go back to where the user came from."""
         if len(self.app.screen_stack) > 1:
             self.app.pop_screen()
-
-
-def _drawn(sections: list[Section], runs: Sequence[RunFacts], baseline: int) -> RenderableType:
-    """The sections as tables; `Text` reads no markup."""
-    parts: list[RenderableType] = []
-    for section in sections:
-        if not section.rows and not section.note:
-            continue
-        table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True)
-        for _ in runs:
-            table.add_column(no_wrap=True)
-        heads = [
-            Text(f"{run.run_id}{' (baseline)' if place == baseline else ''}", "bold underline")
-            for place, run in enumerate(runs)
-        ]
-        table.add_row(Text(section.title, "bold"), *heads)
-        for row in section.rows:
-            table.add_row(Text(row.name), *(_cell(c) for c in row.cells))
-        parts += [table, *([Text(section.note, "dim")] if section.note else []), Text("")]
-    return Group(*parts)
-
-
-def _cell(cell: Cell) -> Text:
-    style = _STYLES[cell.tone]
-    if not cell.difference:
-        return Text(cell.value, style)
-    return Text.assemble(cell.value, "  ", (cell.difference, style or "bold"))

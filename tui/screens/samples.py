@@ -4,8 +4,9 @@ All files are read in worker threads; what comes back is immutable and is shown 
 """
 
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -61,11 +62,12 @@ class SamplesScreen(Screen[None]):
         Binding("Y,shift+y", "copy_command", "Copy command", key_display="Y"),
     ]
     DEFAULT_CSS = """
-    SamplesScreen #status, SamplesScreen #heading, SamplesScreen #notice {
+    SamplesScreen #status, SamplesScreen #heading {
         height: 1; padding: 0 1; text-overflow: ellipsis; text-wrap: nowrap;
     }
     SamplesScreen #heading { color: $text-muted; padding: 0; }
-    SamplesScreen #notice { color: $warning; display: none; }
+    SamplesScreen #notice { color: $warning; display: none; padding: 0 1; }
+    SamplesScreen #notice { height: auto; max-height: 3; }
     SamplesScreen #notice.-said { display: block; }
     SamplesScreen #list-box { height: 1fr; }
     SamplesScreen GroupView { display: none; }
@@ -112,8 +114,7 @@ class SamplesScreen(Screen[None]):
         worker = get_current_worker()
 
         def tell(listing: Listing) -> None:
-            if not worker.is_cancelled:
-                self.app.call_from_thread(self._show_listing, listing)
+            self._deliver(self._show_listing, listing)
 
         query = self.query_now
         tell(self.browser.listing(query, tell, lambda: worker.is_cancelled))
@@ -125,11 +126,11 @@ class SamplesScreen(Screen[None]):
         except DataError as error:
             changed, fault = set(), visible_text(error.message)
         if is_first or changed or fault != self._fault:
-            self.app.call_from_thread(self._show_changes, changed, fault)
+            self._deliver(self._show_changes, changed, fault)
 
     @work(thread=True, group="rows")
     def _load(self, refs: list[GroupRef]) -> None:
-        self.app.call_from_thread(self._show_loaded, self.browser.load(refs))
+        self._deliver(self._show_loaded, self.browser.load(refs))
 
     @work(thread=True, exclusive=True, group="frames")
     def _load_strip(self, name: str) -> None:
@@ -137,7 +138,17 @@ class SamplesScreen(Screen[None]):
             strip, said = self.browser.strip(name), ""
         except DataError as error:
             strip, said = None, error.message
-        self.app.call_from_thread(self._show_strip, name, strip, said)
+        self._deliver(self._show_strip, name, strip, said)
+
+    def _deliver(self, show: Callable[..., None], *found: Any) -> None:
+        """Call a method where the screen lives, unless the screen is gone by then."""
+
+        def show_if_there() -> None:
+            if self.is_running and self.query(GroupList):
+                show(*found)
+
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(show_if_there)
 
     # What came back.
 
@@ -149,8 +160,6 @@ class SamplesScreen(Screen[None]):
         self._say()
 
     def _show_listing(self, listing: Listing) -> None:
-        if not self.is_mounted:
-            return
         status = listing_status(listing, self.query_now, self.browser.num_completions)
         name = visible_text(self.paths.run_id, 40)
         self.query_one("#status", Static).update(Content(f"{name} · {status}"))
@@ -172,12 +181,9 @@ class SamplesScreen(Screen[None]):
     def _show_group(self) -> None:
         ref, view = self.query_one(GroupList).ref, self.query_one(GroupView)
         if ref is None:
-            view.show(
-                None,
-                "No group fits."
-                if len(self.query_one(GroupList).listing)
-                else "There are no completions here yet.",
-            )
+            has_groups = self.query_one(GroupList).listing.num_groups > 0
+            said = "No group fits." if has_groups else "There are no completions here yet."
+            view.show(None, said)
             self.query_one(FrameView).show(None)
             return
         if ref not in self._groups:

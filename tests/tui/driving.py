@@ -1,0 +1,60 @@
+"""A host for one screen, and what a test does with it: press, wait until, read the screen."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from textual.app import App
+from textual.pilot import Pilot
+from textual.screen import Screen
+
+Scenario = Callable[["Host", Pilot[None]], Awaitable[None]]
+_PATIENCE_S = 20.0
+_LOOK_S = 0.02
+
+
+class Host(App[None]):
+    """Shows one screen, as the dashboard does."""
+
+    def __init__(self, make: Callable[[], Screen[Any]]) -> None:
+        super().__init__()
+        self.make = make
+
+    def on_mount(self) -> None:
+        self.push_screen(self.make())
+
+
+def drive(make: Callable[[], Screen[Any]], size: tuple[int, int], scenario: Scenario) -> None:
+    """Run a scenario on a screen of so many columns and rows."""
+
+    async def run() -> None:
+        host = Host(make)
+        async with host.run_test(size=size) as pilot:
+            await scenario(host, pilot)
+
+    asyncio.run(run())
+
+
+async def until(pilot: Pilot[None], happened: Callable[[], bool]) -> None:
+    """Wait until something has happened.
+
+    Raises:
+        AssertionError: It did not, and this is what the screen showed.
+    """
+    waited_s = 0.0
+    while not happened():
+        assert waited_s < _PATIENCE_S, shown(pilot.app)
+        await pilot.pause(_LOOK_S)
+        waited_s += _LOOK_S
+
+
+async def until_shown(pilot: Pilot[None], *texts: str) -> str:
+    """Wait until all texts are on the screen, and return all that is."""
+    await until(pilot, lambda: all(text in shown(pilot.app) for text in texts))
+    return shown(pilot.app)
+
+
+def shown(app: App[Any]) -> str:
+    """What stands on the screen, a line each."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join(strip.text for strip in strips)
