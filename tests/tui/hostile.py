@@ -72,5 +72,13 @@ TORN_LINES: Final[tuple[bytes, ...]] = (
 )
 """Complete lines that are no completions."""
 
-FORBIDDEN: Final = ("SEFDS0VE", "\x1b]0;HACKED", "\x1b[31;41m", "\x9b", "\x9d", "\u202e", "\x00")
+FORBIDDEN: Final = (
+    "\x1b]52;c;SEFD",
+    "\x1b]0;HACKED",
+    "\x1b[31;41m",
+    "\x9b",
+    "\x9d",
+    "\u202e",
+    "\x00",
+)
 """Of these a terminal may be sent nothing."""
