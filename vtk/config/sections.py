@@ -299,6 +299,10 @@ class RecordSettings(Section):
         default=True,
         description="Record each completion token's signed KL, so that texts can be tinted by it.",
     )
+    bias_answers: bool = Field(
+        default=False,
+        description="Also record what the bias model answers: one more completion a question.",
+    )
     frames_per_clip: int = Field(
         default=8,
         ge=0,
