@@ -163,7 +163,8 @@ class GroupView(VerticalScroll, can_focus=True):
                     completion_content(completion, self.tint, MAX_CHARS),
                 )
             )
-        where = f"completions {first + 1} to {first + fitting} of {num_completions}"
+        shown = f"{first + 1}" if fitting == 1 else f"{first + 1} to {first + fitting}"
+        where = f"completion{'s' if fitting > 1 else ''} {shown} of {num_completions}"
         self.query_one("#position", Static).update(Content(where))
 
     def _fit_columns(self, number: int) -> list[CompletionColumn]:

@@ -114,5 +114,5 @@ def _half_blocks(frame_HWC: NDArray[np.uint8]) -> list[list[Segment]]:
 
 def _characters(frame_HWC: NDArray[np.uint8]) -> list[list[Segment]]:
     luma = frame_HWC @ np.array(_LUMA)
-    levels = np.clip(luma / 256 * len(_RAMP), 0, len(_RAMP) - 1).astype(int)
+    levels = luma.round().astype(int) * len(_RAMP) // 256
     return [[Segment("".join(_RAMP[level] for level in row))] for row in levels.tolist()]

@@ -4,14 +4,13 @@ A row that lacks what every row has is unreadable; what only newer runs record m
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate, groupby
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from vtk.format import visible_lines, visible_text
 from vtk.runs import payload
-from vtk.runs.events import is_finite
 from vtk.runs.token_columns import unpack_token_chars, unpack_token_kl
 
 MAX_TEXT_CHARS: Final = 50_000
@@ -19,6 +18,7 @@ MAX_TEXT_CHARS: Final = 50_000
 _NAME_CHARS: Final = 200
 
 Row = Mapping[str, Any]
+ReadT = TypeVar("ReadT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,6 @@ class Group:
         clip_id: The clip's.
         video: The clip's file.
         frames: File of small pictures in `rollouts/frames/`; None if none was kept.
-        timestamps_s: When the model's frames are shown, in seconds.
         question_type: "observational", "inferential" or "unknown".
         num_correct: Right options.
         problem: The question with its lettered options.
@@ -127,7 +126,6 @@ class Group:
     clip_id: str
     video: str
     frames: str | None
-    timestamps_s: tuple[float, ...]
     question_type: str
     num_correct: int
     problem: str
@@ -159,16 +157,18 @@ class Group:
 
 def groups_of(rows: Sequence[Row]) -> tuple[list[Group], int]:
     """Groups of rows in the file's order, and the number of rows that are none."""
-    readable: list[tuple[Row, Completion]] = []
+    groups: list[Group] = []
     num_unreadable = 0
-    for row in rows:
-        try:
-            _common(row)
-            readable.append((row, _completion(row)))
-        except ValueError:
-            num_unreadable += 1
-    grouped = groupby(readable, key=lambda pair: pair[0]["group"])
-    return [_group([*members]) for _, members in grouped], num_unreadable
+    for _, members in groupby(rows, key=lambda row: (row.get("step"), row.get("group"))):
+        named = [*members]
+        completions = [made for row in named if (made := _read(_completion, row)) is not None]
+        group = next((g for row in named if (g := _read(_group, row)) is not None), None)
+        if group is None or not completions:
+            num_unreadable += len(named)
+            continue
+        num_unreadable += len(named) - len(completions)
+        groups.append(replace(group, completions=tuple(completions)))
+    return groups, num_unreadable
 
 
 def spread(values: Sequence[float]) -> float:
@@ -188,34 +188,32 @@ def token_mean(pairs: Sequence[tuple[float | None, int]]) -> float | None:
     return sum(value * weight for value, weight in values) / total
 
 
-def _group(members: Sequence[tuple[Row, Completion]]) -> Group:
-    first = members[0][0]
-    problem, num_cut = _bounded(payload.text(first, "problem"))
+def _read(read: Callable[[Row], ReadT], row: Row) -> ReadT | None:
+    """What a row says; None if it says nothing of the kind."""
+    try:
+        return read(row)
+    except ValueError:
+        return None  # counted by the caller
+
+
+def _group(row: Row) -> Group:
+    """What a row says of its group, without completions."""
+    problem, num_cut = _bounded(payload.text(row, "problem"))
     return Group(
-        step=payload.count(first, "step"),
-        number=payload.count(first, "group"),
-        sample_id=_name(first, "sample_id"),
-        clip_id=_name(first, "clip_id"),
-        video=visible_text(first.get("video") or "", 4096),
-        frames=payload.optional_text(first, "frames"),
-        timestamps_s=_times(first),
-        question_type=_name(first, "label") or "unknown",
-        num_correct=payload.optional_count(first, "num_correct") or 0,
+        step=payload.count(row, "step"),
+        number=payload.count(row, "group"),
+        sample_id=_name(row, "sample_id"),
+        clip_id=_name(row, "clip_id"),
+        video=visible_text(payload.optional_text(row, "video") or "", 4096),
+        frames=payload.optional_text(row, "frames"),
+        question_type=_name(row, "label") or "unknown",
+        num_correct=payload.optional_count(row, "num_correct") or 0,
         problem=problem,
         num_cut_problem_chars=num_cut,
-        solution=_name(first, "solution"),
-        completions=tuple(completion for _, completion in members),
-        bias_answer=_bias_answer(first),
+        solution=_name(row, "solution"),
+        completions=(),
+        bias_answer=_bias_answer(row),
     )
-
-
-def _common(row: Row) -> None:
-    """Everything that `_group` will need of a row, so that its faults count as the row's."""
-    payload.count(row, "step"), payload.count(row, "group"), payload.text(row, "problem")
-    for name in ("sample_id", "clip_id", "video", "frames", "label", "solution"):
-        payload.optional_text(row, name)
-    payload.optional_count(row, "num_correct")
-    _times(row), _bias_answer(row)
 
 
 def _completion(row: Row) -> Completion:
@@ -267,13 +265,6 @@ def _tokens(packed_kl: str, packed_chars: str, num_chars: int) -> tuple[Token, .
         return ()
     ends = accumulate(lengths)
     return tuple(Token(end, value) for end, value in zip(ends, values, strict=True))
-
-
-def _times(row: Row) -> tuple[float, ...]:
-    found = row.get("timestamps_s") or []
-    if not isinstance(found, list) or not all(map(is_finite, found)):
-        raise ValueError("timestamps_s must be a list of numbers")
-    return tuple(found)
 
 
 def _bounded(text: str) -> tuple[str, int]:
