@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.tui.hostile import HOSTILE_TEXTS, TORN_LINES
 from tests.tui.made_runs import group, plain_steps, row, write_run, write_strip
@@ -95,6 +97,16 @@ def test_every_character_becomes_exactly_one_that_is_safe() -> None:
         assert len(shown) == len(text)
         assert shown.count("\n") == text.count("\n")
         assert visible_lines(shown) == shown
+
+
+@settings(deadline=None)
+@given(st.text(max_size=200), st.integers(0, 220))
+def test_any_text_is_shown_character_for_character(text: str, max_chars: int) -> None:
+    plain = completion_content(one(completion=text), "colour", max_chars).plain
+    kept = visible_lines(text)[:max_chars]
+    assert plain.startswith(kept or "(" * bool(not text))
+    assert not set(plain) & {chr(code) for code in (*range(10), *range(11, 32), 127)}
+    assert ("more characters" in plain) >= (len(text) > max_chars)
 
 
 def test_tints_cover_each_tokens_characters() -> None:

@@ -76,6 +76,46 @@ def test_a_narrow_screen_shows_the_list_or_one_completion(tmp_path: Path) -> Non
     drive(lambda: SamplesScreen(paths), NARROW, scenario)
 
 
+@pytest.mark.parametrize("size", [NARROW, (80, 24), WIDE, (200, 60)])
+def test_every_size_shows_the_list_and_a_whole_completion(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    paths = write_run(tmp_path, "one", plain_steps(3))
+
+    async def scenario(host: Host, pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "6 groups · newest", "signed KL", "+0.4000")
+        await pilot.press("enter")
+        await until_shown(pilot, "> 1 of 4", "1.25 s")
+        host.screen.query_one(GroupView).scroll_end(animate=False)
+        text = await until_shown(pilot, "signed KL +0.4 #=.", "<answer>B</answer>")
+        assert text.count("advantage") == min(4, (size[0] - 2) // 36)
+
+    drive(lambda: SamplesScreen(paths), size, scenario)
+
+
+def test_tokens_are_tinted_marked_or_left_as_they_are(tmp_path: Path) -> None:
+    paths = write_run(tmp_path, "one", {1: group(1, 0)})
+
+    def styles(app: Any) -> set[tuple[str | None, bool]]:
+        segments = [one for strip in app.screen._compositor.render_strips() for one in strip]
+        return {
+            (None if s.style.bgcolor is None else s.style.bgcolor.name, bool(s.style.underline))
+            for s in segments
+            if s.style is not None and "<think>group" in s.text
+        }
+
+    async def scenario(host: Host, pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "> 1 of 4", "<answer>B</answer>")
+        assert styles(host) == {("#e69f00", False)}
+        await pilot.press("v")
+        await until(pilot, lambda: {marked for _, marked in styles(host)} == {True})
+        await pilot.press("v")
+        await until(pilot, lambda: {marked for _, marked in styles(host)} == {False})
+        assert "#e69f00" not in {colour for colour, _ in styles(host)}
+
+    drive(lambda: SamplesScreen(paths), WIDE, scenario)
+
+
 def test_sorting_filtering_searching_and_going_to_a_step(tmp_path: Path) -> None:
     steps = plain_steps(20)
     steps[5] = group(5, 8, signed_kl=9.0) + group(5, 9, completion="only [here] it hides")
@@ -161,7 +201,7 @@ def test_damaged_files_are_told_and_the_rest_is_shown(tmp_path: Path) -> None:
 def test_a_run_without_anything_says_so(tmp_path: Path) -> None:
     async def scenario(host: Host, pilot: Pilot[None]) -> None:
         await until_shown(pilot, "0 groups", "There are no completions here yet")
-        await pilot.press("enter", "y", "Y", "s", "down", "right", "f", "k")
+        await pilot.press("enter", "y", "Y", "s", "down", "right", "f", "v")
         await until_shown(pilot, "0 groups · most repelled")
 
     drive(lambda: SamplesScreen(RunPaths(tmp_path / "none")), WIDE, scenario)

@@ -41,7 +41,7 @@ CONTROL_SEQUENCE = re.compile(
 )
 KEYS = {
     "samples": ["\x1b[B"] * len(HOSTILE_TEXTS)
-    + ["\r", "\x1b[C", "k", "k", "\r", "\x1b[6~", "q", "f"],
+    + ["\r", "\x1b[C", "v", "v", "\r", "\x1b[6~", "q", "f"],
     "compare": ["m", "\t", *["\x1b[6~"] * 12, "\x1b[C", "\x1b[F"],
 }
 PATIENCE_S = 60.0

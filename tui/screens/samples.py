@@ -57,7 +57,7 @@ class SamplesScreen(Screen[None]):
         Binding("right_square_bracket", "step_group(1)", "Next group", show=False),
         Binding("left_square_bracket", "step_group(-1)", "Previous group", show=False),
         Binding("f", "next_frames", "Frames"),
-        Binding("k", "next_tint", "KL tint"),
+        Binding("v", "next_tint", "KL tint"),
         Binding("y", "copy_sample", "Copy"),
         Binding("Y,shift+y", "copy_command", "Copy command", key_display="Y"),
     ]
