@@ -11,6 +11,7 @@ from tests.tui.driving import Host, drive, shown, until, until_shown
 from tests.tui.hostile import HOSTILE_TEXTS, TORN_LINES
 from tests.tui.made_runs import plain_steps, write_run
 from tui.compare.facts import RunSet, flattened
+from tui.compare.pane import ComparePane
 from tui.compare.table import comparison, read_metric
 from tui.screens.compare import CompareScreen
 from vtk.runs.store import RunPaths
@@ -113,13 +114,13 @@ def test_a_live_run_moves_and_one_that_is_deleted_says_so(tmp_path: Path) -> Non
 
     async def scenario(host: Host, pilot: Pilot[None]) -> None:
         await until_shown(pilot, "base (baseline)", "3 of 3")
-        screen: Any = host.screen
+        pane = host.screen.query_one(ComparePane)
         with EventWriter(other, attempt_resumed_from_step=3) as writer:
             writer.step(4, {"reward/mean": 7.5})
-            screen._follow()
+            pane.look()
             await until_shown(pilot, "running", "7.5")
         shutil.rmtree(other.root)
-        screen._follow()
+        pane.look()
         await until_shown(pilot, "other: the run is not there any more", "unreadable")
 
     drive(lambda: CompareScreen(base), WIDE, scenario)

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from tests.tui.hostile import HOSTILE_TEXTS, TORN_LINES
 from tests.tui.made_runs import group, plain_steps, row, write_run, write_strip
 from tui.samples.browser import SampleBrowser
+from tui.samples.copying import sample_text
 from tui.samples.files import read_rows
 from tui.samples.index import StepIndex
 from tui.samples.pictures import draw, frame_pixels, layout
 from tui.samples.query import ORDERS, Query
 from tui.samples.rows import MAX_TEXT_CHARS, Completion, groups_of
-from tui.samples.text import completion_content, kl_trace, sample_text
+from tui.samples.text import completion_content, kl_trace
 from vtk.errors import DataError
 from vtk.format import visible_lines
 from vtk.runs.events import encode_line

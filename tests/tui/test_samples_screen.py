@@ -12,6 +12,7 @@ from tests.tui.hostile import CONTROL, HOSTILE_TEXTS, LITERAL, LONG, TORN_LINES
 from tests.tui.made_runs import group, plain_steps, row, write_run
 from tui.samples.group_list import GroupList
 from tui.samples.group_view import CompletionColumn, GroupView
+from tui.samples.pane import SamplesPane
 from tui.screens.samples import SamplesScreen
 from vtk.runs.store import RunPaths
 from vtk.runs.writer import EventWriter
@@ -25,7 +26,7 @@ def listed(app: Any) -> int:
 
 def follow(app: Any) -> None:
     """Look for news now, and not at the next tick."""
-    app.screen._follow()
+    app.screen.query_one(SamplesPane).look()
 
 
 def test_newest_groups_come_first_with_their_completions_side_by_side(tmp_path: Path) -> None:

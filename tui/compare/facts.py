@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final
 
 from vtk.errors import DataError
@@ -45,7 +46,7 @@ class Listed:
 
 
 class RunSet:
-    """Follows the runs that are compared; used from one thread at a time.
+    """Follows the runs that are compared; safe between threads.
 
     Args:
         runs_dir: The folder of all runs.
@@ -54,6 +55,7 @@ class RunSet:
     def __init__(self, runs_dir: Path) -> None:
         self.runs_dir = runs_dir
         self._followers: dict[str, RunFollower] = {}
+        self._lock = Lock()
 
     def listed(self) -> list[Listed]:
         """The newest runs of the folder, newest first."""
@@ -61,8 +63,9 @@ class RunSet:
 
     def poll(self, run_ids: Sequence[str]) -> tuple[RunFacts, ...]:
         """The runs as of now, in the order asked for; one that is gone says so."""
-        self._followers = {name: f for name, f in self._followers.items() if name in run_ids}
-        return tuple(self._facts(run_id) for run_id in run_ids)
+        with self._lock:
+            self._followers = {name: f for name, f in self._followers.items() if name in run_ids}
+            return tuple(self._facts(run_id) for run_id in run_ids)
 
     def _facts(self, run_id: str) -> RunFacts:
         paths = RunPaths(self.runs_dir / run_id)

@@ -151,23 +151,6 @@ def listing_status(listing: Listing, query: Query, num_completions: int) -> str:
     return " · ".join(parts)
 
 
-def sample_text(group: Group, completion: Completion) -> str:
-    """One sample as plain text, to be copied: every control character is a symbol."""
-    return "\n".join(
-        [
-            f"step {group.step}, group {group.number}, completion {completion.generation}",
-            f"question {group.sample_id} ({group.question_type}), clip {group.video}",
-            "",
-            group.problem,
-            f"right: {group.solution}",
-            "",
-            completion_heading(completion, ascii_only=True).plain,
-            "",
-            completion.text,
-        ]
-    )
-
-
 def _tints(completion: Completion, tint: str, num_chars: int) -> Iterable[Span]:
     start = 0
     for token in completion.tokens:

@@ -1,170 +1,31 @@
-"""Runs side by side: statuses, accuracies, metrics, and the settings in which they differ."""
+"""Runs side by side as a screen."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Final
 
-from textual import events, on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Container, ScrollableContainer
-from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, SelectionList, Static
-from textual.widgets.selection_list import Selection
-from textual.worker import get_current_worker
+from textual.widgets import Footer
 
-from tui.compare.drawing import drawn
-from tui.compare.facts import Listed, RunFacts, RunSet
-from tui.compare.table import Reading, comparison
-from vtk.format import visible_text
+from tui.compare.pane import ComparePane
 from vtk.runs.store import RunPaths
-
-POLL_INTERVAL_S: Final = 2.0
-WIDE_FROM_CELLS: Final = 110
-_NUM_CHOSEN_FIRST: Final = 3
 
 
 class CompareScreen(Screen[None]):
-    """Compares runs of one folder, live ones too.
+    """Compares runs of one folder.
 
     Args:
-        paths: The run that the user comes from: it is the first baseline.
+        paths: The run that the user comes from.
         runs_dir: The folder of all runs; the run's own by default.
         ascii_only: Draw with ASCII characters only.
-    """
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back"),
-        Binding("b", "pin", "Pin as baseline"),
-        Binding("m", "next_reading", "Latest/mean"),
-        Binding("tab", "app.focus_next", "Runs/table", show=False),
-    ]
-    DEFAULT_CSS = """
-    CompareScreen #both { layout: vertical; height: 1fr; }
-    CompareScreen.-wide #both { layout: horizontal; }
-    CompareScreen SelectionList { height: 8; width: 100%; border: round $primary; }
-    CompareScreen.-wide SelectionList { height: 100%; width: 34; }
-    CompareScreen #table-box { height: 1fr; width: 1fr; }
-    CompareScreen #table-box:focus { border-left: tall $accent; }
-    CompareScreen #table { width: auto; height: auto; padding: 0 1; }
     """
 
     def __init__(
         self, paths: RunPaths, runs_dir: Path | None = None, *, ascii_only: bool = False
     ) -> None:
         super().__init__()
-        root = paths.root.absolute()
-        self.runs_dir = root.parent if runs_dir is None else runs_dir
-        self.baseline, self.ascii_only = root.name, ascii_only
-        self.reading: Reading = "latest"
-        self.runs = RunSet(self.runs_dir)
-        self._listed: list[Listed] | None = None
-        self._facts: tuple[RunFacts, ...] = ()
-        self._chosen: tuple[str, ...] = (self.baseline,)
+        self.paths, self.runs_dir, self.ascii_only = paths, runs_dir, ascii_only
 
     def compose(self) -> ComposeResult:
-        """The runs to choose from, and the table."""
-        with Container(id="both"):
-            yield SelectionList[str](id="runs")
-            with ScrollableContainer(id="table-box"):
-                yield Static(Content("reading the runs …"), id="table", markup=False)
+        """The comparison and the keys."""
+        yield ComparePane(self.paths, self.runs_dir, ascii_only=self.ascii_only)
         yield Footer()
-
-    def on_mount(self) -> None:
-        """Begin to follow the runs."""
-        self.query_one(SelectionList).border_title = "runs: space chooses"
-        self._follow()
-        self.set_interval(POLL_INTERVAL_S, self._follow)
-
-    def on_resize(self, event: events.Resize) -> None:
-        """A wide screen has the runs beside the table."""
-        self.set_class(event.size.width >= WIDE_FROM_CELLS, "-wide")
-        self.draw()
-
-    @work(thread=True, exclusive=True, group="compare")
-    def _follow(self) -> None:
-        listed, chosen = self.runs.listed(), self._chosen
-        if self._listed is None:
-            chosen = self._first_choice(listed)
-        facts = self.runs.poll(chosen)
-        if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._show, listed, chosen, facts)
-
-    def _first_choice(self, listed: Sequence[Listed]) -> tuple[str, ...]:
-        """The user's run, and the newest other trainings."""
-        others = [r.run_id for r in listed if r.run_id != self.baseline and r.stage != "eval"]
-        return (self.baseline, *others[: _NUM_CHOSEN_FIRST - 1])
-
-    def _show(
-        self, listed: list[Listed], chosen: tuple[str, ...], facts: tuple[RunFacts, ...]
-    ) -> None:
-        if not self.is_running or not self.query(SelectionList):
-            return  # the screen was left meanwhile
-        is_first = self._listed is None
-        if is_first:
-            self._chosen = chosen
-        if listed != self._listed:
-            self._list(listed)
-        if chosen == self._chosen:
-            self._facts = facts
-            self.draw()
-
-    def _list(self, listed: list[Listed]) -> None:
-        self._listed = listed
-        runs = self.query_one(SelectionList)
-        highlighted = runs.highlighted
-        with runs.prevent(SelectionList.SelectedChanged):
-            runs.clear_options()
-            runs.add_options(
-                Selection(
-                    Content(f"{visible_text(run.run_id, 60)} {run.stage}"),
-                    run.run_id,
-                    run.run_id in self._chosen,
-                )
-                for run in listed
-            )
-        runs.highlighted = 0 if highlighted is None and listed else highlighted
-
-    def draw(self) -> None:
-        """Draw the table anew."""
-        table = self.query_one("#table", Static)
-        if self._listed is None:
-            return
-        if not self._facts:
-            table.update(Content("Choose runs with the space bar."))
-            return
-        first = [facts for facts in self._facts if facts.run_id == self.baseline]
-        runs = [*first, *(facts for facts in self._facts if facts.run_id != self.baseline)]
-        sections = comparison(runs, self.reading, ascii_only=self.ascii_only)
-        max_name_cells = self.size.width // (3 if self.has_class("-wide") else 2)
-        table.update(drawn(sections, [facts.run_id for facts in runs], max_name_cells))
-
-    @on(SelectionList.SelectedChanged)
-    def _on_chosen(self) -> None:
-        selected = set(self.query_one(SelectionList).selected)
-        kept = [name for name in self._chosen if name in selected]
-        self._chosen = (*kept, *sorted(selected - set(kept)))
-        self._facts = tuple(f for f in self._facts if f.run_id in self._chosen)
-        self._follow()
-
-    def action_pin(self) -> None:
-        """Measure the others against the highlighted run."""
-        runs = self.query_one(SelectionList)
-        if runs.highlighted is None:
-            return
-        name = str(runs.get_option_at_index(runs.highlighted).value)
-        self.baseline = name
-        if name not in self._chosen:
-            runs.select(name)
-        self.draw()
-
-    def action_next_reading(self) -> None:
-        """Show the latest values, or means of the last steps."""
-        self.reading = "mean" if self.reading == "latest" else "latest"
-        self.draw()
-
-    def action_back(self) -> None:
-        """Go back to where the user came from."""
-        if len(self.app.screen_stack) > 1:
-            self.app.pop_screen()

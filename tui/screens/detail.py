@@ -9,12 +9,12 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from tui.samples.copying import sample_text
 from tui.samples.rows import MAX_TEXT_CHARS, Completion, Group
 from tui.samples.text import (
     completion_content,
     completion_heading,
     question_content,
-    sample_text,
     tint_legend,
 )
 
