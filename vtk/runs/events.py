@@ -50,7 +50,7 @@ EVENT_PAYLOADS: Final[dict[str, tuple[str, ...]]] = {
     EVAL_RESULT: ("step", "suite", "per_type"),
     GPU: ("devices", "absent_reason", "process_memory_gib"),
     ALERT: ("step", "rule", "message", "value", "threshold"),
-    CONTROL: ("id", "action", "args", "who", "result"),
+    CONTROL: ("id", "action", "args", "who", "result", "step"),
     SAMPLE_SKIPPED: ("path", "reason"),
     HEARTBEAT: (),
     RUN_FINISHED: ("status", "error_kind", "message"),
