@@ -50,7 +50,7 @@ def first_line(snapshot: Snapshot, ascii_only: bool = False) -> Content:
     state, status = snapshot.state, status_of(snapshot)
     sign, ascii_sign, style = STATUS_SIGNS[status]
     words = f"{ascii_sign if ascii_only else sign} {status}"
-    reason = f"of a run that is {state.status}" if status == "replay" else state.status_reason
+    reason = f"as it was then: {state.status}" if status == "replay" else state.status_reason
     return joined(
         literal(state.run_id, "bold", 60),
         literal(f"  {state.stage or 'unknown stage'}  ", max_chars=40),

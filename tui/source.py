@@ -100,7 +100,7 @@ class LiveSource:
 
     def _found(self) -> RunFollower:
         paths = resolve_run(self.runs_dir, self.ref)
-        self._config = _config_of(paths)
+        self._config = config_of(paths)
         self._follower = RunFollower(paths, new_series=ColumnSeries)
         return self._follower
 
@@ -113,7 +113,8 @@ class LiveSource:
         return self._newer
 
 
-def _config_of(paths: RunPaths) -> Mapping[str, Any]:
+def config_of(paths: RunPaths) -> Mapping[str, Any]:
+    """The values of a run's config.json; empty where it is missing or damaged."""
     try:
         config = read_json(paths.config_json).get("config")
     except DataError:

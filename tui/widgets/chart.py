@@ -1,24 +1,24 @@
 """A chart on the screen: draws `tui.plot` by lines, and tells its screen what the mouse wants."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.segment import Segment
-from rich.style import Style
+from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 from typing_extensions import override
 
-from tui.plot import ASCII_MARKERS, MARKERS, NUM_COLOURS, Cells, Frame, Plot, PlotLine, PlotMark
+from tui.plot import ASCII_MARKERS, MARKERS, NUM_COLOURS, Frame, Plot, PlotLine, PlotMark
 from tui.plot import draw as draw_plot
 from tui.scales import ScaleName
 from tui.series import ColumnView
 from tui.smoothing import Smoothed
 from tui.theme import chart_styles
 from tui.viewport import Viewport
+from tui.widgets.picture import strip_of, strips_of
 from vtk.format import MISSING, format_value, visible_text
 
 _NOTHING = "no step has been recorded yet"
@@ -112,14 +112,18 @@ class Chart(Widget, can_focus=True):
         )
         return plot if view.stretch == 1 else _stretched(plot, view.stretch, self.size.width)
 
-    def legend(self) -> list[tuple[str, str]]:
-        """The line above the chart: text and the name of its style, as wide as it needs to be."""
+    def legend(self, label_chars: int = 30) -> list[tuple[str, str]]:
+        """The line above the chart: text and the name of its style.
+
+        Args:
+            label_chars: What is longer of a curve's name is cut.
+        """
         cursor = self.viewport.cursor
         where = "" if cursor is None else f" step {cursor}"
         parts = [(f"{self.title}{where}", "title")]
         shapes = ASCII_MARKERS if self.ascii_only else MARKERS
         for number, curve in enumerate(self.curves):
-            label = visible_text(curve.label, 30)
+            label = visible_text(curve.label, 30)[:label_chars]
             value = f"{label} {self._value(curve)}".strip()
             parts.append(
                 (f" {shapes[number % NUM_COLOURS]} {value}", f"line{number % NUM_COLOURS}")
@@ -212,14 +216,23 @@ class Chart(Widget, can_focus=True):
         is_elsewhere = cursor is not None and step != cursor
         return format_value(value, curve.unit) + (f" (at {step})" if is_elsewhere else "")
 
+    def _fitted_legend(self, width: int) -> list[tuple[str, str]]:
+        """The longest legend that fits: values matter more than whole names."""
+        legend = self.legend()
+        for label_chars in (12, 6, 3, 0):
+            if sum(cell_len(text) for text, _ in legend) <= width:
+                break
+            legend = self.legend(label_chars)
+        return legend
+
     def _drawn(self) -> list[Strip]:
         width, height = self.size
         styles = chart_styles(self.app.current_theme)
         cells, self.frame = draw_plot(self.plot(), width, height - 1)
         if self.frame is None and cells.height > 0:
             cells.put(cells.height // 2, 2, self.nothing[: max(0, width - 2)], "note")
-        legend = _legend_strip(self.legend(), styles, width, self.rich_style)
-        return [legend, *_strips(cells, styles, self.rich_style)]
+        legend = strip_of(self._fitted_legend(width), styles, width, self.rich_style)
+        return [legend, *strips_of(cells, styles, self.rich_style)]
 
 
 def _stretched(plot: Plot, stretch: float, width: int) -> Plot:
@@ -233,24 +246,3 @@ def _stretched(plot: Plot, stretch: float, width: int) -> Plot:
         plot.lines, plot.marks, plot.window, plot.scale, plot.zero, (low, high), plot.cursor,
         plot.ascii_only,
     )  # fmt: skip
-
-
-def _legend_strip(
-    parts: Sequence[tuple[str, str]], styles: Mapping[str, Style], width: int, base: Style
-) -> Strip:
-    segments = [Segment(text, base + styles[style]) for text, style in parts]
-    return Strip(segments).adjust_cell_length(width, base)
-
-
-def _strips(cells: Cells, styles: Mapping[str, Style], base: Style) -> list[Strip]:
-    """One strip a row; neighbours of one style are one segment."""
-    strips: list[Strip] = []
-    for chars, names in zip(cells.chars, cells.styles, strict=True):
-        segments: list[Segment] = []
-        start = 0
-        for end in range(1, len(chars) + 1):
-            if end == len(chars) or names[end] != names[start]:
-                segments.append(Segment("".join(chars[start:end]), base + styles[names[start]]))
-                start = end
-        strips.append(Strip(segments, len(chars)))
-    return strips

@@ -54,9 +54,11 @@ def dashboard(
         print_view(console, read_state(resolve_run(runs_dir, run)))
     else:
         from tui.app import run_dashboard  # the engine knows the dashboard here only
+        from tui.source import LiveSource
 
         is_plain = ascii_only or encodable(_BRAILLE, console.stdout) != _BRAILLE
-        run_dashboard(runs_dir, run, fps=fps, read_only=read_only, ascii_only=is_plain)
+        source = LiveSource(runs_dir, run)
+        run_dashboard(source, runs_dir, fps=fps, read_only=read_only, ascii_only=is_plain)
 
 
 def print_view(console: Console, state: RunState) -> None:

@@ -23,7 +23,7 @@ from vtk.runs.series import PointSeries, Series
 from vtk.runs.snapshot import RunState, Status
 from vtk.runs.store import RunPaths, num_steps_of
 
-__all__ = ["Liveness", "RunFollower", "RunState", "fold", "read_state"]
+__all__ = ["Liveness", "RunFollower", "RunState", "fold", "known_facts", "read_state"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class RunFollower:
         self._now, self._monotonic = now, monotonic
         self._tail = EventTail(paths.events, start_offset)
         self._num_restarts = 0
-        self._known, self._problems = _known_facts(paths)
+        self._known, self._problems = known_facts(paths)
         self._new_series = new_series
         self._fold = EventFold(self._known, new_series)
         self._results = StoredResults(paths)
@@ -200,7 +200,7 @@ def _version_notice(state: RunState) -> tuple[str, ...]:
     )
 
 
-def _known_facts(paths: RunPaths) -> tuple[dict[str, Any], tuple[str, ...]]:
+def known_facts(paths: RunPaths) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return what run.json and config.json say of a run, and what is wrong with these files."""
     facts: dict[str, Any] = {"run_id": paths.run_id}
     problems: list[str] = []
