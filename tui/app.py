@@ -29,6 +29,7 @@ from tui.widgets.playbar import PlayBar
 from tui.widgets.tabs import Tabs
 from vtk.errors import VtkError
 from vtk.format import visible_text
+from vtk.runs.store import RunPaths
 
 DEFAULT_FPS: Final = 2.0
 _REPLAY_FPS: Final = 4.0
@@ -261,8 +262,8 @@ class DashboardApp(App[None]):
 
 
 def run_dashboard(
-    source: Source,
     runs_dir: Path,
+    ref: str | RunPaths | None,
     *,
     fps: float = DEFAULT_FPS,
     read_only: bool = False,
@@ -271,10 +272,11 @@ def run_dashboard(
     """Open the dashboard on this terminal until the user leaves it.
 
     Args:
-        source: Where snapshots come from.
         runs_dir: The folder of all runs.
+        ref: A run's id, its beginning or a path; None is the newest run; a recording is replayed.
         fps: Looks a second.
         read_only: Ask the run for nothing.
         ascii_only: Draw with ASCII characters only.
     """
+    source = ReplaySource(ref) if isinstance(ref, RunPaths) else LiveSource(runs_dir, ref)
     DashboardApp(source, runs_dir, fps=fps, read_only=read_only, ascii_only=ascii_only).run()

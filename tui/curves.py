@@ -44,18 +44,17 @@ def curves_of(state: RunState, chart: str) -> list[Curve]:
     ]
 
 
-def marks_of(state: RunState, *, with_checkpoints: bool = True) -> list[PlotMark]:
+def marks_of(state: RunState) -> list[PlotMark]:
     """Everything that happened at a step; later kinds cover earlier ones on the same step."""
-    return [*_marks(state, with_checkpoints)]
+    return [*_marks(state)]
 
 
-def _marks(state: RunState, with_checkpoints: bool) -> Iterable[PlotMark]:
+def _marks(state: RunState) -> Iterable[PlotMark]:
     for attempt in state.attempts[1:]:
         yield PlotMark(attempt.resumed_from_step or 0, "r")
-    if with_checkpoints:
-        yield from (PlotMark(checkpoint.step, "c") for checkpoint in state.checkpoints)
-    yield from (PlotMark(r.step, "e") for r in state.eval_history if r.step is not None)
     yield from (PlotMark(step, "u") for step in control_steps(state))
+    yield from (PlotMark(checkpoint.step, "c") for checkpoint in state.checkpoints)
+    yield from (PlotMark(r.step, "e") for r in state.eval_history if r.step is not None)
     for alert in state.alerts:
         if alert.step is not None:
             yield PlotMark(alert.step, "!", "alert")

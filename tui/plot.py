@@ -22,6 +22,7 @@ _LABEL_CHARS: Final = 7
 _ROWS_PER_TICK: Final = 3
 _CELLS_PER_STEP_TICK: Final = 12
 _CELLS_PER_MARKER: Final = 14
+_CELLS_PER_MARK: Final = 4
 _SMALLEST: Final = (12, 3)
 
 
@@ -112,10 +113,10 @@ class Frame:
         return self.left + min(self.columns - 1, math.floor(share * self.columns))
 
     def step_at(self, column: int) -> int:
-        """The step that a cell column stands for."""
+        """The step nearest to the middle of a cell column."""
         first, last = self.window
-        share = (column - self.left + 0.5) / self.columns
-        return round(first + min(1.0, max(0.0, share)) * (last - first) - 0.5)
+        middle = first + (column - self.left + 0.5) / self.columns * (last - first)
+        return min(math.ceil(last) - 1, max(math.ceil(first), round(middle)))
 
     def row_of(self, value: float) -> int | None:
         """The cell row of a value; None if it is out of sight."""
@@ -147,6 +148,7 @@ def draw(plot: Plot, width: int, height: int) -> tuple[Cells, Frame | None]:
     _draw_marks(cells, frame, plot)
     for line, envelope in zip(plot.lines, envelopes, strict=True):
         _draw_line(cells, frame, plot, line, envelope)
+    _draw_letters(cells, frame, plot)
     _draw_bad(cells, frame, plot, envelopes)
     _draw_cursor(cells, frame, plot)
     _draw_axes(cells, frame)
@@ -187,13 +189,23 @@ def _draw_zero(cells: Cells, frame: Frame, plot: Plot) -> None:
 
 
 def _draw_marks(cells: Cells, frame: Frame, plot: Plot) -> None:
-    first, last = frame.window
-    for mark in plot.marks:
-        if first <= mark.step < last:
-            column = frame.column_of(mark.step + 0.5)
+    """The vertical lines, behind the curves; where there are too many the letters say enough."""
+    marks = _in_sight(plot.marks, frame)
+    if len(marks) <= frame.columns // _CELLS_PER_MARK:
+        for mark in marks:
             for row in range(1, frame.rows):
-                cells.put(row, column, ":" if plot.ascii_only else "┊", mark.style)
-            cells.put(0, column, mark.letter, mark.style)
+                shape = ":" if plot.ascii_only else "┊"
+                cells.put(row, frame.column_of(mark.step), shape, mark.style)
+
+
+def _draw_letters(cells: Cells, frame: Frame, plot: Plot) -> None:
+    for mark in _in_sight(plot.marks, frame):
+        cells.put(0, frame.column_of(mark.step), mark.letter, mark.style)
+
+
+def _in_sight(marks: Sequence[PlotMark], frame: Frame) -> list[PlotMark]:
+    first, last = frame.window
+    return [mark for mark in marks if first <= mark.step < last]
 
 
 def _draw_line(cells: Cells, frame: Frame, plot: Plot, line: PlotLine, envelope: Envelope) -> None:
@@ -239,7 +251,7 @@ def _draw_bad(cells: Cells, frame: Frame, plot: Plot, envelopes: Sequence[Envelo
 def _draw_cursor(cells: Cells, frame: Frame, plot: Plot) -> None:
     if plot.cursor is None or not frame.window[0] <= plot.cursor < frame.window[1]:
         return
-    column = frame.column_of(plot.cursor + 0.5)
+    column = frame.column_of(plot.cursor)
     for row in range(frame.rows):
         is_blank = cells.chars[row][column] in " ┊┈:-"
         shape = ("|" if plot.ascii_only else "│") if is_blank else cells.chars[row][column]
@@ -256,7 +268,7 @@ def _draw_axes(cells: Cells, frame: Frame) -> None:
     free_from = frame.left
     for step in step_ticks(first, last - 1, max(2, frame.columns // _CELLS_PER_STEP_TICK)):
         label = f"{step:d}"
-        column = min(frame.column_of(step + 0.5) - len(label) // 2, cells.width - len(label))
+        column = min(frame.column_of(step) - len(label) // 2, cells.width - len(label))
         if column >= free_from:
             cells.put(frame.rows, column, label, "axis")
             free_from = column + len(label) + 1

@@ -1,6 +1,7 @@
 """`vtk dashboard`: one run on the whole screen, or its facts printed once."""
 
 import io
+import sys
 import time
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Final, TextIO
@@ -9,9 +10,10 @@ import typer
 
 from vtk.cli.console import Console, encodable, has_colour, is_terminal
 from vtk.cli.options import DEFAULT_RUNS_DIR, Json, RunsDir
+from vtk.errors import ConfigError
 from vtk.runs.snapshot import RunState
 from vtk.runs.state import read_state
-from vtk.runs.store import resolve_run
+from vtk.runs.store import RunPaths, resolve_run
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -36,6 +38,9 @@ def dashboard(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Look only: nothing can be asked of the run.")
     ] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Play a recorded run that is part of the package.")
+    ] = False,
     ascii_only: Annotated[
         bool, typer.Option("--ascii", help="Draw with ASCII characters only.")
     ] = False,
@@ -48,17 +53,28 @@ def dashboard(
     "?"; elsewhere, or with --once or --json, the facts are printed once.
     """
     console = Console(as_json)
-    if as_json:
-        console.document(read_state(resolve_run(runs_dir, run)).to_dict())
-    elif once or not is_terminal(console.stdout):
-        print_view(console, read_state(resolve_run(runs_dir, run)))
-    else:
-        from tui.app import run_dashboard  # the engine knows the dashboard here only
-        from tui.source import LiveSource
+    if demo and run is not None:
+        raise ConfigError(
+            "--demo plays its own run and takes no RUN", f"Leave out {run!r}, or --demo."
+        )
+    is_screen = is_terminal(console.stdout) and is_terminal(sys.stderr) and sys.stdin.isatty()
+    if as_json or once or not is_screen:
+        state = read_state(_recording() if demo else resolve_run(runs_dir, run))
+        console.document(state.to_dict())
+        if not as_json:
+            print_view(console, state)
+        return
+    from tui.app import run_dashboard  # the engine knows the dashboard here only
 
-        is_plain = ascii_only or encodable(_BRAILLE, console.stdout) != _BRAILLE
-        source = LiveSource(runs_dir, run)
-        run_dashboard(source, runs_dir, fps=fps, read_only=read_only, ascii_only=is_plain)
+    is_plain = ascii_only or encodable(_BRAILLE, console.stdout) != _BRAILLE
+    ref = _recording() if demo else run
+    run_dashboard(runs_dir, ref, fps=fps, read_only=read_only, ascii_only=is_plain)
+
+
+def _recording() -> RunPaths:
+    from tui.recording import demo_run
+
+    return demo_run()
 
 
 def print_view(console: Console, state: RunState) -> None:
