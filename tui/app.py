@@ -1,18 +1,21 @@
 """The dashboard: one run on several screens, followed while it grows."""
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from textual.app import App, SystemCommand
+from textual.filter import LineFilter
 from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
+from typing_extensions import override
 
 from tui import keys
+from tui.ascii import AsciiFilter
 from tui.export import export_name, write_view
 from tui.poller import Poller
 from tui.replay import ReplaySource
@@ -99,6 +102,11 @@ class DashboardApp(App[None]):
     def tabs(self) -> list[tuple[str, str, str]]:
         """Key, name and title of every screen."""
         return [(entry.key, entry.name, entry.title) for entry in SCREENS]
+
+    @override
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return [*filters, AsciiFilter()] if self.ascii_only else filters
 
     def on_mount(self) -> None:
         """Open the first screen and begin to read."""

@@ -111,7 +111,7 @@ def drive(runs_dir: Path, tmp_path: Path) -> Drive:
                 export_dir=tmp_path / "exported",
                 **settings,
             )
-            async with app.run_test(size=size) as pilot:
+            async with app.run_test(size=size, notifications=True) as pilot:
                 await until(pilot, lambda: app.snapshot.now > 0 and not app.snapshot.is_reading)
                 await use(app, pilot)
 

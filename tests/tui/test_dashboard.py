@@ -51,8 +51,7 @@ def test_the_four_things_are_on_the_first_screen_at_every_size(
         assert "observ" in text
         assert "inferent" in text
         if ascii_only:
-            drawn = {char for char in text if ord(char) > 127}
-            assert drawn <= set("▏▔▁…"), "only the footer's and Textual's own"
+            assert text.isascii()
 
     drive(look, source=held(recording), size=size, ascii_only=ascii_only)
 
@@ -256,7 +255,7 @@ def test_a_view_is_exported_as_picture_text_and_points(
         assert "http://www.w3.org" in svg
         assert "font-face" not in svg, "nothing is fetched to show it"
         assert "signed KL" in (folder / f"{name}.txt").read_text()
-        rows = list(csv.DictReader((folder / f"{name}.csv").open()))
+        rows = list(csv.DictReader((folder / f"{name}.csv").read_text().splitlines()))
         kl = [float(row["value"]) for row in rows if row["curve"] == "signed KL"]
         assert len(kl) == 90
         events = map(json.loads, recording.events.read_text().splitlines())
@@ -351,8 +350,8 @@ def test_a_replay_shows_the_run_as_it_was(drive: Drive, recording: RunPaths) -> 
         await pilot.press("r")
         await shown(app, pilot, "▶ replay")
         await pilot.press("space", "a")
-        await shown(app, pilot, "step 50/90")
-        assert len(app.snapshot.state.alerts) == 1
+        await until(pilot, lambda: len(app.snapshot.state.alerts) == 1)
+        assert app.snapshot.state.alerts[0].step == 51
         assert app.snapshot.playback is not None
         assert not app.snapshot.playback.is_playing
         steps = app.snapshot.state.step

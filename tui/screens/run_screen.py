@@ -78,7 +78,7 @@ class RunScreen(Screen[None]):
 
     def show(self, snapshot: Snapshot) -> None:
         """Show a snapshot."""
-        if not self.is_mounted or not self.is_current:
+        if not self.is_current or not self.query(PlayBar):  # not composed yet, or leaving
             return
         self.snapshot = snapshot
         self.viewport = self.viewport.followed(self._extent())
