@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from textual.app import App, SystemCommand
+from textual.binding import Binding
 from textual.filter import LineFilter
 from textual.message import Message
 from textual.notifications import SeverityLevel
@@ -70,7 +71,11 @@ class DashboardApp(App[None]):
 
     TITLE = "vtk dashboard"
     CSS_PATH = "app.tcss"
-    BINDINGS = [*keys.bindings("app"), *keys.bindings("replay")]  # noqa: RUF012
+    BINDINGS = [  # noqa: RUF012
+        *keys.bindings("app"),
+        *keys.bindings("replay"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),  # from dialogs too
+    ]
 
     class Arrived(Message):
         """The poller has a new snapshot."""

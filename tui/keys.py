@@ -50,8 +50,8 @@ class Key:
 KEYS: Final[tuple[Key, ...]] = (
     Key("question_mark,f1", "help", "Help", "Show what every key does.", in_footer=True,
         display="?"),
-    Key("q,ctrl+c", "quit", "Quit", "Leave the dashboard; the run goes on.", in_footer=True,
-        display="q"),
+    Key("q", "quit", "Quit", "Leave the dashboard; the run goes on. Ctrl-C does too, anywhere.",
+        in_footer=True),
     Key("ctrl+p", "command_palette", "Palette", "Find any action by name.", display="^p"),
     Key("t", "next_theme", "Theme", "Change to the next theme: dark, light, colour-blind safe."),
     Key("e", "export", "Export", "Write this view as SVG and text, and its curves as CSV."),

@@ -217,7 +217,7 @@ def test_zoom_pan_smoothing_and_scale(drive: Drive, recording: RunPaths) -> None
         chart = screen.query_one("#reward", Chart)
         chart.post_message(Chart.Zoomed(2.0, 60))
         await pilot.pause()
-        assert screen.viewport.window == (1.0, 91.0) or screen.viewport.window is None
+        assert [screen.viewport.window] == [None], "twice as many steps are all steps"
         await pilot.press("0", "s", "y", "K")
         assert screen.viewport.window is None
         assert screen.viewport.smoothing > 0

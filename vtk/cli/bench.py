@@ -2,6 +2,7 @@
 
 import typer
 
+from vtk.cli.bench_dashboard import dashboard
 from vtk.cli.bench_decode import decode
 from vtk.cli.bench_step import memory, step
 
@@ -9,3 +10,4 @@ bench_app = typer.Typer(help="Measure how fast this machine does what vtk does."
 bench_app.command("step")(step)
 bench_app.command("memory")(memory)
 bench_app.command("decode")(decode)
+bench_app.command("dashboard")(dashboard)

@@ -179,8 +179,11 @@ def from_json_value(value: Any, depth: int = 0) -> Any:
         if value in _NONFINITE:
             return _NONFINITE[value]
         return value[1:] if value.startswith("\\") and _NONFINITE_WORD.match(value) else value
-    if isinstance(value, dict):
-        return {key: from_json_value(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, dict):  # most of a log is plain floats in here: they stay as they are
+        return {
+            key: item if type(item) is float else from_json_value(item, depth + 1)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [from_json_value(item, depth + 1) for item in value]
     return value
