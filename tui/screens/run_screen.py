@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tui.app import DashboardApp
 
 _WIDTHS = [(0, "-narrow"), (100, "-wide"), (160, "-very-wide")]
-_HEIGHTS = [(0, "-short"), (30, "-middle"), (38, "-tall")]
+_HEIGHTS = [(0, "-short"), (24, "-middle"), (38, "-tall")]
 
 
 class RunScreen(Screen[None]):
