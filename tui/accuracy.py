@@ -23,7 +23,7 @@ _NUM_STEPS: Final = 20
 _FEWEST_CLUSTERS: Final = 5
 _Z95: Final = 1.96
 _SHORT: Final = {"observational": "observ.", "inferential": "inferent."}
-_WIDE, _MIDDLE = 60, 47
+_WIDE, _MIDDLE = 56, 46
 _NARROW_NAME = 9
 
 
@@ -62,7 +62,7 @@ def accuracy_content(found: Accuracies | None, width: int, ascii_only: bool) -> 
     """The panel: a line a type, with a bar where there is room."""
     if found is None:
         return lines([literal("accuracy", "bold"), literal("no answer has been graded yet")], width)
-    title = joined(literal("accuracy ", "bold"), literal(found.origin, "$text-muted", 60))
+    title = joined(literal("accuracy ", "bold"), literal(found.origin, "$foreground-muted", 60))
     names = sorted(found.per_type, key=_order)
     rows = [_line(name, found.per_type[name], width, ascii_only) for name in names]
     return lines([title, *rows], width)

@@ -16,14 +16,14 @@ def alert_line(snapshot: Snapshot) -> Content:
     """How many alerts there are, and the newest."""
     alerts = snapshot.state.alerts
     if not alerts:
-        return literal("no alerts", "$text-muted")
+        return literal("no alerts", "$foreground-muted")
     newest = alerts[-1]
     words = "alert" if len(alerts) == 1 else "alerts"
     return joined(
         literal(f"! {len(alerts)} {words}  ", "bold $error"),
         literal(f"step {step_of(newest)} {newest.rule}: ", "$error", 80),
         literal(newest.message),
-        literal(f"  {format_age_s(snapshot.now - newest.time)} ago", "$text-muted"),
+        literal(f"  {format_age_s(snapshot.now - newest.time)} ago", "$foreground-muted"),
     )
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from tui.legend import Curve
 from tui.plot import PlotMark
 from tui.series import ColumnView
-from tui.widgets.chart import Curve
 from vtk.runs.events import METRICS
 from vtk.runs.snapshot import RunState
 

@@ -27,26 +27,28 @@ def devices_content(
         height: Lines.
         ascii_only: Use ASCII characters only.
     """
-    title = joined(literal("GPU memory", "bold"), literal(_age(report, now), "$text-muted"))
+    title = joined(literal("GPU memory", "bold"), literal(_age(report, now), "$foreground-muted"))
     if not report.devices:
-        return lines([title, *_without_gpu(report)], width)
+        return lines([title, *_without_gpu(report, width)], width)
     per_device = 2 if width < _WIDE else 1
     room = max(1, (height - 1) // per_device)
     shown = report.devices if len(report.devices) <= room else report.devices[: max(1, room - 1)]
     rows = [line for device in shown for line in _device(device, report, width, ascii_only)]
     hidden = len(report.devices) - len(shown)
     if hidden:
-        rows.append(literal(f"and {hidden} more devices", "$text-muted"))
+        rows.append(literal(f"and {hidden} more devices", "$foreground-muted"))
     return lines([title, *rows], width)
 
 
-def _without_gpu(report: GpuReport) -> list[Content]:
+def _without_gpu(report: GpuReport, width: int) -> list[Content]:
     reason = report.absent_reason or "no reason given"
     now, peak = report.process_memory_gib, report.peak_process_memory_gib
     held = f"process memory {format_number(now, 3)} GiB, peak {format_number(peak, 3)} GiB"
+    if len(held) > width:
+        held = f"process {format_number(now, 3)} peak {format_number(peak, 3)} GiB"
     if now is None:
         held = "process memory not reported yet"
-    return [literal(held), literal(f"no GPU: {reason}", "$text-muted")]
+    return [literal(held), literal(f"no GPU: {reason}", "$foreground-muted")]
 
 
 def _device(
@@ -64,8 +66,11 @@ def _device(
     bar = literal(_bar(used, peak, total, 10 if width < _WIDE else 14, ascii_only) + " ")
     warning = literal(" nearly full" if is_full else "", "bold $error")
     if width < _WIDE:
-        return [joined(name, literal(memory), warning), joined("  ", literal(work, "$text-muted"))]
-    return [joined(name, bar, literal(memory), warning, literal(f"  {work}", "$text-muted"))]
+        return [
+            joined(name, literal(memory), warning),
+            joined("  ", literal(work, "$foreground-muted")),
+        ]
+    return [joined(name, bar, literal(memory), warning, literal(f"  {work}", "$foreground-muted"))]
 
 
 def _bar(

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from tui.widgets.chart import Curve
+from tui.legend import Curve
 from vtk.format import visible_text
 from vtk.runs.files import write_bytes_atomic
 

@@ -19,7 +19,7 @@ from vtk.runs.events import is_finite
 from vtk.runs.snapshot import ControlRecord, RunState
 
 STATUS_SIGNS: Final[Mapping[str, tuple[str, str, str]]] = {
-    "created": ("○", ".", "$text-muted"),
+    "created": ("○", ".", "$foreground-muted"),
     "running": ("●", "*", "bold $success"),
     "paused": ("‖", "=", "bold $warning"),
     "finished": ("■", "#", "bold $success"),
@@ -46,7 +46,7 @@ def first_line(snapshot: Snapshot, ascii_only: bool = False) -> Content:
     """Run, stage, status and why that is its status."""
     if snapshot.waiting_for is not None:
         waiting = literal(snapshot.waiting_for, "bold $warning")
-        return joined(waiting, literal(" - looking again", "$text-muted"))
+        return joined(waiting, literal(" - looking again", "$foreground-muted"))
     state, status = snapshot.state, status_of(snapshot)
     sign, ascii_sign, style = STATUS_SIGNS[status]
     words = f"{ascii_sign if ascii_only else sign} {status}"
@@ -55,14 +55,14 @@ def first_line(snapshot: Snapshot, ascii_only: bool = False) -> Content:
         literal(state.run_id, "bold", 60),
         literal(f"  {state.stage or 'unknown stage'}  ", max_chars=40),
         literal(words, style),
-        literal(f"  {reason}", "$text-muted"),
+        literal(f"  {reason}", "$foreground-muted"),
     )
 
 
 def second_line(snapshot: Snapshot) -> Content:
     """Progress: step, phase, time worked and left, pace."""
     if snapshot.waiting_for is not None:
-        return literal("The dashboard opens the run as soon as it is there.", "$text-muted")
+        return literal("The dashboard opens the run as soon as it is there.", "$foreground-muted")
     if snapshot.is_reading:
         return literal(f"reading its log: {format_count(snapshot.state.num_events)} events so far")
     return literal(_SEPARATOR.join(_progress(snapshot)))
@@ -74,7 +74,7 @@ def third_line(snapshot: Snapshot) -> Content:
         return Content("")
     model = snapshot.setting("model.path")
     parts = [] if model is None else [f"model {model}"]
-    return literal(_SEPARATOR.join([*parts, beta_in_words(snapshot)]), "$text-muted")
+    return literal(_SEPARATOR.join([*parts, beta_in_words(snapshot)]), "$foreground-muted")
 
 
 def beta_in_words(snapshot: Snapshot) -> str:

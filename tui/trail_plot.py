@@ -98,14 +98,16 @@ def _draw_cross(cells: Cells, area: _Area, trail: Trail, ascii_only: bool) -> No
 
 
 def _draw_quarters(cells: Cells, area: _Area, trail: Trail) -> None:
-    """The names in the corners, cut where the quarter is narrow."""
+    """The names in the corners; in a narrow quarter a word a line, cut where it must be."""
     _, column = area.cell(*trail.origin)
     left_room, right_room = column - _LEFT - 1, _LEFT + area.columns - column - 1
     for (is_away, is_better), name in QUARTERS.items():
-        row = 0 if is_better else area.rows - 1
-        shown = name[: max(0, right_room if is_away else left_room)]
-        at = _LEFT + area.columns - len(shown) if is_away else _LEFT
-        cells.put(row, at, shown, "note")
+        room = max(0, right_room if is_away else left_room)
+        shown = [name] if len(name) <= room else name.split()
+        first_row = 0 if is_better else area.rows - len(shown)
+        for row, words in enumerate(shown, start=first_row):
+            at = _LEFT + area.columns - len(words[:room]) if is_away else _LEFT
+            cells.put(row, at, words[:room], "note")
 
 
 def _draw_axes(cells: Cells, area: _Area) -> None:

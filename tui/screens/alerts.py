@@ -15,11 +15,12 @@ from tui.advice import advice_on, command_for
 from tui.alerts import step_of
 from tui.curves import marks_of
 from tui.evidence import BASELINE_STEPS, Worst, baseline_sentence, worst_completions
+from tui.legend import Curve
 from tui.literal import joined, literal
 from tui.screens.run_screen import RunScreen
 from tui.series import ColumnView
 from tui.source import Snapshot
-from tui.widgets.chart import Chart, Curve
+from tui.widgets.chart import Chart
 from vtk.format import MISSING, format_age_s, format_number
 from vtk.runs.events import METRICS, is_finite
 from vtk.runs.snapshot import Alert
@@ -60,7 +61,7 @@ class AlertsScreen(RunScreen):
         if alerts != self._listed:
             self._list(alerts, snapshot)
         if self._chosen is None:
-            self.query_one("#evidence", Static).update(literal(_NOTHING, "$text-muted"))
+            self.query_one("#evidence", Static).update(literal(_NOTHING, "$foreground-muted"))
             self.query_one(Chart).display = False
         else:
             self._show_chosen(self._chosen, snapshot)
@@ -116,7 +117,7 @@ class AlertsScreen(RunScreen):
         rows = [
             joined(literal(f"step {step_of(alert)}  ", "bold"), literal(alert.rule, "bold $error")),
             literal(alert.message),
-            literal(f"{advice_on(alert).meaning}.", "$text-muted"),
+            literal(f"{advice_on(alert).meaning}.", "$foreground-muted"),
             literal(baseline_sentence(alert, snapshot.state)),
             joined(literal("do: ", "bold"), literal(command_for(alert, snapshot), "$primary")),
             Content(""),
@@ -141,8 +142,8 @@ def _around(alert: Alert) -> tuple[float, float] | None:
 def _row(alert: Alert, now: float) -> Content:
     return joined(
         literal(f"{step_of(alert):>6} ", "bold"),
-        literal(f"{alert.rule} ", "$error", 40),
-        literal(f"{format_age_s(now - alert.time)} ago", "$text-muted"),
+        literal(f"{alert.rule} ", max_chars=40),
+        literal(f"{format_age_s(now - alert.time)} ago", "$foreground-muted"),
     )
 
 
@@ -154,6 +155,6 @@ def _completion(row: Mapping[str, Any]) -> Content:
     label = row.get("label", "")
     return joined(
         literal(f"- {numbers}  ", "bold"),
-        literal(f"{label}  ", "$text-muted", 40),
+        literal(f"{label}  ", "$foreground-muted", 40),
         literal(row.get("completion", "")),
     )

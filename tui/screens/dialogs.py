@@ -42,7 +42,7 @@ class ControlMenu(ModalScreen[Ask | None]):
             title = f"Ask the run {self.snapshot.state.run_id}. {listens_when(self.snapshot)}"
             yield Static(literal(title, "bold"), markup=False)
             yield OptionList(*(Option(self._line(ask)) for ask in ASKS), markup=False)
-            yield Static(literal("Enter or a letter chooses, Esc closes", "$text-muted"))
+            yield Static(literal("Enter or a letter chooses, Esc closes", "$foreground-muted"))
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Chosen with Enter or the mouse."""
@@ -57,7 +57,7 @@ class ControlMenu(ModalScreen[Ask | None]):
         return joined(
             literal(f"{ask.key} ", "bold $primary"),
             literal(f"{ask.title:<21}", "bold"),
-            literal(ask.what + waits, "$text-muted"),
+            literal(ask.what + waits, "$foreground-muted"),
         )
 
 

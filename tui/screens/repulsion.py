@@ -66,7 +66,7 @@ def _verdict_lines(snapshot: Snapshot, width: int, height: int, ascii_only: bool
     del height, ascii_only
     trail = trail_of(snapshot.state)
     found = None if trail is None else verdict(trail)
-    return lines([*_verdict(found), literal(beta_in_words(snapshot), "$text-muted")], width)
+    return lines([*_verdict(found), literal(beta_in_words(snapshot), "$foreground-muted")], width)
 
 
 def _verdict(found: Verdict | None) -> list[Content]:
@@ -92,7 +92,9 @@ def _agreement(state: RunState) -> Content:
         if name.startswith(AGREEMENT) and not name.endswith("_n")
     }
     if not recorded:
-        return literal("agreement with the bias model: this run does not record it", "$text-muted")
+        return literal(
+            "agreement with the bias model: this run does not record it", "$foreground-muted"
+        )
     shown = "   ".join(
         f"{name} {format_percent(value)} n "
         f"{format_number(state.metrics.get(f'{AGREEMENT}{name}_n'))}"

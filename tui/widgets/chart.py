@@ -1,17 +1,16 @@
 """A chart on the screen: draws `tui.plot` by lines, and tells its screen what the mouse wants."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.cells import cell_len
 from textual import events
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 from typing_extensions import override
 
-from tui.plot import ASCII_MARKERS, MARKERS, NUM_COLOURS, Frame, Plot, PlotLine, PlotMark
+from tui.legend import Curve, Legend
+from tui.plot import Frame, Plot, PlotLine, PlotMark
 from tui.plot import draw as draw_plot
 from tui.scales import ScaleName
 from tui.series import ColumnView
@@ -19,18 +18,8 @@ from tui.smoothing import Smoothed
 from tui.theme import chart_styles
 from tui.viewport import Viewport
 from tui.widgets.picture import strip_of, strips_of
-from vtk.format import MISSING, format_value, visible_text
 
 _NOTHING = "no step has been recorded yet"
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """One curve of a chart: its name in the legend, its points, the unit of its values."""
-
-    label: str
-    view: ColumnView
-    unit: str = ""
 
 
 class Chart(Widget, can_focus=True):
@@ -112,30 +101,6 @@ class Chart(Widget, can_focus=True):
         )
         return plot if view.stretch == 1 else _stretched(plot, view.stretch, self.size.width)
 
-    def legend(self, label_chars: int = 30) -> list[tuple[str, str]]:
-        """The line above the chart: text and the name of its style.
-
-        Args:
-            label_chars: What is longer of a curve's name is cut.
-        """
-        cursor = self.viewport.cursor
-        where = "" if cursor is None else f" step {cursor}"
-        parts = [(f"{self.title}{where}", "title")]
-        shapes = ASCII_MARKERS if self.ascii_only else MARKERS
-        for number, curve in enumerate(self.curves):
-            label = visible_text(curve.label, 30)[:label_chars]
-            value = f"{label} {self._value(curve)}".strip()
-            parts.append(
-                (f" {shapes[number % NUM_COLOURS]} {value}", f"line{number % NUM_COLOURS}")
-            )
-        notes: list[str] = [
-            self.viewport.scale or (self.own_scale if self.own_scale != "linear" else "")
-        ]
-        if self.viewport.smoothing:
-            notes.append(f"smoothed {self.viewport.smoothing:g}")
-        shown = ", ".join(note for note in notes if note)
-        return [*parts, (f" {shown}", "note")] if shown else parts
-
     @override
     def render_line(self, y: int) -> Strip:
         if self._strips is None:
@@ -204,35 +169,15 @@ class Chart(Widget, can_focus=True):
         average = self._averages.setdefault((curve.label, weight), Smoothed(weight))
         return average.update(curve.view)
 
-    def _value(self, curve: Curve) -> str:
-        cursor = self.viewport.cursor
-        if cursor is None:
-            found = curve.view[-1] if len(curve.view) else None
-        else:
-            found = curve.view.value_near(cursor)
-        if found is None:
-            return MISSING
-        step, value = found
-        is_elsewhere = cursor is not None and step != cursor
-        return format_value(value, curve.unit) + (f" (at {step})" if is_elsewhere else "")
-
-    def _fitted_legend(self, width: int) -> list[tuple[str, str]]:
-        """The longest legend that fits: values matter more than whole names."""
-        legend = self.legend()
-        for label_chars in (12, 6, 3, 0):
-            if sum(cell_len(text) for text, _ in legend) <= width:
-                break
-            legend = self.legend(label_chars)
-        return legend
-
     def _drawn(self) -> list[Strip]:
         width, height = self.size
         styles = chart_styles(self.app.current_theme)
         cells, self.frame = draw_plot(self.plot(), width, height - 1)
         if self.frame is None and cells.height > 0:
             cells.put(cells.height // 2, 2, self.nothing[: max(0, width - 2)], "note")
-        legend = strip_of(self._fitted_legend(width), styles, width, self.rich_style)
-        return [legend, *strips_of(cells, styles, self.rich_style)]
+        legend = Legend(self.title, self.curves, self.viewport, self.own_scale, self.ascii_only)
+        head = strip_of(legend.fitted(width), styles, width, self.rich_style)
+        return [head, *strips_of(cells, styles, self.rich_style)]
 
 
 def _stretched(plot: Plot, stretch: float, width: int) -> Plot:

@@ -46,7 +46,7 @@ class PlayBar(Widget):
         signs = (">", "=") if self.ascii_only else ("▶", "‖")
         words = (
             f" {signs[0] if play.is_playing else signs[1]} {format_duration_s(play.position_s)} of "
-            f"{format_duration_s(play.duration_s)}, {play.speed:g} times as fast"
+            f"{format_duration_s(play.duration_s)}  x{play.speed:g}"
         )
         width = max(1, self.size.width - _LABEL_CHARS - 1)
         done = round(width * play.position_s / play.duration_s) if play.duration_s else width
@@ -54,7 +54,7 @@ class PlayBar(Widget):
         return joined(
             literal(words.ljust(_LABEL_CHARS)[:_LABEL_CHARS] + " ", "bold $primary"),
             literal(bars[0] * done, "$primary", width),
-            literal(bars[1] * (width - done), "$text-muted", width),
+            literal(bars[1] * (width - done), "$foreground-muted", width),
         )
 
     def on_click(self, event: events.Click) -> None:

@@ -41,7 +41,7 @@ class Tabs(Widget):
         end = 0
         for key, name, title in self.entries:
             shown = title[:per_title]
-            style = "reverse bold" if name == self.active else "$text-muted"
+            style = "reverse bold" if name == self.active else "$foreground-muted"
             text = literal(f" {key} {shown} ", style)
             parts.append(text)
             end += text.cell_length
