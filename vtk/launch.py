@@ -27,6 +27,7 @@ from vtk.runs.store import RunPaths, create_run, resume_hint
 from vtk.system.launchers import Processes, worker_command
 from vtk.system.signals import handle_signals
 from vtk.train.inputs import INPUTS_KEY, pin_inputs
+from vtk.train.measured import ESTIMATE_KEY, best_estimate
 
 LOG_TAIL_LINES = 20
 _POLL_S = 0.2
@@ -44,6 +45,7 @@ def create_training_run(
     runs_dir: Path,
     name: str | None = None,
     argv: Sequence[str] = (),
+    processes: Processes | None = None,
 ) -> RunPaths:
     """Make the directory of a new run, with its inputs found and pinned.
 
@@ -53,12 +55,14 @@ def create_training_run(
         runs_dir: The folder of all runs.
         name: The run's id; default the stage and the time.
         argv: The command line, for the record.
+        processes: How many will train it, for the estimate.
 
     Raises:
         ConfigError: Something is not named, or contradicts itself.
         DataError: A model, run or file is not there.
     """
     inputs = pin_inputs(resolved.config, data_dir, runs_dir)
+    needs = best_estimate(resolved.config, inputs, runs_dir, (processes or Processes()).count)
     return create_run(
         runs_dir,
         resolved.config.stage,
@@ -66,7 +70,10 @@ def create_training_run(
         argv=argv,
         config=resolved.config.model_dump(mode="json"),
         provenance=resolved.provenance,
-        extra={INPUTS_KEY: inputs.as_json()},
+        extra={
+            INPUTS_KEY: inputs.as_json(),
+            ESTIMATE_KEY: None if needs is None else needs.as_json(),
+        },
     )
 
 

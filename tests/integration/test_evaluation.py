@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+from vtk.config.sections import ModelSettings
 from vtk.data.registry import get_dataset
 from vtk.data.sample import VideoSample
 from vtk.data.split import SplitOptions, split_dataset
@@ -21,7 +22,8 @@ from vtk.evals.runner import evaluate, iter_rows
 from vtk.evals.settings import EvaluationSettings
 from vtk.evals.suites import find_suite, load_questions
 from vtk.mini.world import WorldSettings, write_world
-from vtk.models.tiny import build_tiny_model
+from vtk.models.loader import load_policy
+from vtk.models.tiny import build_tiny_model, tiny_model_dir
 from vtk.rollout.generate import SamplingSettings
 from vtk.video.frames import FrameSettings
 
@@ -31,6 +33,7 @@ SUITE = "clevrer-mini"
 FRAMES = FrameSettings(
     num_frames=8, fps=None, min_pixels_px=4704, max_pixels_px=4704, decoder="pyav"
 )
+GREEDY = SamplingSettings(max_completion_tokens=12, temperature=0.0)
 SAMPLED = SamplingSettings(max_completion_tokens=12, temperature=1.0)
 Tiny = tuple[Any, Any]
 
@@ -69,6 +72,30 @@ def samples(data_dir: Path) -> list[VideoSample]:
 def ask(tiny: Tiny, samples: list[VideoSample], **changes: Any) -> list[EvalRow]:
     settings = EvaluationSettings("mini", FRAMES, SAMPLED, batch_size=4, seed=1)
     return list(iter_rows(*tiny, samples, replace(settings, **changes)))
+
+
+@pytest.mark.parametrize("changes", [{"sampling": GREEDY}, {"num_draws": 2}])
+def test_both_engines_answer_alike_and_one_sees_a_clip_once(
+    samples: list[VideoSample], changes: dict[str, Any]
+) -> None:
+    taught = load_policy(tiny_model_dir(), ModelSettings())
+    chosen = samples[:8]
+    num_clips = len({sample.video for sample in chosen})
+    assert 1 < num_clips < len(chosen)
+    seen: dict[str, list[int]] = {"reference": [], "shared": []}
+    rows = {}
+    for engine, num_clips_a_call in seen.items():
+        visual = taught[0].model.visual
+        hook = visual.register_forward_pre_hook(
+            lambda _, __, given, kept=num_clips_a_call: kept.append(len(given["grid_thw"])),
+            with_kwargs=True,
+        )
+        rows[engine] = ask(taught, chosen, engine=engine, **changes)
+        hook.remove()
+    assert rows["shared"] == rows["reference"]
+    assert len({row.completion for row in rows["shared"]}) > 1
+    assert seen["shared"] == [1] * num_clips
+    assert sum(seen["reference"]) >= len(chosen)
 
 
 def test_the_same_plan_gives_the_same_rows(tiny: Tiny, samples: list[VideoSample]) -> None:

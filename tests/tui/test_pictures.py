@@ -1,6 +1,6 @@
 """Each screen of the recorded run, character by character, at two sizes.
 
-A change that is meant is written with: UPDATE_SNAPSHOTS=1 python -m pytest tests/tui/test_pictures.py
+A change that is meant is written by UPDATE_SNAPSHOTS=1 in the environment.
 """
 
 import difflib

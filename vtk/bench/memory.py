@@ -67,7 +67,7 @@ def _measure(settings: StepSettings, engine: str, device: torch.device) -> dict[
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as pool:
         peaks = {part: pool.submit(_cpu_peak, settings, engine, part).result() for part in PARTS}
-        return peaks | {"saved": pool.submit(_saved_bytes, settings, engine).result()}
+        return peaks | {"saved": pool.submit(saved_bytes, settings, engine).result()}
 
 
 def _engine(settings: StepSettings, name: str) -> Engine:
@@ -97,7 +97,7 @@ def _peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def _saved_bytes(settings: StepSettings, name: str) -> int:
+def saved_bytes(settings: StepSettings, name: str) -> int:
     """Bytes that autograd keeps for the backward pass, each storage once, weights not counted."""
     engine = _engine(settings, name)
     sizes: dict[int, int] = {}

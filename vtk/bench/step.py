@@ -8,11 +8,11 @@ import torch
 
 from vtk.bench.counters import count_work
 from vtk.bench.engines import ENGINES, Engine, make_engine
-from vtk.bench.floor import Sizes, step_floor_s
+from vtk.bench.floor import shape_of, sizes_of, step_floor_s
 from vtk.bench.gate import check_equal
 from vtk.bench.machine import measure_ceilings, this_machine
 from vtk.bench.timing import time_rounds
-from vtk.bench.workload import WORKLOADS, build_batch, build_model, build_prompts
+from vtk.bench.workload import WORKLOADS, Workload, build_batch, build_model, build_prompts
 from vtk.errors import ConfigError, MissingEnvironmentError, VtkError
 
 OnProgress = Callable[[str], None]
@@ -78,8 +78,13 @@ def bench_step(settings: StepSettings, on_progress: OnProgress = lambda _: None)
         ratios[part] = {name: rounds.ratio(name, "shared") for name in engines if name != "shared"}
     on_progress("measuring what the machine can do")
     ceilings = measure_ceilings(device, dtype)
+    sizes = sizes_of(shared.model)
     floor = step_floor_s(
-        Sizes.of(shared.model, workload), workload, ceilings, settings.is_tower_trained
+        sizes,
+        shape_of(workload, sizes),
+        ceilings,
+        shared.model.dtype.itemsize,
+        settings.is_tower_trained,
     )
     return {
         "machine": this_machine(device).as_json(),
@@ -101,9 +106,18 @@ def bench_step(settings: StepSettings, on_progress: OnProgress = lambda _: None)
 
 
 def build_engines(
-    settings: StepSettings, device: torch.device, dtype: torch.dtype
+    settings: StepSettings,
+    device: torch.device,
+    dtype: torch.dtype,
+    workload: Workload | None = None,
 ) -> dict[str, Engine]:
     """The engines on one model and one batch.
+
+    Args:
+        settings: What to measure.
+        device: Where.
+        dtype: Number format.
+        workload: In place of the one that the settings name.
 
     Raises:
         ConfigError: No such engine.
@@ -111,7 +125,7 @@ def build_engines(
     unknown = [name for name in settings.engines if name not in ENGINES]
     if unknown:
         raise ConfigError(f"unknown engine {unknown[0]!r}", f"one of: {', '.join(ENGINES)}")
-    workload = WORKLOADS[settings.workload]
+    workload = workload or WORKLOADS[settings.workload]
     model = build_model(workload.model, device, dtype)
     model.model.visual.requires_grad_(settings.is_tower_trained)
     num_rows = workload.num_prompts * workload.num_generations

@@ -38,7 +38,7 @@ def step(
         workload, is_tower_trained=train_vision, num_rounds=rounds, num_threads=threads
     )
     document = bench_step(settings, on_progress=lambda what: console.note(f"{what} ..."))
-    _show_head(console, document)
+    show_head(console, document)
     gate, shared = document["gate"], document["seconds"]["shared"]
     console.say(
         f"Same results: log-probabilities within {gate['logp_gap']:.1e}, gradients within "
@@ -51,7 +51,7 @@ def step(
             part,
             *(format_number(document["seconds"][name][part], 3) for name in others),
             format_number(shared[part], 3),
-            *(_times(document["ratio"][part][name]) for name in others),
+            *(times(document["ratio"][part][name]) for name in others),
         )
         for part in shared
     ]
@@ -77,7 +77,7 @@ def memory(
     console = Console(as_json)
     settings = StepSettings(workload, is_tower_trained=train_vision)
     document = bench_memory(settings, on_progress=lambda what: console.note(f"{what} ..."))
-    _show_head(console, document)
+    show_head(console, document)
     peaks, ratio = document["peak_bytes"], document["ratio"]
     rows = [
         (
@@ -94,7 +94,8 @@ def memory(
     console.document(document)
 
 
-def _show_head(console: Console, document: dict[str, Any]) -> None:
+def show_head(console: Console, document: dict[str, Any]) -> None:
+    """Machine and workload of a benchmark of steps."""
     machine, workload = document["machine"], document["workload"]
     tower = "trained" if document["is_tower_trained"] else "frozen"
     console.say(
@@ -104,6 +105,7 @@ def _show_head(console: Console, document: dict[str, Any]) -> None:
     console.say(f"{workload['name']}: {workload['what']}; vision tower {tower}")
 
 
-def _times(ratio: dict[str, float]) -> str:
+def times(ratio: dict[str, float]) -> str:
+    """A ratio's median, with the least and the greatest."""
     median, least, most = (format_number(ratio[name], 2) for name in ("median", "min", "max"))
     return f"{median} [{least}, {most}]"

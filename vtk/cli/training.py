@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any
 from vtk.cli.console import Console
 from vtk.cli.progress import Progress
 from vtk.errors import ConfigError, DataError
-from vtk.format import format_bytes, format_count, format_duration_s
+from vtk.format import format_count
 
 if TYPE_CHECKING:
     from vtk.runs.state import RunState
     from vtk.runs.store import RunPaths
-    from vtk.train.estimate import Estimate
 
-GIB = 2**30
-_LONGEST_PLAN_S = 14 * 24 * 3600
 _NOTED_METRICS = (
     ("reward/mean", "reward"),
     ("kl/signed", "KL"),
@@ -111,24 +108,6 @@ def find_resumable(
     if must_be_free:
         refuse_living_owner(paths)
     return paths
-
-
-def show_estimate(needs: "Estimate", console: Console) -> None:
-    """Print what one process of a run needs."""
-    if needs.num_parameters is None or needs.memory_gib is None:
-        console.say("Memory and time are not known until the model is on this machine.")
-        return
-    trained = format_count(needs.num_trained_parameters or 0)
-    console.say(f"{format_count(needs.num_parameters)} parameters, {trained} of them trained.")
-    rows = [(kind, format_bytes(round(size * GIB))) for kind, size in needs.memory_gib.items()]
-    console.table(["memory without activations", "per process"], rows)
-    if needs.step_s is not None and needs.run_s is not None:
-        console.say(
-            f"About {format_duration_s(needs.step_s)} a step and {format_duration_s(needs.run_s)} "
-            f"in all, at full length and {needs.assumed}."
-        )
-        if needs.run_s > _LONGEST_PLAN_S:
-            console.warn("This machine is too slow for these settings; --preset tiny fits a CPU.")
 
 
 def _stage_of(run: "RunPaths") -> str | None:

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vtk.demo.svg import Scale, element, label, nice_ticks, picture, tick_text, title
 from vtk.format import format_number
+from vtk.svg import Scale, element, label, nice_ticks, picture, tick_text, title
 
 Points = Sequence[tuple[int, float]]
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vtk.demo.svg import Scale, element, label, nice_ticks, picture, title
+from vtk.svg import Scale, element, label, nice_ticks, picture, title
 
 _ROW_PX, _HEAD_PX, _FOOT_PX = 24.0, 28.0, 26.0
 _VALUE_PX, _DOT_PX = 64.0, 5.0

@@ -11,8 +11,8 @@ from vtk.demo.phase import (
     drift,
     drift_grid,
 )
-from vtk.demo.svg import Scale, element, label, nice_ticks, picture, title
 from vtk.format import format_number
+from vtk.svg import Scale, element, label, nice_ticks, picture, title
 
 _SIZE_PX, _LEFT_PX, _RIGHT_PX, _TOP_PX, _BOTTOM_PX = 250.0, 44.0, 16.0, 26.0, 36.0
 _FULL_DRIFT: Final = 0.12

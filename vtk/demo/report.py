@@ -23,9 +23,9 @@ from vtk.demo.report_results import (
 )
 from vtk.demo.report_runs import curve_charts, model_legend, phase_panels, share_charts
 from vtk.demo.report_settings import config_tables, machine_table, step_table
-from vtk.demo.svg import element, safe
 from vtk.format import format_count, format_duration_s
 from vtk.runs.files import write_bytes_atomic
+from vtk.svg import element, safe
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ from html import escape
 
 from vtk.demo.examples import RULE, Example, Frame
 from vtk.demo.report_results import css_of, title_of
-from vtk.demo.svg import element, safe
 from vtk.evals.record import EvalRow
 from vtk.format import MISSING
+from vtk.svg import element, safe
 
 
 def example_cards(examples: Sequence[tuple[Example, Sequence[Frame]]]) -> str:

@@ -6,8 +6,8 @@ from typing import Any, Final
 from vtk.demo.interval_chart import Interval, draw_intervals
 from vtk.demo.results import MAIN_MODELS, pairs_of, split_pair
 from vtk.demo.sentences import format_points
-from vtk.demo.svg import element, safe
 from vtk.format import MISSING, format_count, format_interval, format_percent
+from vtk.svg import element, safe
 
 TITLES: Final = {"base": "base", "bias": "bias", "grpo": "GRPO", "cdpo": "CDPO"}
 TABLE_TYPES: Final = ("observational", "inferential", "all")

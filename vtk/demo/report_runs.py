@@ -9,7 +9,7 @@ from vtk.demo.phase_chart import draw_phase
 from vtk.demo.report_results import css_of, swatch, title_of
 from vtk.demo.results import base_point
 from vtk.demo.share_chart import STRATEGIES, draw_shares
-from vtk.demo.svg import element, safe
+from vtk.svg import element, safe
 
 _CHARTS: Final = (
     ("reward/mean", "Reward", "accuracy + format", False, None),

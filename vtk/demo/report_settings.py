@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vtk.demo.report_results import table_of, title_of
-from vtk.demo.svg import element, safe
 from vtk.evals.folder import flatten
 from vtk.format import MISSING, format_bytes, format_duration_s
+from vtk.svg import element, safe
 
 _DEFAULT: Final = "default"
 

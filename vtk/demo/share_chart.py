@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from vtk.demo.svg import element, label, picture, title
 from vtk.format import format_percent
+from vtk.svg import element, label, picture, title
 
 STRATEGIES: Final = ("reason", "describe", "neither")
 _ROW_PX, _HEAD_PX, _WIDTH_PX = 30.0, 28.0, 500.0

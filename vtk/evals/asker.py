@@ -19,7 +19,9 @@ from vtk.errors import ConfigError, Interrupted, MissingEnvironmentError, UserIn
 from vtk.evals.record import EvalRow
 from vtk.evals.settings import EvaluationSettings
 from vtk.mini.language import classify_strategy
-from vtk.rollout.generate import Rollout, generate
+from vtk.rollout.embeddings import FeatureCache
+from vtk.rollout.engines import ENGINES
+from vtk.rollout.generate import Rollout, base_model
 from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
 from vtk.runs.files import file_sha256
 from vtk.scoring.answers import join_letters
@@ -29,6 +31,7 @@ from vtk.video.frames import Clip
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLProcessor
 
+MAX_FEATURE_CACHE_BYTES = 512 * 2**20  # questions about one clip mostly stand together
 _MAX_MESSAGE_CHARS = 500
 _NEVER_OF_ONE_QUESTION = (ConfigError, Interrupted, MissingEnvironmentError, UserInterrupt)
 
@@ -43,7 +46,7 @@ class _Asked:
 
 
 class Asker:
-    """Puts batches of questions to one model."""
+    """Puts batches of questions to one model, whose weights stay as they are meanwhile."""
 
     def __init__(
         self,
@@ -51,11 +54,13 @@ class Asker:
         processor: "Qwen2_5_VLProcessor",
         settings: EvaluationSettings,
         should_stop: Callable[[], bool],
+        max_feature_bytes: int = MAX_FEATURE_CACHE_BYTES,
     ) -> None:
         self.model = model
         self.processor = processor
         self.settings = settings
         self.should_stop = should_stop
+        self.features = FeatureCache(max_feature_bytes)
 
     def ask(
         self, batch: Sequence[VideoSample], futures: Sequence["Future[Clip]"]
@@ -116,11 +121,12 @@ class Asker:
     def _generate(self, asked: Sequence[_Asked], seed_name: str) -> "Rollout | Exception":
         """Completions, or what prevented them; its traceback is dropped, it would hold tensors."""
         pad_id = self.processor.tokenizer.pad_token_id
+        make = ENGINES[self.settings.engine]
         try:
-            return generate(
+            return make(
                 self.model,
                 self.processor,
-                collate_prompts([one.prompt for one in asked], pad_id),
+                collate_prompts([self._with_features(one) for one in asked], pad_id),
                 self.settings.sampling,
                 self.settings.num_draws,
                 generator_seed=_seed_of(self.settings.seed, seed_name),
@@ -130,6 +136,12 @@ class Asker:
             raise
         except Exception as fault:  # noqa: BLE001 - the border, as above
             return fault.with_traceback(None)
+
+    def _with_features(self, one: _Asked) -> PromptInputs:
+        """The prompt, with the clip's features if the engine can use them."""
+        if self.settings.engine == "reference":
+            return one.prompt
+        return self.features.attach(base_model(self.model), one.prompt, one.sample.video)
 
     def _grade(self, asked: Sequence[_Asked], rollout: Rollout) -> dict[str, list[EvalRow]]:
         num_draws = self.settings.num_draws

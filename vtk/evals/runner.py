@@ -6,14 +6,16 @@ so a completion never depends on where an earlier attempt was stopped. Same ques
 weights and machine: same rows.
 """
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtk.data.sample import VideoSample
 from vtk.errors import VtkError
-from vtk.evals.asker import Asker
+from vtk.evals.asker import MAX_FEATURE_CACHE_BYTES, Asker
 from vtk.evals.record import EvalRow, RowKey
 from vtk.evals.results import TypeResults, summarise
 from vtk.evals.settings import EvaluationSettings, plan_rows
@@ -75,16 +77,31 @@ def iter_rows(
     done: Collection[RowKey] = (),
     should_stop: Callable[[], bool] = lambda: False,
     clips: ClipCache | None = None,
+    max_feature_bytes: int = MAX_FEATURE_CACHE_BYTES,
+    is_reading_ahead: bool = True,
 ) -> Iterator[EvalRow]:
-    """Graded rows in the order of the plan, those in `done` left out; see `evaluate`."""
-    asker = Asker(model, processor, settings, should_stop)
+    """Graded rows in the order of the plan; see `evaluate`.
+
+    Args:
+        model: As there.
+        processor: As there.
+        samples: As there.
+        settings: As there.
+        done: Rows to leave out.
+        should_stop: As there.
+        clips: As there.
+        max_feature_bytes: Host memory for the features of clips; 0 computes them for each question.
+        is_reading_ahead: Whether the next batch's clips are decoded while the model answers.
+    """
+    asker = Asker(model, processor, settings, should_stop, max_feature_bytes)
     batches = [
         batch
         for batch in _batches(samples, settings.batch_size)
         if any(key not in done for key in plan_rows(batch, settings))
     ]
     guard = _StartGuard()
-    for batch, futures in _decoded_ahead(batches, settings.frames, clips):
+    decoded = _decoded(batches, settings.frames, clips, num_ahead=int(is_reading_ahead))
+    for batch, futures in decoded:
         for row in asker.ask(batch, futures):
             if row.key not in done:
                 guard.check(row)
@@ -119,10 +136,13 @@ def _batches(samples: Sequence[VideoSample], size: int) -> list[Sequence[VideoSa
     return [samples[start : start + size] for start in range(0, len(samples), size)]
 
 
-def _decoded_ahead(
-    batches: Sequence[Sequence[VideoSample]], frames: FrameSettings, clips: ClipCache | None
+def _decoded(
+    batches: Sequence[Sequence[VideoSample]],
+    frames: FrameSettings,
+    clips: ClipCache | None,
+    num_ahead: int,
 ) -> Iterator[tuple[Sequence[VideoSample], list["Future[Clip]"]]]:
-    """Each batch with its clips, the next one's being read while the model answers this one."""
+    """Each batch with its clips; those of the next ones are read while the model answers it."""
     cache = clips if clips is not None else ClipCache(MAX_CACHE_BYTES)
     pool = ThreadPoolExecutor(_NUM_DECODE_THREADS, thread_name_prefix="vtk-decode")
 
@@ -133,11 +153,11 @@ def _decoded_ahead(
                 futures[sample.video] = pool.submit(cache.read, sample.video, frames)
         return [futures[sample.video] for sample in batch]
 
+    started: deque[list[Future[Clip]]] = deque()
+    waiting = iter(batches)
     try:
-        upcoming = start(batches[0]) if batches else []
-        for index, batch in enumerate(batches):
-            current = upcoming
-            upcoming = start(batches[index + 1]) if index + 1 < len(batches) else []
-            yield batch, current
+        for batch in batches:
+            started.extend(start(later) for later in islice(waiting, num_ahead + 1 - len(started)))
+            yield batch, started.popleft()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -24,6 +24,8 @@ class EvaluationSettings:
         num_draws: Completions per question; 1 when greedy.
         seed: Decides the draws.
         max_prompt_tokens: A longer prompt is an error, never cut; None for no bound.
+        engine: What makes the completions: "shared" computes a prompt once and a clip's features
+            once for all questions about it; "reference" is the library's own generation.
         has_strategies: Whether to note which of clevrer-mini's strategies a completion follows.
     """
 
@@ -34,6 +36,7 @@ class EvaluationSettings:
     num_draws: int = 1
     seed: int = 0
     max_prompt_tokens: int | None = None
+    engine: str = "shared"
     has_strategies: bool = False
 
     def __post_init__(self) -> None:

@@ -124,6 +124,7 @@ def evaluation_settings(
         num_draws=num_draws,
         seed=config.seed if seed is None else seed,
         max_prompt_tokens=config.prompt.max_prompt_tokens,
+        engine=rollout.engine,
         has_strategies=suite.has_strategies,
     )
 

@@ -71,6 +71,11 @@ class Processes:
                 f"{self.machines.count} machines cannot share it equally"
             )
 
+    @property
+    def count(self) -> int:
+        """Processes on all machines together, if this one is like the others."""
+        return self.num_processes or self.machines.count * max(1, len(visible_gpus(os.environ)))
+
 
 def worker_command(run_dir: Path, processes: Processes) -> tuple[list[str], dict[str, str]]:
     """The command that trains a run on this machine, and its environment.
@@ -81,7 +86,7 @@ def worker_command(run_dir: Path, processes: Processes) -> tuple[list[str], dict
     """
     environment, machines = dict(os.environ), processes.machines
     gpus = visible_gpus(environment)
-    count = processes.num_processes or machines.count * max(1, len(gpus))
+    count = processes.count
     worker = ["-m", "vtk.worker", str(run_dir.absolute())]
     if processes.accelerate_config is not None:
         file = ["--config_file", str(processes.accelerate_config)]

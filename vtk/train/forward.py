@@ -24,9 +24,7 @@ from vtk.models.shared_prefix import PackedLayout, packed_layout, use_shared_pre
 from vtk.rollout.embeddings import prompt_embeddings, prompt_positions
 from vtk.rollout.generate import base_model
 from vtk.rollout.prompts import PromptInputs
-
-MAX_LOGITS_ELEMENTS = 1 << 27
-"""Logits of this many elements at most are alive at once: 0.5 GiB in float32."""
+from vtk.train.activations import MAX_LOGITS_ELEMENTS
 
 
 @dataclass(frozen=True, slots=True)

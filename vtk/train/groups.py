@@ -20,9 +20,9 @@ from vtk.data.sample import VideoSample
 from vtk.errors import DataError
 from vtk.mini.language import classify_strategy
 from vtk.rollout.embeddings import FeatureCache, has_frozen_tower
-from vtk.rollout.generate import Rollout, SamplingSettings, base_model, end_token_ids, generate
+from vtk.rollout.engines import ENGINES
+from vtk.rollout.generate import Rollout, SamplingSettings, base_model, end_token_ids
 from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
-from vtk.rollout.shared import generate_shared
 from vtk.scoring.answers import join_letters
 from vtk.scoring.rewards import Grade, grade
 from vtk.train.dataset import derive_seed
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 MAX_CLIP_CACHE_BYTES = 512 * 2**20
 MAX_FEATURE_CACHE_BYTES = 2 * 2**30  # about 550 clips of Qwen2.5-VL-3B at 935 visual tokens
-ENGINES = {"reference": generate, "shared": generate_shared}
-"""`rollout.engine`: every prompt G times over, or once."""
 
 
 @dataclass(frozen=True, slots=True)

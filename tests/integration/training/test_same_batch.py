@@ -68,7 +68,11 @@ def _assert_same(bench: Any, alone: RunPaths, spread: RunPaths, start: torch.Ten
     assert bench.numbers(spread).keys() == bench.numbers(alone).keys() == set(STEPS)
     for step in STEPS:
         theirs, ours = bench.numbers(alone)[step], bench.numbers(spread)[step]
-        assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6), step
+        assert ours.keys() == theirs.keys()
+        for name, value in ours.items():
+            # Sampler and trainer differ by rounding alone, and so does this difference.
+            noise = 1e-4 if name.startswith("sampling/logp_gap") else 1e-6
+            assert value == pytest.approx(theirs[name], rel=1e-4, abs=noise), (step, name)
     one, several = (_weights(paths.checkpoint_dir(NUM_STEPS)) for paths in (alone, spread))
     moved = float((one - start).norm())
     assert moved > 0.01

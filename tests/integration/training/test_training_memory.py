@@ -98,8 +98,10 @@ def _wrap(
     monkeypatch.setattr(owner, name, checked)
 
 
-def _weights(paths: Any, step: int) -> dict[str, torch.Tensor]:
-    return load_file(paths.checkpoint_dir(step) / "model.safetensors")
+def _weights(folder: Path) -> torch.Tensor:
+    """All weights of a model folder in one vector."""
+    found = load_file(folder / "model.safetensors")
+    return torch.cat([tensor.flatten() for _, tensor in sorted(found.items())])
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +137,10 @@ def test_a_step_short_of_memory_is_made_in_pieces(
     assert [row["group"] for row in rows] == [row["group"] for row in expected]
     for step, numbers in bench.numbers(paths).items():
         assert numbers == pytest.approx(bench.numbers(whole)[step], rel=2e-3, abs=2e-5)
-    ours, theirs = _weights(paths, 3), _weights(whole, 3)
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=2e-5)
+    start = _weights(bench.world.base)
+    ours, theirs = (_weights(run.checkpoint_dir(3)) - start for run in (paths, whole))
+    # A key bias has a gradient of rounding alone (softmax ignores it), so the whole way counts.
+    assert float((ours - theirs).norm()) < 1e-3 * float(theirs.norm())
 
 
 def test_a_resumed_run_keeps_the_smaller_pieces(

@@ -8,7 +8,7 @@ import torch
 
 from vtk.bench.counters import count_work
 from vtk.bench.engines import ENGINES, Engine
-from vtk.bench.floor import Sizes, step_floor_s
+from vtk.bench.floor import shape_of, sizes_of, step_floor_s
 from vtk.bench.gate import Gate, check_equal
 from vtk.bench.machine import Ceilings
 from vtk.bench.step import StepSettings, bench_step, build_engines
@@ -94,16 +94,23 @@ def test_rounds_are_interleaved_and_ratios_are_of_one_round() -> None:
 
 def test_the_floor_counts_both_ceilings(workload: str) -> None:
     engine = _engines(workload)["shared"]
-    sizes = Sizes.of(engine.model, SMALL)
-    assert sizes.prompt_tokens == engine.batch.prompts.input_ids_1P.shape[1]
-    by_bytes = step_floor_s(sizes, SMALL, Ceilings(1e30, 1.0), is_tower_trained=False)
-    weights = 4 * (sizes.language + sizes.head)
+    sizes = sizes_of(engine.model)
+    shape = shape_of(SMALL, sizes)
+    assert shape.prompt_tokens == engine.batch.prompts.input_ids_1P.shape[1]
+    assert shape.num_patches * SMALL.num_prompts == len(engine.batch.prompts.pixel_values_videos)
+    by_bytes = step_floor_s(sizes, shape, Ceilings(1e30, 1.0), 4, is_tower_trained=False)
+    layers = sum(
+        p.numel()
+        for name, p in engine.model.model.language_model.named_parameters()
+        if name.endswith("_proj.weight")
+    )
+    weights = 4 * (layers + engine.model.get_output_embeddings().weight.numel())
     assert by_bytes["decode"] == pytest.approx(weights * SMALL.completion_length)
     frozen, trained = (
-        step_floor_s(sizes, SMALL, Ceilings(1.0, 1e30), is_tower_trained=is_trained)
+        step_floor_s(sizes, shape, Ceilings(1.0, 1e30), 4, is_tower_trained=is_trained)
         for is_trained in (False, True)
     )
-    tower = 2.0 * sizes.tower * sizes.num_patches * SMALL.num_prompts
+    tower = 2.0 * sizes.num_vision_parameters * shape.num_patches * SMALL.num_prompts
     assert trained["step"] - frozen["step"] == pytest.approx(tower * (1 + 1 + 3))
 
 

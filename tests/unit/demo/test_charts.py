@@ -11,7 +11,7 @@ from vtk.demo.interval_chart import Interval, draw_intervals
 from vtk.demo.phase import PhasePoint, StrategyOdds
 from vtk.demo.phase_chart import draw_phase
 from vtk.demo.share_chart import draw_shares
-from vtk.demo.svg import Scale, nice_ticks, safe, tick_text
+from vtk.svg import Scale, nice_ticks, safe, tick_text
 
 HOSTILE = '</svg><script>alert(1)</script> "&\x1b[31m'
 

@@ -15,6 +15,7 @@ from vtk.errors import DataError
 from vtk.evals import asker
 from vtk.evals.record import EvalRow
 from vtk.evals.settings import EvaluationSettings
+from vtk.rollout.engines import ENGINES
 from vtk.rollout.generate import Rollout, SamplingSettings
 from vtk.video.cache import ClipCache
 from vtk.video.frames import Clip, FrameSettings
@@ -134,7 +135,12 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
             )
         )
     settings = EvaluationSettings(
-        template="mini", frames=FRAMES, sampling=GREEDY, batch_size=4, has_strategies=True
+        template="mini",
+        frames=FRAMES,
+        sampling=GREEDY,
+        batch_size=4,
+        engine="reference",
+        has_strategies=True,
     )
     found = Script(samples, settings)
     ids = {sample.problem: sample.sample_id for sample in samples}
@@ -174,5 +180,5 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     monkeypatch.setattr(ClipCache, "read", read)
     monkeypatch.setattr(asker, "prepare_prompt", prepare)
     monkeypatch.setattr(asker, "collate_prompts", lambda prompts, _: list(prompts))
-    monkeypatch.setattr(asker, "generate", answer)
+    monkeypatch.setitem(ENGINES, "reference", answer)
     return found

@@ -52,7 +52,9 @@ def command(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
 
 def test_a_plan_shows_settings_sources_inputs_and_needs(command: Command, folder: Path) -> None:
     code, plan, prose = command.plan(
-        "cdpo", "--bias-model", str(folder / "bias"), "--set", "optim.num_steps=7", "--beta", "-0.5"
+        "cdpo",
+        *("--model", "tiny", "--bias-model", str(folder / "bias")),
+        *("--set", "optim.num_steps=7", "--beta", "-0.5"),
     )
     assert code == 0
     assert plan["config"]["optim"]["num_steps"] == 7
@@ -61,6 +63,8 @@ def test_a_plan_shows_settings_sources_inputs_and_needs(command: Command, folder
     assert plan["inputs"]["reference"] == str((folder / "bias").resolve())
     assert plan["objective"] == f"repels from the bias model in {folder / 'bias'}, strength 0.5"
     assert plan["estimate"]["tokens_per_step"] > 0
+    assert plan["estimate"]["run_s"] == pytest.approx(7 * plan["estimate"]["step_s"])
+    assert "activations" in prose
     assert "Attention kernel: sdpa." in prose
     assert not (folder / "runs").exists()
     assert "too slow" not in prose
