@@ -6,7 +6,7 @@ from typing import Final
 
 from tui.facts import current_beta
 from tui.source import Snapshot
-from vtk.format import format_number
+from vtk.format import format_number, visible_text
 from vtk.runs.snapshot import Alert
 
 
@@ -14,7 +14,7 @@ from vtk.runs.snapshot import Alert
 class Advice:
     """One rule: the metric behind it, what it means, and a command or a key that mends it.
 
-    `command` may hold {run} and {beta}, a coefficient nearer zero.
+    `command` may hold {run}, {stage} and {beta}, a coefficient nearer zero.
     """
 
     metric: str
@@ -24,6 +24,7 @@ class Advice:
 
 _SHOW: Final = "vtk runs show {run}"
 _STOP: Final = "vtk runs stop {run}"
+_RESUME: Final = "vtk train-{stage} --resume {run}"
 _LESS_BETA: Final = "press c, then b, and set beta to {beta}"
 RULES: Final[dict[str, Advice]] = {
     "kl_budget_step": Advice(
@@ -63,6 +64,8 @@ RULES: Final[dict[str, Advice]] = {
         "gpu/memory_gib", "memory grows from step to step and will run out",
         "press c, then k: a checkpoint now costs less than a crash later",
     ),
+    "silent": Advice("perf/step_s", "its process hangs, or its disk does", _STOP),
+    "lost": Advice("perf/step_s", "the process is gone; what it saved is good", _RESUME),
     "late_process": Advice("perf/step_s", "one process keeps the others waiting", _SHOW),
     "out_of_memory": Advice("gpu/peak_memory_gib", "a batch did not fit and was cut", _SHOW),
 }  # fmt: skip
@@ -79,4 +82,5 @@ def command_for(alert: Alert, snapshot: Snapshot) -> str:
     run = snapshot.state.run_id if snapshot.paths is None else str(snapshot.paths.root)
     beta = current_beta(snapshot)
     halved = format_number(beta / 2) if beta else "0"
-    return advice_on(alert).command.format(run=shlex.quote(run), beta=halved)
+    stage = visible_text(snapshot.state.stage or "cdpo", 20)
+    return advice_on(alert).command.format(run=shlex.quote(run), beta=halved, stage=stage)

@@ -1,32 +1,28 @@
-"""Alerts in words: one line of the newest, and what to do about each rule."""
-
-from typing import Final
+"""Alerts in one line: how many things happened, and the newest."""
 
 from textual.content import Content
 
+from tui.episodes import Episode, episodes_of
 from tui.literal import joined, literal
 from tui.source import Snapshot
-from vtk.format import MISSING, format_age_s
-from vtk.runs.snapshot import Alert
-
-_NEWEST_FOR_S: Final = 600.0
+from vtk.format import format_age_s
 
 
 def alert_line(snapshot: Snapshot) -> Content:
-    """How many alerts there are, and the newest."""
-    alerts = snapshot.state.alerts
-    if not alerts:
+    """How many episodes there are, and the newest."""
+    episodes = episodes_of(snapshot)
+    if not episodes:
         return literal("no alerts", "$foreground-muted")
-    newest = alerts[-1]
-    words = "alert" if len(alerts) == 1 else "alerts"
+    newest = episodes[-1]
+    words = "alert" if len(episodes) == 1 else "alerts"
     return joined(
-        literal(f"! {len(alerts)} {words}  ", "bold $error"),
-        literal(f"step {step_of(newest)} {newest.rule}: ", "$error", 80),
-        literal(newest.message),
-        literal(f"  {format_age_s(snapshot.now - newest.time)} ago", "$foreground-muted"),
+        literal(f"! {len(episodes)} {words}  ", "bold $error"),
+        literal(f"step {newest.steps} {newest.first.rule}{times(newest)}: ", "$error", 80),
+        literal(newest.last.message),
+        literal(f"  {format_age_s(snapshot.now - newest.last.time)} ago", "$foreground-muted"),
     )
 
 
-def step_of(alert: Alert) -> str:
-    """The step of an alert for people."""
-    return MISSING if alert.step is None else str(alert.step)
+def times(episode: Episode) -> str:
+    """How often the rule fired, where that is more than once."""
+    return f" x{len(episode.alerts)}" if len(episode.alerts) > 1 else ""

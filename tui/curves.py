@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from tui.episodes import episodes_of
 from tui.legend import Curve
 from tui.plot import PlotMark
 from tui.series import ColumnView
+from tui.source import Snapshot
 from vtk.runs.events import METRICS
 from vtk.runs.snapshot import RunState
 
@@ -24,7 +26,7 @@ CHARTS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 MARK_LETTERS: Final = {
     "c": "checkpoint",
     "e": "evaluation",
-    "!": "alert",
+    "!": "an alert, or the first of several",
     "u": "control: you or somebody asked for something",
     "r": "the run was resumed",
 }
@@ -44,20 +46,21 @@ def curves_of(state: RunState, chart: str) -> list[Curve]:
     ]
 
 
-def marks_of(state: RunState) -> list[PlotMark]:
+def marks_of(snapshot: Snapshot) -> list[PlotMark]:
     """Everything that happened at a step; later kinds cover earlier ones on the same step."""
-    return [*_marks(state)]
+    return [*_marks(snapshot)]
 
 
-def _marks(state: RunState) -> Iterable[PlotMark]:
+def _marks(snapshot: Snapshot) -> Iterable[PlotMark]:
+    state = snapshot.state
     for attempt in state.attempts[1:]:
         yield PlotMark(attempt.resumed_from_step or 0, "r")
     yield from (PlotMark(step, "u") for step in control_steps(state))
     yield from (PlotMark(checkpoint.step, "c") for checkpoint in state.checkpoints)
     yield from (PlotMark(r.step, "e") for r in state.eval_history if r.step is not None)
-    for alert in state.alerts:
-        if alert.step is not None:
-            yield PlotMark(alert.step, "!", "alert")
+    for episode in episodes_of(snapshot):
+        if episode.first.step is not None:
+            yield PlotMark(episode.first.step, "!", "alert")
 
 
 def control_steps(state: RunState) -> Sequence[int]:

@@ -79,13 +79,11 @@ def test_an_alert_opens_with_its_evidence(drive: Drive, recording: RunPaths) -> 
     async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
         await shown(app, pilot, "step 90/90")
         await pilot.press("5")
-        text = await shown(app, pilot, "worst completions of that step")
-        assert "value 0.2422, threshold 0.2" in text
+        text = await shown(app, pilot, "no completions of step 76 are kept")
+        assert "step 51-90  kl_budget_step x10" in text
+        assert "value 0.3122, threshold 0.2" in text
         assert "in the 20 steps before: median" in text
         assert "set beta to -0.01" in text
-        assert "<answer>" in text, "model text is literal"
-        await pilot.press("down", "down")
-        await shown(app, pilot, "no completions of step 83 are kept")
 
     drive(look, source=held(recording), size=(140, 44))
 

@@ -12,8 +12,9 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui.advice import advice_on, command_for
-from tui.alerts import step_of
+from tui.alerts import times
 from tui.curves import marks_of
+from tui.episodes import Episode, episodes_of
 from tui.evidence import BASELINE_STEPS, Worst, baseline_sentence, worst_completions
 from tui.legend import Curve
 from tui.literal import joined, literal
@@ -39,8 +40,8 @@ class AlertsScreen(RunScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._listed: tuple[Alert, ...] = ()
-        self._chosen: Alert | None = None
+        self._listed: tuple[Episode, ...] = ()
+        self._chosen: Episode | None = None
         self._worst: tuple[Alert, Worst] | None = None
 
     def body(self) -> Iterable[Widget]:
@@ -57,9 +58,9 @@ class AlertsScreen(RunScreen):
 
     def show_body(self, snapshot: Snapshot) -> None:
         """List the alerts anew where there are new ones, and show the chosen one's evidence."""
-        alerts = tuple(reversed(snapshot.state.alerts[-_NUM_LISTED:]))
-        if alerts != self._listed:
-            self._list(alerts, snapshot)
+        episodes = tuple(reversed(episodes_of(snapshot)[-_NUM_LISTED:]))
+        if episodes != self._listed:
+            self._list(episodes, snapshot)
         if self._chosen is None:
             self.query_one("#evidence", Static).update(literal(_NOTHING, "$foreground-muted"))
             self.query_one(Chart).display = False
@@ -70,24 +71,28 @@ class AlertsScreen(RunScreen):
         """Another alert is looked at."""
         self._choose(self._listed[event.option_index])
 
-    def _list(self, alerts: tuple[Alert, ...], snapshot: Snapshot) -> None:
-        chosen, self._listed = self._chosen, alerts
+    def _list(self, episodes: tuple[Episode, ...], snapshot: Snapshot) -> None:
+        begins = [(episode.first.rule, episode.first.step) for episode in episodes]
+        chosen, self._listed = self._chosen, episodes
         listing = self.query_one("#alert-list", OptionList)
         listing.clear_options()
-        listing.add_options([Option(_row(alert, snapshot.now)) for alert in alerts])
-        if alerts:
-            listing.highlighted = alerts.index(chosen) if chosen in alerts else 0
-            self._choose(alerts[listing.highlighted])
+        listing.add_options([Option(_row(each, snapshot.now)) for each in episodes])
+        if episodes:
+            begin = None if chosen is None else (chosen.first.rule, chosen.first.step)
+            listing.highlighted = begins.index(begin) if begin in begins else 0
+            self._choose(episodes[listing.highlighted])
         else:
             self._chosen = None
 
-    def _choose(self, alert: Alert) -> None:
-        if alert != self._chosen:
-            self._chosen, self._worst = alert, None
-            self.viewport = replace(self.viewport, cursor=alert.step, window=_around(alert))
-            if self.snapshot.paths is not None:
-                self._read_worst(alert)
-            self._show_chosen(alert, self.snapshot)
+    def _choose(self, episode: Episode) -> None:
+        if episode != self._chosen:
+            worst = episode.worst
+            if self._chosen is None or self._chosen.worst != worst:
+                self._worst = None
+                self.viewport = replace(self.viewport, cursor=worst.step, window=_around(episode))
+                self._read_worst(worst)
+            self._chosen = episode
+            self._show_chosen(episode, self.snapshot)
 
     @work(thread=True, exclusive=True)
     def _read_worst(self, alert: Alert) -> None:
@@ -98,24 +103,26 @@ class AlertsScreen(RunScreen):
             self.app.call_from_thread(self._take_worst, found)
 
     def _take_worst(self, found: tuple[Alert, Worst]) -> None:
-        if found[0] == self._chosen:
+        if self._chosen is not None and found[0] == self._chosen.worst:
             self._worst = found
-            self._show_chosen(found[0], self.snapshot)
+            self._show_chosen(self._chosen, self.snapshot)
 
-    def _show_chosen(self, alert: Alert, snapshot: Snapshot) -> None:
-        name = advice_on(alert).metric
+    def _show_chosen(self, episode: Episode, snapshot: Snapshot) -> None:
+        name = advice_on(episode.first).metric
         view = snapshot.state.history.get(name)
         chart = self.query_one(Chart)
         chart.display, chart.title = True, name
         unit = METRICS[name].unit if name in METRICS else ""
         curves = [Curve("", view, unit)] if isinstance(view, ColumnView) else []
-        marks = marks_of(snapshot.state)
+        marks = marks_of(snapshot)
         chart.show(curves, marks, self.viewport, self.dashboard.ascii_only)
-        self.query_one("#evidence", Static).update(self._evidence(alert, snapshot))
+        self.query_one("#evidence", Static).update(self._evidence(episode, snapshot))
 
-    def _evidence(self, alert: Alert, snapshot: Snapshot) -> Content:
+    def _evidence(self, episode: Episode, snapshot: Snapshot) -> Content:
+        alert = episode.worst
+        rule = literal(f"{alert.rule}{times(episode)}", "bold $error")
         rows = [
-            joined(literal(f"step {step_of(alert)}  ", "bold"), literal(alert.rule, "bold $error")),
+            joined(literal(f"step {episode.steps}  ", "bold"), rule),
             literal(alert.message),
             literal(f"{advice_on(alert).meaning}.", "$foreground-muted"),
             literal(baseline_sentence(alert, snapshot.state)),
@@ -125,25 +132,26 @@ class AlertsScreen(RunScreen):
         worst = self._worst[1] if self._worst is not None else None
         if worst is None:
             return Content("\n").join([*rows, literal("reading its completions ...")])
-        rows.append(literal("worst completions of that step", "bold"))
+        rows.append(literal(f"worst completions of step {alert.step}", "bold"))
         rows += [_completion(row) for row in worst.rows]
         if worst.problem is not None:
             rows.append(literal(worst.problem, "$warning"))
         return Content("\n").join(rows)
 
 
-def _around(alert: Alert) -> tuple[float, float] | None:
-    """The baseline window and as much after it."""
-    if alert.step is None:
+def _around(episode: Episode) -> tuple[float, float] | None:
+    """The baseline window before it, all of it, and a little after."""
+    first, last = episode.first.step, episode.last.step
+    if first is None or last is None:
         return None
-    return max(0.0, alert.step - 1.5 * BASELINE_STEPS), alert.step + 0.5 * BASELINE_STEPS
+    return max(0.0, first - 1.5 * BASELINE_STEPS), last + 0.5 * BASELINE_STEPS
 
 
-def _row(alert: Alert, now: float) -> Content:
+def _row(episode: Episode, now: float) -> Content:
     return joined(
-        literal(f"{step_of(alert):>6} ", "bold"),
-        literal(f"{alert.rule} ", max_chars=40),
-        literal(f"{format_age_s(now - alert.time)} ago", "$foreground-muted"),
+        literal(f"{episode.steps:>7} ", "bold"),
+        literal(f"{episode.first.rule}{times(episode)} ", max_chars=40),
+        literal(f"{format_age_s(now - episode.last.time)} ago", "$foreground-muted"),
     )
 
 

@@ -55,7 +55,7 @@ class OverviewScreen(RunScreen):
     def show_body(self, snapshot: Snapshot) -> None:
         """Show a snapshot in every panel."""
         ascii_only = self.dashboard.ascii_only
-        marks = marks_of(snapshot.state)
+        marks = marks_of(snapshot)
         for chart in self.query(Chart):
             curves = curves_of(snapshot.state, chart.id or "")
             chart.show(curves, marks, self.viewport, ascii_only)
