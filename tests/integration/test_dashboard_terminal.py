@@ -122,7 +122,7 @@ def test_a_training_is_watched_asked_killed_and_called_lost(
     os.kill(owner.pid, signal.SIGKILL)
     terminal.shows(lambda screen: "? lost" in screen)
     terminal.resize(60, 20)
-    wanted = ("reward", "signed KL", "GPU memory", "accuracy", "lost", "no alerts")
+    wanted = ("reward", "signed KL", "GPU memory", "accuracy", "? lost", "1 alert")
     small = terminal.shows(
         lambda screen: len(screen.splitlines()) <= 20 and all(word in screen for word in wanted)
     )
