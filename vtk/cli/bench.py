@@ -2,6 +2,7 @@
 
 import typer
 
+from vtk.cli.bench_dashboard import dashboard
 from vtk.cli.bench_decode import decode
 from vtk.cli.bench_download import download
 from vtk.cli.bench_evaluation import evaluation
@@ -15,5 +16,6 @@ bench_app.command("memory")(memory)
 bench_app.command("growth")(growth)
 bench_app.command("decode")(decode)
 bench_app.command("samples")(samples)
+bench_app.command("dashboard")(dashboard)
 bench_app.command("download")(download)
 bench_app.command("eval")(evaluation)

@@ -52,7 +52,7 @@ EVENT_PAYLOADS: Final[dict[str, tuple[str, ...]]] = {
     EVAL_RESULT: ("step", "suite", "per_type"),
     GPU: ("devices", "absent_reason", "process_memory_gib"),
     ALERT: ("step", "rule", "message", "value", "threshold"),
-    CONTROL: ("id", "action", "args", "who", "result"),
+    CONTROL: ("id", "action", "args", "who", "result", "step"),
     SAMPLE_SKIPPED: ("path", "reason"),
     HEARTBEAT: (),
     RUN_FINISHED: ("status", "error_kind", "message"),
@@ -181,8 +181,11 @@ def from_json_value(value: Any, depth: int = 0) -> Any:
         if value in _NONFINITE:
             return _NONFINITE[value]
         return value[1:] if value.startswith("\\") and _NONFINITE_WORD.match(value) else value
-    if isinstance(value, dict):
-        return {key: from_json_value(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, dict):  # most of a log is plain floats in here: they stay as they are
+        return {
+            key: item if type(item) is float else from_json_value(item, depth + 1)
+            for key, item in value.items()
+        }
     if isinstance(value, list):
         return [from_json_value(item, depth + 1) for item in value]
     return value

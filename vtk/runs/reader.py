@@ -51,8 +51,11 @@ class EventTail:
         self.num_restarts = 0
         self._reset(start_offset)
 
-    def poll(self) -> list[dict[str, Any]]:
+    def poll(self, max_bytes: int | None = None) -> list[dict[str, Any]]:
         """Return the events completed since the last call.
+
+        Args:
+            max_bytes: Stop once so much was read, to the next MiB; `is_behind` tells if more waits.
 
         Raises:
             DataError: The file is there but cannot be read, or is a device or a pipe.
@@ -63,13 +66,14 @@ class EventTail:
                     f"{self.path} is not a file"
                 )  # a pipe would block, a device never end
             with self.path.open("rb") as stream:
-                return self._read(stream)
+                return self._read(stream, max_bytes)
         except FileNotFoundError:
             return []
         except OSError as error:
             raise DataError(f"cannot read {self.path}: {error.strerror or error}") from error
 
     def _reset(self, offset: int) -> None:
+        self.is_behind = False
         self.num_unreadable = 0
         self.unreadable: tuple[UnreadableLine, ...] = ()
         self._identity: tuple[int, int] | None = None
@@ -79,7 +83,7 @@ class EventTail:
         self._partial_is_cut = offset > 0
         self._partial_is_too_long = False
 
-    def _read(self, stream: BinaryIO) -> list[dict[str, Any]]:
+    def _read(self, stream: BinaryIO, max_bytes: int | None) -> list[dict[str, Any]]:
         status = os.fstat(stream.fileno())
         identity = (status.st_dev, status.st_ino)
         if status.st_size < self._offset or self._identity not in (None, identity):
@@ -88,9 +92,11 @@ class EventTail:
         self._identity = identity
         stream.seek(self._offset)
         found: list[dict[str, Any]] = []
-        while chunk := stream.read(_CHUNK_BYTES):
+        end = None if max_bytes is None else self._offset + max_bytes
+        while (end is None or self._offset < end) and (chunk := stream.read(_CHUNK_BYTES)):
             self._offset += len(chunk)
             self._take(chunk, found)
+        self.is_behind = self._offset < status.st_size
         return found
 
     def _take(self, chunk: bytes, found: list[dict[str, Any]]) -> None:
