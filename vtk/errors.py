@@ -7,6 +7,8 @@ VtkError                 1   the run failed
 ├── DataError            4   data are missing or damaged
 ├── GuardStop            5   a training guard stopped the run
 ├── MemoryExhausted      6   the device ran out of memory
+├── NetworkError         7   a server cannot be reached or does not send what it should
+├── AccessError          8   a server wants a login or an agreement first
 ├── Interrupted         75   stopped from outside; the run can be resumed
 └── UserInterrupt      130   Ctrl-C
 ```
@@ -61,6 +63,18 @@ class MemoryExhausted(VtkError):
     """The device ran out of memory."""
 
     exit_code = 6
+
+
+class NetworkError(VtkError):
+    """A server cannot be reached, or does not send what it should; what arrived is kept."""
+
+    exit_code = 7
+
+
+class AccessError(VtkError):
+    """A server wants a login, or an agreement to its terms, before it sends anything."""
+
+    exit_code = 8
 
 
 class Interrupted(VtkError):

@@ -22,8 +22,9 @@ from vtk.cli.cache import data_app
 from vtk.cli.config import config_app
 from vtk.cli.console import Console
 from vtk.cli.dashboard import dashboard
-from vtk.cli.data import download, split
+from vtk.cli.data import split
 from vtk.cli.demo import demo
+from vtk.cli.download import download
 from vtk.cli.evaluate import compare, evaluate
 from vtk.cli.mini import mini_app
 from vtk.cli.runs import runs_app
@@ -240,6 +241,9 @@ _add(
     DATA,
     "vtk download --list",
     "vtk download clevrer-mini --scenes 500 --seed 0",
+    "vtk download clevrer",
+    "vtk download mmvu video-holmes --accept-licence",
+    "vtk download clevrer --verify",
 )
 _add(split, "split", DATA, "vtk split clevrer-mini")
 _add(train_bias, "train-bias", TRAIN)

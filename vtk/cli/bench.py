@@ -4,6 +4,7 @@ import typer
 
 from vtk.cli.bench_dashboard import dashboard
 from vtk.cli.bench_decode import decode
+from vtk.cli.bench_download import download
 from vtk.cli.bench_evaluation import evaluation
 from vtk.cli.bench_growth import growth
 from vtk.cli.bench_step import memory, step
@@ -14,4 +15,5 @@ bench_app.command("memory")(memory)
 bench_app.command("growth")(growth)
 bench_app.command("decode")(decode)
 bench_app.command("dashboard")(dashboard)
+bench_app.command("download")(download)
 bench_app.command("eval")(evaluation)

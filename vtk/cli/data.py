@@ -1,6 +1,5 @@
-"""`vtk download` and `vtk split`: from nothing to files that training and evaluation read."""
+"""`vtk split`: from questions to files that training reads."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,61 +9,13 @@ import typer
 from vtk.cli.console import Console
 from vtk.cli.options import DEFAULT_DATA_DIR, DataDir, Json, folder_options
 from vtk.cli.progress import show_progress
-from vtk.format import format_bytes, format_count, format_percent
+from vtk.format import format_count, format_percent
 
 if TYPE_CHECKING:
     from vtk.data.registry import Dataset
     from vtk.data.split import SplitResult
 
 NUM_SHOWN_PROBLEMS = 10
-
-
-def download(
-    names: Annotated[list[str] | None, typer.Argument(help="Data sets of --list.")] = None,
-    scenes: Annotated[int, typer.Option("--scenes", help="clevrer-mini: training clips.")] = 500,
-    validation_scenes: Annotated[
-        int, typer.Option("--validation-scenes", help="clevrer-mini: held-out clips.")
-    ] = 200,
-    seed: Annotated[int, typer.Option("--seed", help="clevrer-mini: decides every clip.")] = 0,
-    workers: Annotated[
-        int | None, typer.Option("--workers", help="Processes; default one per core.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace a clevrer-mini made with other settings.")
-    ] = False,
-    list_only: Annotated[
-        bool, typer.Option("--list", help="List what there is and what of it is here.")
-    ] = False,
-    data_dir: DataDir = DEFAULT_DATA_DIR,
-    as_json: Json = False,
-) -> None:
-    """Get data sets; clevrer-mini is rendered on this machine. Continues what was interrupted."""
-    from vtk.data.download import check_names, find_mini, find_presence, make_mini
-    from vtk.data.registry import DATASETS
-    from vtk.mini.world import WorldSettings
-
-    console = Console(as_json)
-    if list_only:
-        found = [find_presence(data_dir, dataset) for dataset in DATASETS.values()]
-        _show_list(console, [asdict(presence) for presence in found])
-        return
-    check_names(names or [])
-    settings = WorldSettings(scenes, validation_scenes, seed)
-    made = None if force else find_mini(data_dir, settings)
-    if made is None:
-        with show_progress(console, "Rendering clips", scenes + validation_scenes) as progress:
-            made = make_mini(
-                data_dir,
-                settings,
-                workers=_num_cores() if workers is None else workers,
-                on_progress=lambda done, total: progress.update(done=done, total=total),
-                overwrite=force,
-            )
-    clips = format_count(scenes + validation_scenes)
-    state = "Wrote" if made.is_new else "Already complete:"
-    console.say(f"{state} {made.path}: {clips} clips, {format_bytes(made.bytes)}")
-    console.document([asdict(made)])
-    console.next_command(f"vtk split {made.name}{folder_options(data_dir=data_dir)}")
 
 
 def split(
@@ -114,24 +65,6 @@ def split(
     console.document({**result.manifest, **found_here, "published": _published(dataset)})
     preset = "tiny" if dataset.kind == "generated" else "3b-24gb"
     console.next_command(f"vtk train-bias --preset {preset}{folder_options(data_dir=data_dir)}")
-
-
-def _show_list(console: Console, found: list[dict[str, Any]]) -> None:
-    rows = [
-        (
-            presence["name"],
-            presence["kind"],
-            "yes" if presence["present"] else "no",
-            format_percent(presence["complete_frac"], decimals=0),
-            format_bytes(presence["bytes"]),
-            presence["licence"],
-            presence["title"],
-        )
-        for presence in found
-    ]
-    columns = ("name", "kind", "here", "complete", "size", "licence", "what")
-    console.table(columns, rows)
-    console.document(found)
 
 
 def _show_counts(console: Console, dataset: "Dataset", result: "SplitResult") -> None:
@@ -191,10 +124,3 @@ def _show_problems(console: Console, result: "SplitResult") -> None:
     if result.num_missing_videos:
         num = format_count(result.num_missing_videos)
         console.warn(f"clips of these questions that are not on this disk yet: {num}")
-
-
-def _num_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, get_args
 from pydantic import Field, ValidationInfo, model_validator
 
 from vtk.config.sections import (
+    SAME_DEVICE,
     CheckpointSettings,
     DataSettings,
     EvalSettings,
@@ -119,6 +120,12 @@ def _check_objective(config: VtkConfig, *, is_reference_needed: bool) -> None:
         raise ConfigError(
             f"objective.beta is {beta:g}, but no reference.path names the model it refers to.",
             hint="Give the bias model with `--bias-model RUN` (`vtk train-bias` makes one).",
+        )
+    if config.reference.device != SAME_DEVICE and config.model.sharding != "none":
+        raise ConfigError(
+            f"reference.device is {config.reference.device}, but model.sharding cuts the reference "
+            "over the policy's devices.",
+            hint="Leave one of the two out.",
         )
     if path is not None and path != "self" and path == config.model.path:
         raise ConfigError(

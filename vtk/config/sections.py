@@ -4,9 +4,11 @@ Every field says what it is and in which unit; its default is the published reci
 there is one (github.com/falonss703/VideoThinker, scripts/grpo.sh). This imports only pydantic.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+SAME_DEVICE: Final = "same"
 
 
 class Section(BaseModel):
@@ -72,6 +74,12 @@ class ReferenceSettings(Section):
         default=None,
         min_length=1,
         description='The bias model: run, folder, hub id, or "self" (the policy at its start).',
+    )
+    device: str = Field(
+        default=SAME_DEVICE,
+        pattern=r"^(same|cpu|cuda(:\d+)?)$",
+        description='Where a second model is kept and computes: "same" as the policy, "cpu", or a '
+        'GPU such as "cuda:1".',
     )
 
 

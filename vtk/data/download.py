@@ -1,57 +1,18 @@
-"""What of each data set is on this disk, and making clevrer-mini.
+"""Making clevrer-mini, or what is missing of it."""
 
-clevrer-mini is generated here. The data sets that are fetched from their owners cannot be
-downloaded by this version; a copy laid out as `data/README.md` says is found and split like any
-other.
-"""
-
-import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from vtk.data.registry import (
-    DATASETS,
-    PARTS,
-    SPLIT_FILES,
-    Dataset,
-    dataset_dir,
-    questions_file,
-    split_dir,
-)
+from vtk.data.presence import find_presence, size_bytes
+from vtk.data.registry import DATASETS, SPLIT_FILES, dataset_dir, split_dir
 from vtk.errors import ConfigError, MissingEnvironmentError
 from vtk.format import format_bytes
 from vtk.mini.world import BYTES_PER_SCENE, WorldSettings, is_intact, read_world, write_world
 
 MINI = "clevrer-mini"
-
-
-@dataclass(frozen=True, slots=True)
-class Presence:
-    """What of a data set is on this disk.
-
-    Attributes:
-        name: The data set.
-        kind: `generated` or `dataset`.
-        title: One sentence.
-        licence: Of its files.
-        source: Where it comes from.
-        present: Whether anything of it is here.
-        complete_frac: Share of its clips, annotations and question files that is here, from 0 to 1.
-        bytes: Size of everything in its folder.
-    """
-
-    name: str
-    kind: str
-    title: str
-    licence: str
-    source: str
-    present: bool
-    complete_frac: float
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,80 +24,6 @@ class Download:
     is_new: bool
     settings: Mapping[str, Any]
     bytes: int
-
-
-def available_names() -> list[str]:
-    """The data sets that `vtk download` can get."""
-    return [name for name, dataset in DATASETS.items() if dataset.kind == "generated"]
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Refuses, before any work, what cannot be downloaded.
-
-    Raises:
-        ConfigError: No name is given, or one of them is unknown or cannot be fetched yet.
-    """
-    available = ", ".join(available_names())
-    if not names:
-        raise ConfigError("which data set?", f"Available: {available}. See vtk download --list.")
-    for name in names:
-        if name in available_names():
-            continue
-        near = get_close_matches(name, available_names(), n=1)
-        if name in DATASETS:
-            hint = f"Lay your copy out below DATA/{name} as data/README.md says."
-        else:
-            hint = f"Did you mean {near[0]}?" if near else ""
-        raise ConfigError(
-            f"vtk download cannot get {name!r} yet", f"{hint} Available: {available}.".strip()
-        )
-
-
-def find_presence(data_dir: Path, dataset: Dataset) -> Presence:
-    """What of a data set lies below `data_dir`; looks at names and sizes only."""
-    root = dataset_dir(data_dir, dataset.name)
-    num_scenes = _expected_scenes(root, dataset)
-    num_expected = sum(2 * num_scenes.get(part, 0) + 1 for part in PARTS)
-    num_found = sum(_count_found(root, part, num_scenes.get(part, 0)) for part in PARTS)
-    num_bytes = _size_bytes(root)
-    return Presence(
-        name=dataset.name,
-        kind=dataset.kind,
-        title=dataset.title,
-        licence=dataset.licence,
-        source=dataset.source,
-        present=num_bytes > 0,
-        complete_frac=num_found / num_expected if num_scenes else 0.0,
-        bytes=num_bytes,
-    )
-
-
-def _expected_scenes(root: Path, dataset: Dataset) -> Mapping[str, int]:
-    """Scenes of each part: fixed for a fetched data set, as asked for in a generated one."""
-    if dataset.kind != "generated":
-        return dataset.num_scenes
-    world = read_world(root)
-    if world is None:
-        return {}
-    return {"train": world["num_scenes"], "validation": world["num_validation_scenes"]}
-
-
-def _count_found(root: Path, part: str, num_scenes: int) -> int:
-    num_videos = sum(1 for _ in (root / "videos" / part).glob("video_*/video_*.mp4"))
-    folder = root / "annotations" / part
-    num_annotations = sum(1 for _ in folder.glob("annotation_*/annotation_*.json"))
-    has_questions = questions_file(root, part).is_file()
-    return min(num_videos, num_scenes) + min(num_annotations, num_scenes) + has_questions
-
-
-def _size_bytes(root: Path) -> int:
-    """Size of the files below a folder; those that vanish meanwhile count as nothing."""
-    total = 0
-    for folder, _, names in os.walk(root):
-        for name in names:
-            path = Path(folder, name)
-            total += path.stat().st_size if path.is_file() else 0
-    return total
 
 
 def find_mini(data_dir: Path, settings: WorldSettings) -> Download | None:
@@ -185,13 +72,13 @@ def make_mini(
         _remove_split(root)
     write_world(root, settings, workers=workers, overwrite=overwrite, on_progress=on_progress)
     return Download(
-        MINI, str(root), is_new=True, settings=asdict(settings), bytes=_size_bytes(root)
+        MINI, str(root), is_new=True, settings=asdict(settings), bytes=size_bytes(root)
     )
 
 
 def _check_space(root: Path, settings: WorldSettings) -> None:
     num_scenes = settings.num_scenes + settings.num_validation_scenes
-    needed = max(0, num_scenes * BYTES_PER_SCENE - _size_bytes(root))
+    needed = max(0, num_scenes * BYTES_PER_SCENE - size_bytes(root))
     folder = next(path for path in (root, *root.absolute().parents) if path.is_dir())
     free = shutil.disk_usage(folder).free
     if free < needed:

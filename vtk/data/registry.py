@@ -46,9 +46,7 @@ class Dataset:
     @property
     def how_to_get(self) -> str:
         """What brings its files to this machine, for a hint."""
-        if self.kind == "generated":
-            return f"Get it with: vtk download {self.name}"
-        return f"Lay your copy of {self.name} out as data/README.md says."
+        return f"Get it with: vtk download {self.name}"
 
 
 DATASETS: dict[str, Dataset] = {

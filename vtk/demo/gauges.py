@@ -59,7 +59,7 @@ class Gauges:
         return f"{done:.0f} of {total} {words[kind]}" if kind in words and total else ""
 
     def _clips(self) -> float:
-        from vtk.data.download import find_presence
+        from vtk.data.presence import find_presence
 
         return find_presence(self.folder.data_dir, DATASETS[DATASET]).complete_frac
 

@@ -73,7 +73,8 @@ class Branches:
         """Drop every row that is not in `index_M`, which is ascending, and prompts without rows."""
         self._own = [(keys[index_M], values[index_M]) for keys, values in self._own]
         kept = self._prompt_of_row[index_M.cpu()]
-        live, self._prompt_of_row = torch.unique(kept, return_inverse=True)
+        is_live_B = kept.bincount(minlength=len(self._lengths_B)) > 0
+        live, self._prompt_of_row = is_live_B.nonzero().flatten(), (is_live_B.cumsum(0) - 1)[kept]
         if len(live) < len(self._lengths_B):
             self._lengths_B, index = self._lengths_B[live], live.to(index_M.device)
             self._prompts = [(keys[index], values[index]) for keys, values in self._prompts]

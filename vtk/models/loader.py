@@ -110,7 +110,7 @@ def _from_checkpoint(path: Path | str, load: Callable[..., Any], **arguments: An
         first_line = next(iter(str(error).strip().splitlines()), repr(error))
         raise DataError(
             f"cannot load the model {path}: {first_line}",
-            hint="check the name or path; fetch a backbone with: vtk setup --model NAME",
+            hint="check the name or path; fetch a backbone with: vtk download qwen2.5-vl-3b",
         ) from error
 
 

@@ -8,7 +8,7 @@ machine, another container), the answer is "elsewhere", and only the heartbeat c
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -51,7 +51,18 @@ class Owner:
         """
         if not paths.owner_json.exists():
             return None
-        facts = read_json(paths.owner_json)
+        try:
+            return cls.from_facts(read_json(paths.owner_json))
+        except ValueError as error:
+            raise DataError(f"{paths.owner_json} is damaged: {error}") from error
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> Self:
+        """Return the owner that JSON data describe.
+
+        Raises:
+            ValueError: They do not.
+        """
         pid, host = facts.get("pid"), facts.get("host")
         if (
             not isinstance(pid, int)
@@ -59,7 +70,7 @@ class Owner:
             or pid <= 0
             or not isinstance(host, str)
         ):
-            raise DataError(f"{paths.owner_json} is damaged: it needs a pid and a host")
+            raise ValueError("it needs a pid and a host")
         optional = {
             key: facts[key] if isinstance(facts.get(key), str) else None for key in _OPTIONAL
         }

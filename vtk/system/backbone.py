@@ -3,14 +3,12 @@
 import shutil
 from pathlib import Path
 
+from vtk.data.remote.sources import SOURCES
 from vtk.errors import ConfigError, DataError, MissingEnvironmentError
 from vtk.format import format_bytes
 from vtk.system.checks import first_line
 
-BACKBONES = {
-    "qwen2.5-vl-3b": "Qwen/Qwen2.5-VL-3B-Instruct",
-    "videothinker-r1": "Falconss1/VideoThinker-R1-3B",
-}
+BACKBONES = {name: source.repo for name, source in SOURCES.items() if source.kind == "model"}
 """Short names of what the presets start from and compare with."""
 
 WANTED_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")

@@ -46,6 +46,13 @@ class ScoringBatch:
         """Completions per prompt, G."""
         return self.completion_ids_NL.shape[0] // self.prompts.num_prompts
 
+    def to(self, device: torch.device | str) -> "ScoringBatch":
+        """The same batch on another device; itself where it is there."""
+        if self.completion_ids_NL.device == torch.device(device):
+            return self
+        moved = (tensor.to(device) for tensor in (self.completion_ids_NL, self.completion_mask_NL))
+        return ScoringBatch(self.prompts.to(device), *moved)
+
 
 @dataclass(frozen=True, slots=True)
 class TokenScores:
@@ -58,6 +65,10 @@ class TokenScores:
 
     logps_NL: Tensor
     entropies_NL: Tensor
+
+    def to(self, device: torch.device) -> "TokenScores":
+        """The same scores on another device."""
+        return TokenScores(self.logps_NL.to(device), self.entropies_NL.to(device))
 
 
 def pad_completions(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from vtk.config.schema import VtkConfig
+from vtk.config.sections import SAME_DEVICE
 from vtk.train.activations import activation_bytes, logits_bytes
 from vtk.train.inputs import SELF_REFERENCE, TrainingInputs
 from vtk.train.model_sizes import ModelSizes
@@ -91,8 +92,8 @@ def _reference_bytes(
     num_trained_parameters: int,
     weight_bytes: int,
 ) -> int:
-    """With LoRA an adapter (or the bare base); else a second model."""
-    if inputs.reference is None:
+    """With LoRA an adapter (or the bare base); else a second model, which may be elsewhere."""
+    if inputs.reference is None or config.reference.device != SAME_DEVICE:
         return 0
     if not config.lora.enabled:
         return sizes.num_parameters * weight_bytes

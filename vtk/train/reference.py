@@ -15,6 +15,7 @@ import torch
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from vtk.config.schema import VtkConfig
+from vtk.config.sections import SAME_DEVICE
 from vtk.errors import ConfigError
 from vtk.models.adapters import (
     REFERENCE_ADAPTER,
@@ -59,6 +60,8 @@ class Reference:
     def score(self, policy: Any, batch: ScoringBatch) -> TokenScores:
         """Score completions with the reference, without gradient and without dropout.
 
+        A reference on a device of its own gets the batch there, and its scores come back.
+
         Args:
             policy: The model that holds the adapters; not used when the reference is a model.
             batch: What to score.
@@ -68,8 +71,9 @@ class Reference:
             prompts = replace(batch.prompts, video_features_VH=None)
             batch = replace(batch, prompts=prompts)
         with torch.no_grad(), sampling_mode(scored_by), self._as_reference(policy):
-            scores: TokenScores = scored_by(scoring=batch)  # as `install_scoring` set it up
-            return scores
+            # As `install_scoring` set it up.
+            scores: TokenScores = scored_by(scoring=batch.to(scored_by.device))
+            return scores.to(batch.completion_ids_NL.device)
 
     @contextmanager
     def _as_reference(self, policy: Any) -> Iterator[None]:
@@ -92,9 +96,17 @@ def load_reference(
         config: The run's settings.
 
     Raises:
+        ConfigError: A device of its own is asked for, but it is the policy's own weights.
         DataError: There is no such model, or its adapter does not fit.
     """
     has_adapter = hasattr(policy, "peft_config")
+    is_elsewhere = config.reference.device != SAME_DEVICE
+    if is_elsewhere and has_adapter and (path == SELF or _shares_base(path, start)):
+        raise ConfigError(
+            f"reference.device is {config.reference.device}, but the reference {path} lies on the "
+            "policy's own weights and takes no second model",
+            "Leave reference.device out.",
+        )
     if path == SELF and has_adapter:
         sha256 = weights_hash(policy, adapter=REFERENCE_ADAPTER)
         return Reference(SELF, "start", sha256, has_policys_tower=True)
@@ -107,7 +119,8 @@ def load_reference(
     model.requires_grad_(False)
     sha256 = weights_hash(model)
     has_policys_tower = _has_frozen_tower_of(policy, model)
-    if has_policys_tower and config.model.sharding == "none":  # a sharded module has one owner
+    # A sharded module has one owner, and a module is in one place.
+    if has_policys_tower and config.model.sharding == "none" and not is_elsewhere:
         base_model(model).model.visual = base_model(policy).model.visual
     return Reference(str(path), "model", sha256, model, has_policys_tower)
 

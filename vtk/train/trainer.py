@@ -21,6 +21,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from typing_extensions import override
 
 from vtk.config.schema import VtkConfig
+from vtk.config.sections import SAME_DEVICE
 from vtk.data.sample import VideoSample
 from vtk.errors import ConfigError, DataError
 from vtk.rollout.generate import base_model
@@ -262,7 +263,9 @@ class CDPOTrainer(GRPOTrainer):
         if reference is None or reference.model is None:
             return reference
         model, rollout = reference.model.eval(), self.config.rollout
-        if not is_sharded(model):
+        if self.config.reference.device != SAME_DEVICE:
+            model = model.to(self.config.reference.device)
+        elif not is_sharded(model):
             model = self.accelerator.prepare_model(model, evaluation_mode=True)
         install_scoring(base_model(model), rollout.temperature, rollout.engine)
         return replace(reference, model=model)

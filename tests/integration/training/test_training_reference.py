@@ -74,6 +74,31 @@ def test_a_lora_run_as_reference_of_a_whole_policy(bench: Any, bias_adapter: Pat
     assert bench.numbers(paths)[1]["kl/k3"] > 0
 
 
+def test_a_reference_with_a_place_of_its_own(bench: Any, bias_adapter: Path) -> None:
+    settings = {"optim__num_steps": 2, "model__freeze_vision": True}
+    named = {"reference__path": str(bench.world.bias)}
+    beside, elsewhere = (
+        bench.train("cdpo", reference__device=device, **settings, **named)
+        for device in ("same", "cpu")
+    )
+    rows = [bench.rows(paths, [1, 2]) for paths in (beside, elsewhere)]
+    assert [row["signed_kl"] for row in rows[0]] == [row["signed_kl"] for row in rows[1]]
+    assert rows[0]
+    own = {"reference__path": str(bias_adapter), "reference__device": "cpu"}
+    with pytest.raises(ConfigError, match="the policy's own weights"):
+        bench.train("cdpo", optim__num_steps=1, **own, **LORA)
+
+
+@pytest.mark.gpu
+def test_a_reference_in_host_memory_beside_a_policy_on_a_gpu(bench: Any) -> None:
+    settings = {"optim__num_steps": 1, "reference__path": str(bench.world.bias)}
+    beside, elsewhere = (
+        bench.numbers(bench.train("cdpo", reference__device=device, **settings))[1]
+        for device in ("same", "cpu")
+    )
+    assert elsewhere["kl/signed"] == pytest.approx(beside["kl/signed"], rel=1e-3, abs=1e-5)
+
+
 def test_an_adapter_on_an_adapter_is_refused(bench: Any, bias_adapter: Path) -> None:
     with pytest.raises(ConfigError, match="on top of another"):
         bench.new_run("grpo", model__path=str(bias_adapter), **LORA)

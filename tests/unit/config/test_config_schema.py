@@ -77,6 +77,15 @@ def test_cdpo_may_attract() -> None:
             "--reference self",
         ),
         (
+            {
+                "stage": "cdpo",
+                "model": {"sharding": "fsdp2"},
+                "reference": {"path": "runs/bias-1", "device": "cpu"},
+            },
+            "cuts the reference",
+            "one of the two",
+        ),
+        (
             {"stage": "grpo", "video": {"min_pixels_px": 9000, "max_pixels_px": 8000}},
             "above video.max_pixels_px",
             "lower min_pixels_px",

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import huggingface_hub.constants
 import pytest
 
 from vtk.cli.app import main
+from vtk.data.remote.sources import SOURCES
 from vtk.data.sample import load_samples
 from vtk.video.frames import FrameSettings, read_clip
 
@@ -110,10 +112,14 @@ def test_malformed_rows_are_listed_up_to_a_limit_and_all_in_the_file(
     assert len(problems["train"]["malformed"]) == 15
 
 
-def test_the_list_names_what_a_script_relies_on(cli: Cli) -> None:
+def test_the_list_names_what_a_script_relies_on(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cli.data_dir / "hub"))
     assert cli("download", "--list", "--json") == 0
     found = {entry["name"]: entry for entry in cli.document()}
-    assert set(found) == {"clevrer-mini", "clevrer"}
+    assert set(found) == {"clevrer-mini", *SOURCES}
+    assert {"clevrer", "mmvu", "video-mme", "qwen2.5-vl-3b"} <= set(found)
     keys = {"name", "kind", "present", "complete_frac", "bytes", "licence"}
     assert all(keys <= set(entry) for entry in found.values())
     assert cli("download", "--list") == 0
@@ -123,9 +129,10 @@ def test_the_list_names_what_a_script_relies_on(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["download"], 2, "which data set?"),
-        (["download", "mmvu"], 2, "cannot get 'mmvu' yet"),
-        (["download", "clevrer"], 2, "Available: clevrer-mini"),
+        (["download"], 2, "what is to be downloaded?"),
+        (["download", "clever-mini"], 2, "Did you mean clevrer-mini?"),
+        (["download", "clevrer-mini", "mmvu2"], 2, "Did you mean mmvu?"),
+        (["download", "mmvu", "--offline"], 4, "was not downloaded by vtk"),
         (["download", "clevrer-mini", "--scenes", "0"], 2, "at least one scene"),
         (["download", "clevrer-mini", "--workers", "0"], 2, "one worker"),
         (["split", "clevrer"], 4, "there is no"),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from vtk.data.download import check_names, find_mini, find_presence, make_mini
+from vtk.data.download import find_mini, make_mini
+from vtk.data.presence import find_presence
 from vtk.data.registry import DATASETS, dataset_dir, split_file
 from vtk.errors import ConfigError, DataError, MissingEnvironmentError
 from vtk.mini.world import WorldSettings
@@ -134,18 +135,3 @@ def test_a_partial_copy_of_a_fetched_data_set_is_counted(
     assert presence.complete_frac == pytest.approx(4 / 30_002)
     empty = find_presence(tmp_path / "none", DATASETS["clevrer"])
     assert (empty.present, empty.complete_frac, empty.bytes) == (False, 0.0, 0)
-
-
-@pytest.mark.parametrize(
-    ("names", "hint"),
-    [
-        ([], "Available: clevrer-mini"),
-        (["clevrer-mini", "mmvu"], "Available: clevrer-mini"),
-        (["clever-mini"], "Did you mean clevrer-mini?"),
-        (["clevrer"], "data/README.md"),
-    ],
-)
-def test_names_that_cannot_be_downloaded_say_what_can(names: list[str], hint: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        check_names(names)
-    assert hint in str(caught.value.hint)

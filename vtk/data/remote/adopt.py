@@ -1,0 +1,122 @@
+"""Files that are on this machine already: linked or copied into place, never moved away.
+
+A file is adopted when its content is what the server lists. A clip that was unpacked elsewhere has
+no listed hash; it is adopted by its name when its format speaks for it.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from vtk.data.remote.formats import format_fault
+from vtk.data.remote.record import FileState
+from vtk.data.remote.unpack import Unpacked
+from vtk.data.resolve import resolve_under
+from vtk.errors import ConfigError
+from vtk.net.content import digest_file
+from vtk.net.disk import disk_error
+from vtk.net.transfer import Fetched
+
+ADOPTING_SUFFIX = ".adopting"
+
+
+class Shelf:
+    """The files of a folder, found by their path in it or by their name.
+
+    Args:
+        folder: Where the user's files are.
+
+    Raises:
+        ConfigError: It is not a folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise ConfigError(f"--from {folder} is not a folder")
+        self._folder = folder
+        self._by_name: dict[str, list[Path]] = {}
+        for parent, _, names in os.walk(folder):
+            for name in names:
+                self._by_name.setdefault(name, []).append(Path(parent, name))
+
+    def candidates(self, path: str) -> list[Path]:
+        """Files that may be the one of this path: the same path first, then the same name."""
+        exact = self._folder / path
+        named = self._by_name.get(path.rsplit("/", 1)[-1], [])
+        return [each for each in dict.fromkeys([exact, *named]) if each.is_file()]
+
+
+def adopt_file(shelf: Shelf, state: FileState, target: Path) -> Fetched | None:
+    """Put one of the shelf's files in a file's place, if one is right.
+
+    Raises:
+        VtkError: The disk fails.
+    """
+    for candidate in shelf.candidates(state.path):
+        size = state.expected.num_bytes
+        if size is not None and candidate.stat().st_size != size:
+            continue
+        digest = digest_file(candidate, state.expected)
+        if digest.problem() is None and format_fault(candidate, state.path) is None:
+            _place(candidate, target)
+            return Fetched(digest.num_bytes, digest.sha256, state.expected.integrity, is_new=True)
+    return None
+
+
+def adopt_members(
+    shelf: Shelf | None, root: Path, targets: Iterable[str], on_file: Callable[[], None]
+) -> Unpacked | None:
+    """Put unpacked files in place: all that are wanted, or none.
+
+    Args:
+        shelf: The user's files; None to look only at what is in place already.
+        root: The data set's folder.
+        targets: The wanted files, relative to `root`.
+        on_file: Told for each.
+
+    Returns:
+        Their sizes; None if one is missing.
+
+    Raises:
+        DataError: A place leads out of the folder.
+        VtkError: The disk fails.
+    """
+    found: dict[str, Path] = {}
+    for target in targets:
+        place = resolve_under(root, target)
+        choices = [place, *(shelf.candidates(target) if shelf else [])]
+        right = (each for each in choices if each.is_file() and _is_of_kind(each, target))
+        first = next(right, None)
+        if first is None:
+            return None
+        found[target] = first
+    members: Unpacked = {}
+    for target, path in found.items():
+        place = resolve_under(root, target)
+        if path != place:
+            _place(path, place)
+        members[target] = (place.stat().st_size, None)
+        on_file()
+    return members or None
+
+
+def _is_of_kind(path: Path, name: str) -> bool:
+    return path.stat().st_size > 0 and format_fault(path, name) is None
+
+
+def _place(source: Path, target: Path) -> None:
+    """Link a file into its place, or copy it where the disk or the system has no link for it."""
+    temporary = target.with_name(target.name + ADOPTING_SUFFIX)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(source.resolve(), temporary)
+        except OSError:  # another disk, or one without links: a copy is as good
+            shutil.copyfile(source, temporary)
+        temporary.replace(target)
+    except OSError as error:
+        raise disk_error(target, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)

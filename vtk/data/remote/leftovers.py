@@ -1,0 +1,36 @@
+"""What a killed process leaves beside the files: taken away by the next one that holds the claim."""
+
+import os
+import re
+from pathlib import Path
+
+from vtk.data.remote.adopt import ADOPTING_SUFFIX
+from vtk.data.remote.record import RECORD_NAME, Record
+
+_TEMPORARY = re.compile(r"\.(.+)\.\d+-[0-9a-f]{8}\.tmp")
+_CLAIM = re.compile(r"(.+)\.part\.owner(\.[0-9a-f]{8})?")
+
+
+def remove_leftovers(record: Record) -> None:
+    """Remove temporary files, claims and notes that belong to nobody; parts stay.
+
+    The caller holds the claim on the data set, so no other process writes in it.
+    """
+    folders: dict[Path, set[str]] = {record.root: {RECORD_NAME}}
+    for state in record.files.values():
+        target = record.path_of(state)
+        folders.setdefault(target.parent, set()).add(target.name)
+    for folder, names in folders.items():
+        for found in os.listdir(folder) if folder.is_dir() else ():
+            if _is_left(found, names):
+                (folder / found).unlink(missing_ok=True)
+
+
+def _is_left(found: str, names: set[str]) -> bool:
+    """Whether a file is what a killed process left of one of the named files."""
+    temporary, claim = _TEMPORARY.fullmatch(found), _CLAIM.fullmatch(found)
+    if temporary is not None:
+        return temporary[1].removesuffix(".part.json") in names
+    if claim is not None:
+        return claim[1] in names
+    return found.endswith(ADOPTING_SUFFIX) and found.removesuffix(ADOPTING_SUFFIX) in names

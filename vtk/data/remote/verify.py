@@ -1,0 +1,79 @@
+"""Whether what was downloaded is still what it was: every byte read again."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vtk.data.remote.record import FileState, Record
+from vtk.data.remote.sources import Source, source_dir
+from vtk.data.remote.unpack import file_crc
+from vtk.errors import DataError
+from vtk.net.content import Expected, digest_file
+
+
+def verified_record(source: Source, data_dir: Path) -> Record:
+    """The record of a download, to be checked without a network.
+
+    Raises:
+        DataError: There is none.
+    """
+    record = Record.load(source_dir(source, data_dir))
+    if record is None:
+        raise DataError(
+            f"{source.name} was not downloaded by vtk, so there is nothing to compare it with",
+            f"Adopt what you have: vtk download {source.name} --from DIR",
+        )
+    return record
+
+
+def find_damage(record: Record, on_file: Callable[[], None]) -> dict[str, str]:
+    """Compare every file with its record; a damaged one is marked as missing there.
+
+    Args:
+        record: Of the download; the caller saves it.
+        on_file: Told for each file and each unpacked clip.
+
+    Returns:
+        What is wrong, by path below the data set's folder.
+    """
+    damage: dict[str, str] = {}
+    for state in record.files.values():
+        found = _members_damage(record, state, on_file) if state.is_archive else None
+        if found is None:
+            fault = _file_damage(record, state)
+            found = {} if fault is None else {state.path: fault}
+            on_file()
+        if found:
+            damage.update(found)
+            state.forget()
+    return damage
+
+
+def count_checks(record: Record) -> int:
+    """How often `find_damage` will tell of a file."""
+    return sum(max(1, len(state.members)) for state in record.files.values())
+
+
+def _file_damage(record: Record, state: FileState) -> str | None:
+    path = record.path_of(state)
+    if state.is_archive or state.num_bytes is None or not path.is_file():
+        return "it is not here"
+    return digest_file(path, Expected(state.num_bytes, sha256=state.sha256)).problem()
+
+
+def _members_damage(
+    record: Record, state: FileState, on_file: Callable[[], None]
+) -> dict[str, str] | None:
+    """What is wrong with the unpacked files; None if nothing was unpacked."""
+    if not state.selection:
+        return None
+    damage = {}
+    for target, (num_bytes, crc) in state.members.items():
+        path = record.root / target
+        if not path.is_file():
+            damage[target] = "it is not here"
+        elif path.stat().st_size != num_bytes:
+            damage[target] = f"it has {path.stat().st_size} bytes, not {num_bytes}"
+        elif crc is not None and file_crc(path) != crc:
+            damage[target] = "its content changed (CRC-32)"
+        on_file()
+    return damage
