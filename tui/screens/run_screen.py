@@ -141,7 +141,7 @@ class RunScreen(Screen[None]):
         return self.query(Chart)
 
     def _extent(self) -> tuple[float, float]:
-        return extent([line for chart in self._charts() for line in chart.plot().lines])
+        return extent(curve.view for chart in self._charts() for curve in chart.curves)
 
     def _change(self, viewport: Viewport) -> None:
         self.viewport = viewport
