@@ -33,7 +33,7 @@ _SETTINGS = {
     "eval.every_steps": 30,
     "eval.num_samples": 60,
     "optim.prompts_per_device": 3,
-    "guards.kl_budget_step": 0.25,
+    "guards.kl_budget_step": 0.2,
     "checkpoint.keep": 1,
 }
 _LONGEST_S = 900
@@ -85,8 +85,8 @@ def _keep(paths: RunPaths, places: dict[str, str]) -> None:
     kept = RunPaths(_RECORDING / _NAME)
     shutil.rmtree(kept.root, ignore_errors=True)
     state = RunFollower(paths).poll()
-    alerts = sorted(state.alerts, key=lambda alert: alert.value or 0.0)
-    steps = sorted({1, state.step, *(a.step for a in (*alerts[:1], *alerts[-1:]) if a.step)})
+    alerts = [alert.step for alert in state.alerts if alert.step is not None]
+    steps = sorted({1, state.step, *alerts[:2]})
     files = [paths.run_json, paths.config_json, paths.events, *map(paths.rollout_file, steps)]
     for file in files:
         text = file.read_text(encoding="utf-8")

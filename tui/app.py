@@ -22,10 +22,12 @@ from tui.poller import Poller
 from tui.replay import ReplaySource
 from tui.requests import Requests
 from tui.screens.alerts import AlertsScreen
+from tui.screens.compare import CompareScreen
 from tui.screens.dialogs import Help
 from tui.screens.overview import OverviewScreen
 from tui.screens.repulsion import RepulsionScreen
 from tui.screens.run_screen import RunScreen
+from tui.screens.samples import SamplesScreen
 from tui.source import LiveSource, Snapshot, Source
 from tui.theme import THEMES
 from tui.widgets.chart import Chart
@@ -52,6 +54,8 @@ class ScreenEntry:
 SCREENS: Final[tuple[ScreenEntry, ...]] = (
     ScreenEntry("1", "overview", "Overview", lambda _: OverviewScreen()),
     ScreenEntry("2", "repulsion", "Repulsion", lambda _: RepulsionScreen()),
+    ScreenEntry("3", "samples", "Samples", lambda _: SamplesScreen()),
+    ScreenEntry("4", "compare", "Compare", lambda _: CompareScreen()),
     ScreenEntry("5", "alerts", "Alerts", lambda _: AlertsScreen()),
 )
 """All screens, in the order of their keys."""
@@ -134,13 +138,13 @@ class DashboardApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every screen and every action of the table of keys."""
-        del screen
+        where = screen.where if isinstance(screen, RunScreen) else "charts"
         for entry in SCREENS:
             yield SystemCommand(
                 f"Open {entry.title}", f"Key {entry.key}", partial(self.open, entry.name)
             )
         for key in keys.KEYS:
-            if key.action != "command_palette":
+            if key.action != "command_palette" and key.where in ("app", "replay", where):
                 run = partial(self._run_from_palette, key.action)
                 yield SystemCommand(key.label, f"{key.help} Key {key.shown}", run)
 
@@ -268,7 +272,8 @@ class DashboardApp(App[None]):
         self.poller.soon(change)
 
     async def _run_from_palette(self, action: str) -> None:
-        await self.run_action(action, self.screen)
+        screen = self.screen
+        await self.run_action(action, screen.actor if isinstance(screen, RunScreen) else screen)
 
     def _tell(self) -> None:
         self.post_message(self.Arrived())

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from textual.binding import Binding
 
-Where = Literal["app", "charts", "replay"]
+Where = Literal["app", "charts", "samples", "compare", "replay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,31 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("s", "smooth", "Smooth", "Change how much curves are smoothed.", "charts", in_footer=True),
     Key("y", "scale", "Scale", "Change the scale of the charts: as made, linear, log, symlog.",
         "charts", in_footer=True),
+    Key("slash", "search", "Search", "Search questions and completions.", "samples",
+        in_footer=True, display="/"),
+    Key("s", "next_order", "Sort", "Sort by what comes next: newest, most repelled, …", "samples",
+        in_footer=True),
+    Key("i", "next_type", "Type", "Show the next question type only.", "samples", in_footer=True),
+    Key("w", "next_answers", "Right/wrong", "Show groups by how many answers are right.", "samples",
+        in_footer=True),
+    Key("g", "jump", "Go to step", "Go to the groups of a step.", "samples", in_footer=True),
+    Key("right_square_bracket", "step_group(1)", "Next group", "Show the next group.", "samples",
+        display="]"),
+    Key("left_square_bracket", "step_group(-1)", "Group before", "Show the group before.",
+        "samples", display="["),
+    Key("f", "next_frames", "Frames", "Show frames in a strip, larger, or not.", "samples",
+        in_footer=True),
+    Key("v", "next_tint", "KL tint", "Tint tokens by colour, by underlines, or not.", "samples",
+        in_footer=True),
+    Key("y", "copy_sample", "Copy", "Copy the chosen completion with its question.", "samples",
+        in_footer=True),
+    Key("Y", "copy_command", "Copy command", "Copy the command that makes the sample again.",
+        "samples"),
+    Key("escape", "back", "Back", "Go from the group back to the list.", "samples"),
+    Key("b", "pin", "Baseline", "Measure the others against the highlighted run.", "compare",
+        in_footer=True),
+    Key("m", "next_reading", "Latest/mean", "Show latest values, or means of the last steps.",
+        "compare", in_footer=True),
     Key("space", "play", "Play", "Play or hold the replay.", "replay"),
     Key("comma", "seek(-0.05)", "Back", "Go back in the replay.", "replay", display=","),
     Key("full_stop", "seek(0.05)", "Forth", "Go forth in the replay.", "replay", display="."),

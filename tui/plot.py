@@ -5,7 +5,7 @@ before, whole cells at a time, so that the colours of two lines never mix in one
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -126,10 +126,10 @@ class Frame:
         return round((1 - place) * (self.rows * DOTS_DOWN - 1)) // DOTS_DOWN
 
 
-def extent(lines: Sequence[PlotLine]) -> tuple[float, float]:
+def extent(views: Iterable[ColumnView]) -> tuple[float, float]:
     """Return the window that holds all points: whole steps, the end excluded."""
-    firsts = [int(line.view.steps_T[0]) for line in lines if len(line.view)]
-    lasts = [int(line.view.steps_T[-1]) for line in lines if len(line.view)]
+    ends = [(int(view.steps_T[0]), int(view.steps_T[-1])) for view in views if len(view)]
+    firsts, lasts = [first for first, _ in ends], [last for _, last in ends]
     if not firsts:
         return 0.0, 1.0
     return float(min(firsts)), float(max(lasts) + 1)
@@ -156,7 +156,7 @@ def draw(plot: Plot, width: int, height: int) -> tuple[Cells, Frame | None]:
 
 
 def _framed(plot: Plot, width: int, height: int) -> tuple[Frame, list[Envelope]]:
-    rows, window = height - 1, plot.window or extent(plot.lines)
+    rows, window = height - 1, plot.window or extent(line.view for line in plot.lines)
     left = _LABEL_CHARS + 1
     edges = np.linspace(*window, (width - left) * DOTS_ACROSS + 1)
     envelopes = [line.view.envelope(edges) for line in plot.lines]

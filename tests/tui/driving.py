@@ -1,12 +1,13 @@
-"""A host for one screen, and what a test does with it: press, wait until, read the screen."""
+"""A host for one pane, and what a test does with it: press, wait until, read the screen."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from textual.app import App
+from textual.app import App, ComposeResult
 from textual.pilot import Pilot
-from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Footer
 
 Scenario = Callable[["Host", Pilot[None]], Awaitable[None]]
 _PATIENCE_S = 20.0
@@ -14,18 +15,19 @@ _LOOK_S = 0.02
 
 
 class Host(App[None]):
-    """Shows one screen, as the dashboard does."""
+    """Shows one pane above the keys, as a screen of the dashboard does."""
 
-    def __init__(self, make: Callable[[], Screen[Any]]) -> None:
+    def __init__(self, make: Callable[[], Widget]) -> None:
         super().__init__()
         self.make = make
 
-    def on_mount(self) -> None:
-        self.push_screen(self.make())
+    def compose(self) -> ComposeResult:
+        yield self.make()
+        yield Footer()
 
 
-def drive(make: Callable[[], Screen[Any]], size: tuple[int, int], scenario: Scenario) -> None:
-    """Run a scenario on a screen of so many columns and rows."""
+def drive(make: Callable[[], Widget], size: tuple[int, int], scenario: Scenario) -> None:
+    """Run a scenario on a terminal of so many columns and rows."""
 
     async def run() -> None:
         host = Host(make)

@@ -13,7 +13,6 @@ from tests.tui.made_runs import plain_steps, write_run
 from tui.compare.facts import RunSet, flattened
 from tui.compare.pane import ComparePane
 from tui.compare.table import comparison, read_metric
-from tui.screens.compare import CompareScreen
 from vtk.runs.store import RunPaths
 from vtk.runs.writer import EventWriter
 
@@ -106,7 +105,7 @@ def test_the_screen_pins_another_baseline_and_drops_a_run(tmp_path: Path) -> Non
         await until(pilot, lambda: "other (baseline)" not in shown(host))
         await until_shown(pilot, "base (baseline)")
 
-    drive(lambda: CompareScreen(base), WIDE, scenario)
+    drive(lambda: ComparePane(base), WIDE, scenario)
 
 
 def test_a_live_run_moves_and_one_that_is_deleted_says_so(tmp_path: Path) -> None:
@@ -123,7 +122,7 @@ def test_a_live_run_moves_and_one_that_is_deleted_says_so(tmp_path: Path) -> Non
         pane.look()
         await until_shown(pilot, "other: the run is not there any more", "unreadable")
 
-    drive(lambda: CompareScreen(base), WIDE, scenario)
+    drive(lambda: ComparePane(base), WIDE, scenario)
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
@@ -155,7 +154,7 @@ def test_torn_logs_and_hostile_texts_are_shown_and_drive_nothing(
             assert '"<answer>[B]</answer>"' in seen
             assert "bad: " in seen
 
-    drive(lambda: CompareScreen(base), size, scenario)
+    drive(lambda: ComparePane(base), size, scenario)
 
 
 def test_settings_are_flattened_however_deep() -> None:

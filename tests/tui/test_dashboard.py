@@ -166,14 +166,19 @@ def test_nan_is_seen(drive: Drive, new_run: NewRun) -> None:
 def test_one_table_makes_help_palette_and_footer(drive: Drive, recording: RunPaths) -> None:
     async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
         text = help_content(app.tabs(), is_read_only=False).plain
-        commands = {command.title for command in app.get_system_commands(app.screen)}
-        owners = (app, app.screen)
         assert len(keys.KEYS) > 20
-        for key in keys.KEYS:
-            assert key.help in text
-            assert key.label in commands or key.action == "command_palette"
-            method = f"action_{key.action.partition('(')[0]}"
-            assert any(hasattr(owner, method) for owner in owners), method
+        assert all(key.help in text for key in keys.KEYS)
+        for name, where in (("overview", "charts"), ("samples", "samples"), ("compare", "compare")):
+            app.open(name)
+            await until(pilot, lambda: getattr(app.screen, "screen_name", "") == name)  # noqa: B023
+            screen = app.screen
+            assert isinstance(screen, RunScreen)
+            commands = {command.title for command in app.get_system_commands(app.screen)}
+            owners = (app, screen, screen.actor)
+            for key in [key for key in keys.KEYS if key.where in ("app", "replay", where)]:
+                assert key.label in commands or key.action == "command_palette"
+                method = f"action_{key.action.partition('(')[0]}"
+                assert any(hasattr(owner, method) for owner in owners), method
         await pilot.press("question_mark")
         await shown(app, pilot, "Ask the run for something")
 

@@ -13,7 +13,6 @@ from tests.tui.made_runs import group, plain_steps, row, write_run
 from tui.samples.group_list import GroupList
 from tui.samples.group_view import CompletionColumn, GroupView
 from tui.samples.pane import SamplesPane
-from tui.screens.samples import SamplesScreen
 from vtk.runs.store import RunPaths
 from vtk.runs.writer import EventWriter
 
@@ -34,7 +33,12 @@ def test_newest_groups_come_first_with_their_completions_side_by_side(tmp_path: 
 
     async def scenario(host: Host, pilot: Pilot[None]) -> None:
         text = await until_shown(
-            pilot, "60 groups · newest", "step 30  group 58", "> 1 of 4", "1.25 s"
+            pilot,
+            "60 groups · newest",
+            "step 30  group 58",
+            "> 1 of 4",
+            "1.25 s",
+            "<answer>[A]</answer>",
         )
         assert "240 completions in all" in text
         lines = [line for line in text.splitlines() if "What happens in group" in line]
@@ -54,7 +58,7 @@ def test_newest_groups_come_first_with_their_completions_side_by_side(tmp_path: 
         await pilot.press("end")
         await until_shown(pilot, "step 1  group 1 ")
 
-    drive(lambda: SamplesScreen(paths), WIDE, scenario)
+    drive(lambda: SamplesPane(paths), WIDE, scenario)
 
 
 def test_a_narrow_screen_shows_the_list_or_one_completion(tmp_path: Path) -> None:
@@ -74,7 +78,7 @@ def test_a_narrow_screen_shows_the_list_or_one_completion(tmp_path: Path) -> Non
         await pilot.press("escape")
         await until(pilot, lambda: not view.display)
 
-    drive(lambda: SamplesScreen(paths), NARROW, scenario)
+    drive(lambda: SamplesPane(paths), NARROW, scenario)
 
 
 @pytest.mark.parametrize("size", [NARROW, (80, 24), WIDE, (200, 60)])
@@ -91,7 +95,7 @@ def test_every_size_shows_the_list_and_a_whole_completion(
         text = await until_shown(pilot, "signed KL +0.4 #=.", "<answer>B</answer>")
         assert text.count("advantage") == min(4, (size[0] - 2) // 36)
 
-    drive(lambda: SamplesScreen(paths), size, scenario)
+    drive(lambda: SamplesPane(paths), size, scenario)
 
 
 def test_tokens_are_tinted_marked_or_left_as_they_are(tmp_path: Path) -> None:
@@ -114,7 +118,7 @@ def test_tokens_are_tinted_marked_or_left_as_they_are(tmp_path: Path) -> None:
         await until(pilot, lambda: {marked for _, marked in styles(host)} == {False})
         assert "#e69f00" not in {colour for colour, _ in styles(host)}
 
-    drive(lambda: SamplesScreen(paths), WIDE, scenario)
+    drive(lambda: SamplesPane(paths), WIDE, scenario)
 
 
 def test_sorting_filtering_searching_and_going_to_a_step(tmp_path: Path) -> None:
@@ -143,7 +147,7 @@ def test_sorting_filtering_searching_and_going_to_a_step(tmp_path: Path) -> None
         await pilot.press("g", "1", "2", "enter")
         await until_shown(pilot, "step 12  group 22")
 
-    drive(lambda: SamplesScreen(paths), WIDE, scenario)
+    drive(lambda: SamplesPane(paths), WIDE, scenario)
 
 
 def test_a_live_run_grows_while_the_reader_stays_where_they_are(tmp_path: Path) -> None:
@@ -163,7 +167,7 @@ def test_a_live_run_grows_while_the_reader_stays_where_they_are(tmp_path: Path) 
             assert "step 2  group 2" in shown(host)
             assert host.screen.query_one(GroupList).cursor == 2
 
-    drive(lambda: SamplesScreen(paths), WIDE, scenario)
+    drive(lambda: SamplesPane(paths), WIDE, scenario)
 
 
 def test_steps_that_a_resumed_run_has_not_made_again_are_gone(tmp_path: Path) -> None:
@@ -175,7 +179,7 @@ def test_steps_that_a_resumed_run_has_not_made_again_are_gone(tmp_path: Path) ->
     async def scenario(host: Host, pilot: Pilot[None]) -> None:
         await until_shown(pilot, "7 groups", "step 4  group 6", "made again")
 
-    drive(lambda: SamplesScreen(paths), WIDE, scenario)
+    drive(lambda: SamplesPane(paths), WIDE, scenario)
 
 
 def test_damaged_files_are_told_and_the_rest_is_shown(tmp_path: Path) -> None:
@@ -196,7 +200,7 @@ def test_damaged_files_are_told_and_the_rest_is_shown(tmp_path: Path) -> None:
             "are damaged: not a strip of frames",
         )
 
-    drive(lambda: SamplesScreen(paths), WIDE, scenario)
+    drive(lambda: SamplesPane(paths), WIDE, scenario)
 
 
 def test_a_run_without_anything_says_so(tmp_path: Path) -> None:
@@ -205,7 +209,7 @@ def test_a_run_without_anything_says_so(tmp_path: Path) -> None:
         await pilot.press("enter", "y", "Y", "s", "down", "right", "f", "v")
         await until_shown(pilot, "0 groups · most repelled")
 
-    drive(lambda: SamplesScreen(RunPaths(tmp_path / "none")), WIDE, scenario)
+    drive(lambda: SamplesPane(RunPaths(tmp_path / "none")), WIDE, scenario)
 
 
 def test_a_sample_and_the_command_that_makes_it_again_are_copied(tmp_path: Path) -> None:
@@ -221,7 +225,7 @@ def test_a_sample_and_the_command_that_makes_it_again_are_copied(tmp_path: Path)
         assert command == ["vtk", "train-cdpo", "--config", str(paths.config_json)]
         assert host.clipboard.endswith("# then step 1, group 0")
 
-    drive(lambda: SamplesScreen(paths), WIDE, scenario)
+    drive(lambda: SamplesPane(paths), WIDE, scenario)
 
 
 def test_a_megabyte_is_cut_visibly_and_its_own_view_shows_more(tmp_path: Path) -> None:
@@ -236,7 +240,7 @@ def test_a_megabyte_is_cut_visibly_and_its_own_view_shows_more(tmp_path: Path) -
         host.screen.query_one("VerticalScroll").scroll_end(animate=False)
         await until_shown(pilot, "1,000,000 more characters are not shown")
 
-    drive(lambda: SamplesScreen(paths), WIDE, scenario)
+    drive(lambda: SamplesPane(paths), WIDE, scenario)
 
 
 @pytest.mark.parametrize("ascii_only", [False, True])
@@ -253,7 +257,7 @@ def test_frames_are_drawn_in_cells(tmp_path: Path, ascii_only: bool) -> None:
         await pilot.press("f", "f")
         await until(pilot, lambda: "1.25 s" not in shown(host))
 
-    drive(lambda: SamplesScreen(paths, ascii_only=ascii_only), WIDE, scenario)
+    drive(lambda: SamplesPane(paths, ascii_only=ascii_only), WIDE, scenario)
 
 
 def _line(text: str, part: str) -> str:
@@ -284,7 +288,7 @@ def test_literal_texts_are_read_exactly_and_control_characters_as_symbols(tmp_pa
                 assert "␛" in text
             await pilot.press("down")
 
-    drive(lambda: SamplesScreen(paths), WIDE, scenario)
+    drive(lambda: SamplesPane(paths), WIDE, scenario)
 
 
 def _group_number(app: Any) -> int:

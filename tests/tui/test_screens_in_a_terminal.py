@@ -26,11 +26,11 @@ HOST = """
 import sys
 from pathlib import Path
 from tests.tui.driving import Host
-from tui.screens.compare import CompareScreen
-from tui.screens.samples import SamplesScreen
+from tui.compare.pane import ComparePane
+from tui.samples.pane import SamplesPane
 from vtk.runs.store import RunPaths
 
-screens = {"samples": SamplesScreen, "compare": CompareScreen}
+screens = {"samples": SamplesPane, "compare": ComparePane}
 Host(lambda: screens[sys.argv[1]](RunPaths(Path(sys.argv[2])))).run()
 print("LEFT WELL")
 """

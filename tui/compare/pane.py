@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Container, ScrollableContainer
 from textual.content import Content
 from textual.widgets import SelectionList, Static
 from textual.widgets.selection_list import Selection
 from textual.worker import get_current_worker
 
+from tui import keys
 from tui.compare.drawing import drawn
 from tui.compare.facts import Listed, RunFacts, RunSet
 from tui.compare.table import Reading, comparison
@@ -33,11 +33,7 @@ class ComparePane(Container):
         ascii_only: Draw with ASCII characters only.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("b", "pin", "Pin as baseline"),
-        Binding("m", "next_reading", "Latest/mean"),
-        Binding("tab", "app.focus_next", "Runs/table", show=False),
-    ]
+    BINDINGS = keys.bindings("compare")
     DEFAULT_CSS = """
     ComparePane { height: 1fr; }
     ComparePane #both { layout: vertical; height: 1fr; }

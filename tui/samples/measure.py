@@ -8,8 +8,8 @@ from typing import Any
 from textual.app import App
 
 from tui.samples.browser import SampleBrowser
+from tui.samples.pane import SamplesPane
 from tui.samples.query import Query
-from tui.screens.samples import SamplesScreen
 from vtk.runs.store import RunPaths
 
 _PAGE_GROUPS = 40
@@ -73,7 +73,7 @@ async def _screen_s(paths: RunPaths, size: tuple[int, int]) -> float:
     began_s = time.perf_counter()
     app: App[None] = App()
     async with app.run_test(size=size) as pilot:
-        await app.push_screen(SamplesScreen(paths))
+        await app.mount(SamplesPane(paths))
         while "> 1 of" not in _shown(app):
             await pilot.pause(_LOOK_S)
         return time.perf_counter() - began_s

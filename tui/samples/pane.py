@@ -5,17 +5,17 @@ All files are read in worker threads; what comes back is immutable and is shown 
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from textual import events, on, work
 from textual.actions import SkipAction
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
+from tui import keys
 from tui.samples.browser import Loaded, SampleBrowser
 from tui.samples.copying import reproduce_command, sample_text
 from tui.samples.frame_view import FRAME_SIZES, FrameView
@@ -46,20 +46,7 @@ class SamplesPane(Vertical):
         ascii_only: Draw with ASCII characters only and without pictures in colour.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Back"),
-        Binding("slash", "search", "Search", key_display="/"),
-        Binding("s", "next_order", "Sort"),
-        Binding("i", "next_type", "Type"),
-        Binding("w", "next_answers", "Right/wrong"),
-        Binding("g", "jump", "Go to step"),
-        Binding("right_square_bracket", "step_group(1)", "Next group", show=False),
-        Binding("left_square_bracket", "step_group(-1)", "Previous group", show=False),
-        Binding("f", "next_frames", "Frames"),
-        Binding("v", "next_tint", "KL tint"),
-        Binding("y", "copy_sample", "Copy"),
-        Binding("Y,shift+y", "copy_command", "Copy command", key_display="Y"),
-    ]
+    BINDINGS = keys.bindings("samples")
     DEFAULT_CSS = """
     SamplesPane { height: 1fr; }
     SamplesPane #status, SamplesPane #heading {

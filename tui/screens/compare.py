@@ -1,31 +1,34 @@
-"""Runs side by side as a screen."""
+"""A screen with the run beside others of its folder."""
 
-from pathlib import Path
+from collections.abc import Iterable
+from typing import ClassVar
 
-from textual.app import ComposeResult
-from textual.screen import Screen
-from textual.widgets import Footer
+from textual.dom import DOMNode
+from textual.widget import Widget
+from typing_extensions import override
 
 from tui.compare.pane import ComparePane
-from vtk.runs.store import RunPaths
+from tui.keys import Where
+from tui.screens.run_screen import RunScreen
+from tui.source import Snapshot
 
 
-class CompareScreen(Screen[None]):
-    """Compares runs of one folder.
+class CompareScreen(RunScreen):
+    """Shows the run beside others of its folder, whichever run the dashboard follows."""
 
-    Args:
-        paths: The run that the user comes from.
-        runs_dir: The folder of all runs; the run's own by default.
-        ascii_only: Draw with ASCII characters only.
-    """
+    screen_name: ClassVar[str] = "compare"
+    where: ClassVar[Where] = "compare"
 
-    def __init__(
-        self, paths: RunPaths, runs_dir: Path | None = None, *, ascii_only: bool = False
-    ) -> None:
-        super().__init__()
-        self.paths, self.runs_dir, self.ascii_only = paths, runs_dir, ascii_only
+    @property
+    @override
+    def actor(self) -> DOMNode:
+        return self.query_one(ComparePane)
 
-    def compose(self) -> ComposeResult:
-        """The comparison and the keys."""
-        yield ComparePane(self.paths, self.runs_dir, ascii_only=self.ascii_only)
-        yield Footer()
+    @override
+    def body(self) -> Iterable[Widget]:
+        yield ComparePane(ascii_only=self.dashboard.ascii_only)
+
+    @override
+    def show_body(self, snapshot: Snapshot) -> None:
+        if snapshot.paths is not None:
+            self.query_one(ComparePane).follow(snapshot.paths)

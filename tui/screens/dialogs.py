@@ -147,7 +147,13 @@ def help_content(screens: list[tuple[str, str, str]], is_read_only: bool) -> Con
     """The text of the help."""
     rows = [literal("Screens", "bold $primary")]
     rows += [_row(key, f"Open {title}.") for key, _, title in screens]
-    heads = {"app": "Everywhere", "charts": "Charts", "replay": "Replay"}
+    heads = {
+        "app": "Everywhere",
+        "charts": "Charts",
+        "samples": "Samples",
+        "compare": "Compare",
+        "replay": "Replay",
+    }
     for where, head in heads.items():
         rows += [Content(""), literal(head, "bold $primary")]
         for key in keys.KEYS:

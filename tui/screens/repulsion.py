@@ -1,6 +1,6 @@
 """Is CDPO working: reward against distance from the bias model, as a trail over the steps."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual.containers import Vertical
@@ -18,6 +18,7 @@ from tui.trail_plot import draw_trail
 from tui.widgets.panels import Panel
 from tui.widgets.picture import Picture
 from vtk.format import MISSING, format_number, format_percent
+from vtk.runs.series import Point
 from vtk.runs.snapshot import RunState
 
 _NOTHING = "no step with a signed KL yet: only a run with a bias model (train-cdpo) has one"
@@ -33,12 +34,12 @@ class RepulsionScreen(RunScreen):
     def __init__(self) -> None:
         super().__init__()
         self._trail: Trail | None = None
-        self._step = -1
+        self._reward: Sequence[Point] | None = None
 
     def body(self) -> Iterable[Widget]:
         """The picture over a few lines."""
         yield Vertical(
-            Panel(_verdict_lines, id="verdict"),
+            Panel(self._verdict_lines, id="verdict"),
             Picture(self._picture, id="trail"),
             Panel(_agreement_lines, id="agreement"),
             id="repulsion-body",
@@ -46,13 +47,12 @@ class RepulsionScreen(RunScreen):
 
     def show_body(self, snapshot: Snapshot) -> None:
         """Draw the trail anew where there are new steps."""
-        ascii_only = self.dashboard.ascii_only
-        for panel_id in ("verdict", "agreement"):
-            self.query_one(f"#{panel_id}", Panel).show(snapshot, ascii_only)
-        if snapshot.state.num_events != self._step:
-            self._step = snapshot.state.num_events
-            self._trail = trail_of(snapshot.state)
+        reward = snapshot.state.history.get("reward/mean")
+        if reward is not self._reward or self._trail is None:
+            self._reward, self._trail = reward, trail_of(snapshot.state)
             self.query_one("#trail", Picture).redraw()
+        for panel_id in ("verdict", "agreement"):
+            self.query_one(f"#{panel_id}", Panel).show(snapshot, self.dashboard.ascii_only)
 
     def _picture(self, width: int, height: int) -> Cells:
         if self._trail is not None:
@@ -61,12 +61,13 @@ class RepulsionScreen(RunScreen):
         cells.put(height // 2, 2, _NOTHING[: max(0, width - 2)], "note")
         return cells
 
-
-def _verdict_lines(snapshot: Snapshot, width: int, height: int, ascii_only: bool) -> Content:
-    del height, ascii_only
-    trail = trail_of(snapshot.state)
-    found = None if trail is None else verdict(trail)
-    return lines([*_verdict(found), literal(beta_in_words(snapshot), "$foreground-muted")], width)
+    def _verdict_lines(
+        self, snapshot: Snapshot, width: int, height: int, ascii_only: bool
+    ) -> Content:
+        del height, ascii_only
+        found = None if self._trail is None else verdict(self._trail)
+        beta = literal(beta_in_words(snapshot), "$foreground-muted")
+        return lines([*_verdict(found), beta], width)
 
 
 def _verdict(found: Verdict | None) -> list[Content]:

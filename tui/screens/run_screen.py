@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer
@@ -36,6 +37,7 @@ class RunScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = _WIDTHS
     VERTICAL_BREAKPOINTS = _HEIGHTS
     screen_name: ClassVar[str] = ""
+    where: ClassVar[keys.Where] = "charts"
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,6 +48,11 @@ class RunScreen(Screen[None]):
     def dashboard(self) -> "DashboardApp":
         """The app."""
         return cast("DashboardApp", self.app)
+
+    @property
+    def actor(self) -> DOMNode:
+        """What does the actions of this screen's own keys."""
+        return self
 
     def compose(self) -> ComposeResult:
         """Tabs, header, what the subclass shows, alerts, replay, footer."""
@@ -141,7 +148,7 @@ class RunScreen(Screen[None]):
         return self.query(Chart)
 
     def _extent(self) -> tuple[float, float]:
-        return extent([line for chart in self._charts() for line in chart.plot().lines])
+        return extent(curve.view for chart in self._charts() for curve in chart.curves)
 
     def _change(self, viewport: Viewport) -> None:
         self.viewport = viewport

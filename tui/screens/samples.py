@@ -1,26 +1,34 @@
-"""The samples of one run as a screen."""
+"""A screen with the completions of the run."""
 
-from textual.app import ComposeResult
-from textual.screen import Screen
-from textual.widgets import Footer
+from collections.abc import Iterable
+from typing import ClassVar
 
+from textual.dom import DOMNode
+from textual.widget import Widget
+from typing_extensions import override
+
+from tui.keys import Where
 from tui.samples.pane import SamplesPane
-from vtk.runs.store import RunPaths
+from tui.screens.run_screen import RunScreen
+from tui.source import Snapshot
 
 
-class SamplesScreen(Screen[None]):
-    """Browses the completions of a run.
+class SamplesScreen(RunScreen):
+    """Shows the completions of the run, whichever run the dashboard follows."""
 
-    Args:
-        paths: The run.
-        ascii_only: Draw with ASCII characters only.
-    """
+    screen_name: ClassVar[str] = "samples"
+    where: ClassVar[Where] = "samples"
 
-    def __init__(self, paths: RunPaths, *, ascii_only: bool = False) -> None:
-        super().__init__()
-        self.paths, self.ascii_only = paths, ascii_only
+    @property
+    @override
+    def actor(self) -> DOMNode:
+        return self.query_one(SamplesPane)
 
-    def compose(self) -> ComposeResult:
-        """The browser and the keys."""
-        yield SamplesPane(self.paths, ascii_only=self.ascii_only)
-        yield Footer()
+    @override
+    def body(self) -> Iterable[Widget]:
+        yield SamplesPane(ascii_only=self.dashboard.ascii_only)
+
+    @override
+    def show_body(self, snapshot: Snapshot) -> None:
+        if snapshot.paths is not None:
+            self.query_one(SamplesPane).follow(snapshot.paths)

@@ -26,6 +26,7 @@ TARGETS: Final = {
 
 _NAMES: Final = tuple(METRICS)[:25]
 _NUM_WRITES: Final = 400
+_NUM_STARTS: Final = 5
 _FIRST_WORDS: Final = "reward"
 _STEPS_PER_S: Final = 1.0
 
@@ -99,21 +100,25 @@ def _bench_writer(runs_dir: Path) -> dict[str, float]:
 
 
 def _bench_start(root: Path, large: RunPaths, num_steps: int) -> dict[str, float]:
-    """Seconds until the first panel stands there, and until all of the large log is in it."""
+    """Seconds until the first panel stands there, and until all of the large log is in it.
+
+    The least of some starts: what else the machine does can only add to them.
+    """
     create_run(root / "empty", "cdpo", "empty")
-    with MeasuredTerminal(["dashboard", "--runs-dir", str(root / "empty")]) as terminal:
-        empty_s = terminal.seconds_until(_FIRST_WORDS)
-        empty_cpu_s = terminal.cpu_s()
-    with MeasuredTerminal(["dashboard", "--runs-dir", str(large.root.parent)]) as terminal:
-        large_s = terminal.seconds_until(_FIRST_WORDS)
-        whole_s = terminal.seconds_until(f"step {num_steps:,}/")
-        facts = {"large_cpu_s": terminal.cpu_s(), "large_memory_bytes": terminal.memory_bytes()}
-    return facts | {
-        "empty_first_paint_s": empty_s,
-        "empty_cpu_s": empty_cpu_s,
-        "large_first_paint_s": large_s,
-        "large_whole_s": whole_s,
-    }
+    starts = [
+        _start(root / "empty", "empty") | _start(large.root.parent, "large", num_steps)
+        for _ in range(_NUM_STARTS)
+    ]
+    return {name: min(start[name] for start in starts) for name in starts[0]}
+
+
+def _start(runs_dir: Path, name: str, num_steps: int | None = None) -> dict[str, float]:
+    with MeasuredTerminal(["dashboard", "--runs-dir", str(runs_dir)]) as terminal:
+        found = {f"{name}_first_paint_s": terminal.seconds_until(_FIRST_WORDS)}
+        if num_steps is not None:
+            found[f"{name}_whole_s"] = terminal.seconds_until(f"step {num_steps:,}/")
+            found[f"{name}_memory_bytes"] = float(terminal.memory_bytes())
+        return found | {f"{name}_cpu_s": terminal.cpu_s()}
 
 
 def _bench_idling(root: Path, watch_s: float) -> dict[str, float]:

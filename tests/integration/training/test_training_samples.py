@@ -9,8 +9,8 @@ import torch
 
 from tests.tui.driving import Host, drive, until_shown
 from tui.samples.browser import SampleBrowser
+from tui.samples.pane import SamplesPane
 from tui.samples.query import Query
-from tui.screens.samples import SamplesScreen
 from vtk.config.sections import RecordSettings
 from vtk.train.groups import frame_settings
 from vtk.train.stages import read_config
@@ -102,4 +102,4 @@ def test_the_screen_shows_a_run_that_was_trained(bench: Any, recorded: dict[str,
         assert "bias model:" in text
         assert "<answer>" in text
 
-    drive(lambda: SamplesScreen(paths), (120, 50), scenario)
+    drive(lambda: SamplesPane(paths), (120, 50), scenario)
