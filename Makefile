@@ -11,7 +11,7 @@ ARGS ?=
 DEMO_OUT := $(if $(findstring --quick,$(ARGS)),demo-out-quick,demo-out)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.vtk-installed
-CODE := vtk tui tests docs/make_pictures.py
+CODE := vtk tui tests docs/make_pictures.py docs/make_recording.py
 
 .PHONY: help install demo test thorough reliability check format clean
 

@@ -1,11 +1,12 @@
-"""Make the pictures of the README from what the commands really print on a terminal.
+"""Make the pictures of the documents from what the commands really show on a terminal.
 
-Usage: python docs/make_pictures.py DEMO_FOLDER
+Usage: python docs/make_pictures.py [DEMO_FOLDER]
 
-DEMO_FOLDER is what `vtk demo --out DEMO_FOLDER` filled. Each picture is the result of one command,
-drawn as an SVG terminal of 100 columns.
+The screens of the dashboard show the recording that ships with the package. DEMO_FOLDER is what
+`vtk demo --out DEMO_FOLDER` filled: with it the result of that command is drawn too.
 """
 
+import asyncio
 import io
 import os
 import pty
@@ -17,16 +18,36 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from tui.app import SCREENS, DashboardApp
+from tui.recording import demo_run
+from tui.replay import ReplaySource
+
 _WIDTH = 100
+_SCREEN, _SMALL = (120, 40), (60, 20)
+_SETTLING_S = 1.5
 _HERE = Path(__file__).parent
 _WEB_FONT = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 
 
-def main(demo: Path) -> None:
+def main(demo: Path | None) -> None:
     """Write the pictures beside this file."""
-    shown = ["--runs-dir", f"{demo.name}/runs"]
-    _draw("demo.svg", ["demo", "--out", demo.name], demo.parent)
-    _draw("dashboard.svg", ["dashboard", "cdpo", "--once", *shown], demo.parent)
+    if demo is not None:
+        _draw("demo.svg", ["demo", "--out", demo.name], demo.parent)
+    for entry in SCREENS:
+        asyncio.run(_draw_screen(entry.name, _SCREEN, _HERE / f"dashboard-{entry.name}.svg"))
+    asyncio.run(_draw_screen("overview", _SMALL, _HERE / "dashboard-small.svg"))
+
+
+async def _draw_screen(name: str, size: tuple[int, int], path: Path) -> None:
+    """Draw one screen of the dashboard at the end of the recording."""
+    run = demo_run()
+    app = DashboardApp(ReplaySource(run, at_share=1.0, is_playing=False), run.root.parent)
+    async with app.run_test(size=size) as pilot:
+        while app.snapshot.paths is None:
+            await pilot.pause(0.05)
+        app.open(name)
+        await pilot.pause(_SETTLING_S)
+        path.write_text(_WEB_FONT.sub("", app.export_screenshot()), encoding="utf-8")
 
 
 def _draw(name: str, arguments: list[str], folder: Path) -> None:
@@ -69,4 +90,4 @@ def _read_to_end(descriptor: int) -> bytes:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve())
+    main(Path(sys.argv[1]).resolve() if sys.argv[1:] else None)

@@ -179,6 +179,15 @@ def visible_text(text: object, max_chars: int = 200) -> str:
     return shown if len(raw) <= max_chars else shown[: max(0, max_chars - 1)] + "…"
 
 
+def visible_lines(text: str) -> str:
+    """Return text of several lines that is safe to print, character for character.
+
+    As `visible_text`, but line feeds stay, nothing is cut, and every character becomes exactly one,
+    so that places in the text stay what they were.
+    """
+    return "\n".join(_UNSAFE.sub(_visible_symbol, line) for line in text.split("\n"))
+
+
 def _two_largest_units(seconds: int) -> str:
     minutes, rest_s = divmod(seconds, 60)
     if minutes == 0:

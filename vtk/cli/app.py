@@ -22,12 +22,13 @@ from vtk.cli.cache import data_app
 from vtk.cli.check import check
 from vtk.cli.config import config_app
 from vtk.cli.console import Console
+from vtk.cli.dashboard import dashboard
 from vtk.cli.data import split
 from vtk.cli.demo import demo
 from vtk.cli.download import download
 from vtk.cli.evaluate import compare, evaluate
 from vtk.cli.mini import mini_app
-from vtk.cli.runs import dashboard, runs_app
+from vtk.cli.runs import runs_app
 from vtk.cli.setup import setup
 from vtk.cli.train import train_bias, train_cdpo, train_grpo
 from vtk.errors import ConfigError, Interrupted, MemoryExhausted, UserInterrupt, VtkError

@@ -2,10 +2,12 @@
 
 import typer
 
+from vtk.cli.bench_dashboard import dashboard
 from vtk.cli.bench_decode import decode
 from vtk.cli.bench_download import download
 from vtk.cli.bench_evaluation import evaluation
 from vtk.cli.bench_growth import growth
+from vtk.cli.bench_samples import samples
 from vtk.cli.bench_step import memory, step
 
 bench_app = typer.Typer(help="Measure how fast this machine does what vtk does.")
@@ -13,5 +15,7 @@ bench_app.command("step")(step)
 bench_app.command("memory")(memory)
 bench_app.command("growth")(growth)
 bench_app.command("decode")(decode)
+bench_app.command("samples")(samples)
+bench_app.command("dashboard")(dashboard)
 bench_app.command("download")(download)
 bench_app.command("eval")(evaluation)

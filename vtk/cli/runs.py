@@ -1,28 +1,23 @@
-"""`vtk runs list | show | stop` and `vtk dashboard`: looking at runs, and asking one to stop."""
+"""`vtk runs list | show | stop`: looking at runs, and asking one to stop."""
 
-import io
 import shlex
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
+from typing import Any, Final
 
 import typer
 
-from vtk.cli.console import Console, encodable, has_colour, is_terminal
+from vtk.cli.console import Console
+from vtk.cli.dashboard import OptionalRun, Run, print_view
 from vtk.cli.options import DEFAULT_RUNS_DIR, Json, RunsDir, folder_options
 from vtk.errors import ConfigError, DataError
 from vtk.format import MISSING, format_age_s, format_bytes, format_count, format_number
 from vtk.runs.control import request
 from vtk.runs.events import to_json_value
 from vtk.runs.snapshot import RunState
-from vtk.runs.state import RunFollower, read_state
+from vtk.runs.state import read_state
 from vtk.runs.store import RunPaths, list_runs, read_json, resolve_run
-
-if TYPE_CHECKING:
-    from rich.console import Console as RichConsole
-    from rich.console import RenderableType
 
 runs_app = typer.Typer(
     help="List, show and stop runs.",
@@ -30,13 +25,6 @@ runs_app = typer.Typer(
     "vtk runs stop cdpo-2026 --json",
 )
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, or a path.")]
-OptionalRun = Annotated[
-    str | None,
-    typer.Argument(metavar="RUN", help="A run's id, its beginning, or a path; default newest."),
-]
-_PLAIN_CHARS: Final = 100
-_DRAWING: Final = "▁█×–"
 _TAIL_BYTES: Final = 2**20
 _COLUMNS: Final = ("run", "stage", "status", "step", "reward", "signed KL", "age")
 
@@ -68,7 +56,7 @@ def show_command(
     extra = {"run": origin, "changes": changes, "checkpoints": checkpoints}
     console.document(state.to_dict() | to_json_value(extra))
     _say_origin(console, origin)
-    _print_view(console, state)
+    print_view(console, state)
     if changes:
         rows = [(name, str(change["value"]), change["from"]) for name, change in changes.items()]
         console.table(("setting", "value", "from"), rows, title="Not the default:")
@@ -101,89 +89,6 @@ def stop_command(run: Run, runs_dir: RunsDir = DEFAULT_RUNS_DIR, as_json: Json =
     when = "after its current step" if state.status == "running" else "as soon as it has started"
     console.note(f"It stops {when}, saves a checkpoint first, and can be resumed.")
     console.next_command(f"vtk dashboard {state.run_id}{folder_options(runs_dir=runs_dir)}")
-
-
-def dashboard(
-    run: OptionalRun = None,
-    once: Annotated[bool, typer.Option("--once", help="Print the facts once and leave.")] = False,
-    every_s: Annotated[
-        float, typer.Option("--every", min=0.2, help="Seconds between looks.")
-    ] = 1.0,
-    runs_dir: RunsDir = DEFAULT_RUNS_DIR,
-    as_json: Json = False,
-) -> None:
-    """Watch a run: status, step, metrics, accuracy by question type, GPU and alerts.
-
-    On a terminal the picture is renewed until Ctrl-C; elsewhere it is printed once.
-    """
-    console = Console(as_json)
-    paths = resolve_run(runs_dir, run)
-    if as_json:
-        console.document(read_state(paths).to_dict())
-    elif once or not is_terminal(console.stdout):
-        _print_view(console, read_state(paths))
-    else:
-        _watch(console, paths, every_s)
-
-
-def _watch(console: Console, paths: RunPaths, every_s: float) -> None:
-    """Renew the picture in place until Ctrl-C, then leave the last one on the screen."""
-    from rich.live import Live
-
-    follower = RunFollower(paths)
-    screen = _rich_console(console.stdout)
-    try:
-        with Live(console=screen, screen=True, auto_refresh=False) as live:
-            while True:
-                view = _view(follower.poll(), console.stdout, screen.width)
-                live.update(_fitted(view, screen), refresh=True)
-                time.sleep(every_s)
-    except KeyboardInterrupt:
-        _print_view(console, follower.poll())
-
-
-def _fitted(view: "RenderableType", screen: "RichConsole") -> "RenderableType":
-    """The picture, and in its last line how much of it the screen is too small for."""
-    from rich.console import Group
-    from rich.segment import Segments
-    from rich.text import Text
-
-    lines = screen.render_lines(view, pad=False, new_lines=True)
-    num_hidden = len(lines) - screen.height + 1
-    if num_hidden <= 1:
-        return view
-    shown = [segment for line in lines[:-num_hidden] for segment in line]
-    note = f"{num_hidden} more lines: enlarge the terminal, or leave with Ctrl-C to see all"
-    return Group(Segments(shown), Text(note, style="dim"))
-
-
-def _print_view(console: Console, state: RunState) -> None:
-    """Print the picture of one run: in colour on a terminal, else as plain lines."""
-    if has_colour(console.prose):
-        screen = _rich_console(console.prose)
-        screen.print(_view(state, console.prose, screen.width))
-        return
-    memory = io.StringIO()
-    width = get_terminal_size((_PLAIN_CHARS, 0)).columns
-    lines = _rich_console(memory, width)
-    lines.print(_view(state, console.prose, width), soft_wrap=True)
-    console.say("\n".join(line.rstrip() for line in memory.getvalue().rstrip().split("\n")))
-
-
-def _view(state: RunState, stream: TextIO, width: int) -> "RenderableType":
-    from tui.once import run_view  # the one place where the engine knows the dashboard
-
-    ascii_only = encodable(_DRAWING, stream) != _DRAWING
-    return run_view(state, now=time.time(), width=width, ascii_only=ascii_only)
-
-
-def _rich_console(stream: TextIO, width: int | None = None) -> "RichConsole":
-    from rich.console import Console as RichConsole
-
-    return RichConsole(
-        file=stream, width=width, highlight=False, markup=False, emoji=False,
-        no_color=not has_colour(stream),
-    )  # fmt: skip
 
 
 def _summary(state: RunState) -> dict[str, Any]:

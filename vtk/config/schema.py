@@ -20,6 +20,7 @@ from vtk.config.sections import (
     ObjectiveSettings,
     OptimSettings,
     PromptSettings,
+    RecordSettings,
     ReferenceSettings,
     RewardSettings,
     RolloutSettings,
@@ -54,6 +55,7 @@ class VtkConfig(Section):
     optim: OptimSettings = OptimSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     eval: EvalSettings = EvalSettings()
+    record: RecordSettings = RecordSettings()
     guards: GuardSettings = GuardSettings()
 
     @model_validator(mode="before")

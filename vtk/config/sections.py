@@ -300,6 +300,28 @@ class EvalSettings(Section):
     )
 
 
+class RecordSettings(Section):
+    """What is written down beside the completions, for people who look at them."""
+
+    token_kl: bool = Field(
+        default=True,
+        description="Record each completion token's signed KL, so that texts can be tinted by it.",
+    )
+    bias_answers: bool = Field(
+        default=False,
+        description="Also record what the bias model answers: one more completion a question.",
+    )
+    frames_per_clip: int = Field(
+        default=8,
+        ge=0,
+        le=32,
+        description="Small pictures kept of the frames that the model saw of a clip; 0 is none.",
+    )
+    frame_width_px: int = Field(
+        default=48, ge=8, le=512, description="Width of such a picture, in pixels."
+    )
+
+
 class GuardSettings(Section):
     """Limits that a healthy run keeps; crossing one is an alert with its evidence. None is off."""
 

@@ -33,8 +33,13 @@ def write_json_atomic(path: Path, value: Any) -> None:
     write_bytes_atomic(path, text.encode() + b"\n")
 
 
-def write_bytes_atomic(path: Path, content: bytes) -> None:
+def write_bytes_atomic(path: Path, content: bytes, *, is_synced: bool = True) -> None:
     """Replace `path` by `content`; a failure leaves the old file untouched.
+
+    Args:
+        path: The file.
+        content: All of it.
+        is_synced: Without, a power cut may leave a damaged file; for what can be done without.
 
     Raises:
         VtkError: The file cannot be written.
@@ -48,9 +53,11 @@ def write_bytes_atomic(path: Path, content: bytes) -> None:
         with temporary.open("xb") as stream:
             stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            if is_synced:
+                os.fsync(stream.fileno())
         temporary.replace(path)
-        sync_folder(path.parent)
+        if is_synced:
+            sync_folder(path.parent)
     except OSError as error:
         raise storage_error(path, error) from error
     finally:

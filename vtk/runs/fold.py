@@ -7,14 +7,14 @@ happened.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
 from vtk.format import visible_text
 from vtk.runs import events, payload
 from vtk.runs.events import is_finite
 from vtk.runs.reader import UnreadableLine
-from vtk.runs.series import Series
+from vtk.runs.series import PointSeries, Series
 from vtk.runs.snapshot import (
     Alert,
     Attempt,
@@ -50,11 +50,20 @@ class EventFold:
 
     Args:
         facts: Fields of `RunState` that are known beforehand, from run.json and config.json.
+        new_series: Makes what holds the points of one metric.
     """
 
-    def __init__(self, facts: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        facts: Mapping[str, Any] | None = None,
+        new_series: Callable[[], PointSeries] = Series,
+    ) -> None:
         self._facts: dict[str, Any] = {"step": 0, **(facts or {})}
-        self._series: dict[str, Series] = {}
+        self._new_series = new_series
+        self._series: dict[str, PointSeries] = {}
+        self._process_memory = new_series()
+        self._peak_used_gib: dict[str, float] = {}
+        self._peak_process_gib: float | None = None
         self._evals: list[EvalResult] = []
         self._alerts: list[Alert] = []
         self._controls: list[ControlRecord] = []
@@ -88,6 +97,7 @@ class EventFold:
             **self._facts,
             metrics={name: points[-1][1] for name, points in history.items()},
             history=history,
+            process_memory=self._process_memory.points(),
             eval_history=tuple(self._evals),
             alerts=tuple(self._alerts),
             controls=tuple(self._controls),
@@ -136,7 +146,7 @@ class EventFold:
         self._clock.start_attempt()
 
     def _drop_after(self, step: int) -> None:
-        for series in self._series.values():
+        for series in (*self._series.values(), self._process_memory):
             series.drop_after(step)
         self._facts["step"] = step
         self._evals = _until(self._evals, step)
@@ -146,11 +156,16 @@ class EventFold:
 
     def _on_phase(self, event: Event) -> None:
         self._facts.update(phase=payload.text(event, "name"), phase_started=float(event["time"]))
+        objective = payload.optional_text(event, "objective")
+        self._facts["objective"] = objective or self._facts.get("objective")
 
     def _on_step(self, event: Event) -> None:
         step, metrics = payload.count(event, "step"), payload.numbers(event, "metrics")
         for name, value in metrics.items():
-            self._series.setdefault(name, Series()).add(step, value)
+            series = self._series.get(name)
+            if series is None:
+                series = self._series[name] = self._new_series()
+            series.add(step, value)
         self._facts["step"] = max(self._facts["step"], step)
         if is_finite(event.get("mono")):
             self._clock.note_step(step, float(event["mono"]))
@@ -173,7 +188,24 @@ class EventFold:
         if not devices and reason is None:
             raise ValueError("neither devices nor absent_reason")
         memory_gib = payload.optional_number(event, "process_memory_gib")
-        self._facts["gpu"] = GpuReport(devices, reason, memory_gib, float(event["time"]))
+        if memory_gib is not None:
+            self._process_memory.add(self._facts["step"], memory_gib)
+            self._peak_process_gib = max(memory_gib, self._peak_process_gib or 0.0)
+        self._note_peaks(devices)
+        self._facts["gpu"] = GpuReport(
+            devices,
+            reason,
+            memory_gib,
+            float(event["time"]),
+            dict(self._peak_used_gib),
+            self._peak_process_gib,
+        )
+
+    def _note_peaks(self, devices: Iterable[Event]) -> None:
+        for device in devices:
+            index, used = str(device.get("index")), device.get("memory_used_gib")
+            if is_finite(used):
+                self._peak_used_gib[index] = max(used, self._peak_used_gib.get(index, used))
 
     def _on_alert(self, event: Event) -> None:
         self._alerts.append(
@@ -189,6 +221,7 @@ class EventFold:
         )
 
     def _on_control(self, event: Event) -> None:
+        step = payload.optional_count(event, "step")
         self._controls.append(
             ControlRecord(
                 id=payload.text(event, "id"),
@@ -197,6 +230,7 @@ class EventFold:
                 who=payload.optional_text(event, "who") or "",
                 result=payload.optional_text(event, "result") or "",
                 time=float(event["time"]),
+                step=self._facts["step"] if step is None else step,
             )
         )
 

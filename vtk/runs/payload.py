@@ -65,8 +65,13 @@ def mapping(event: Event, name: str) -> Mapping[str, Any]:
 def numbers(event: Event, name: str) -> dict[str, float]:
     """Return an object of numbers without those that are null."""
     inner = mapping(event, name)
-    found = {key: optional_number(inner, key) for key in inner}
-    return {key: value for key, value in found.items() if value is not None}
+    found: dict[str, float] = {}
+    for key, value in inner.items():
+        # A log has millions of these, nearly all plain floats: they take no detour.
+        number = value if type(value) is float else optional_number(inner, key)
+        if number is not None:
+            found[key] = number
+    return found
 
 
 def objects(event: Event, name: str) -> tuple[Mapping[str, Any], ...]:

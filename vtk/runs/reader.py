@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -37,15 +38,24 @@ class EventTail:
         path: The event log; it may not exist yet.
         start_offset: Where to begin, in bytes; a line that is cut by it is passed over without
             being counted.
+        types: Give events of these types only. Lines that name none of them are not parsed, and
+            so not counted either: many times as fast where few events are wanted.
     """
 
-    def __init__(self, path: Path, start_offset: int = 0) -> None:
+    def __init__(
+        self, path: Path, start_offset: int = 0, types: Collection[str] | None = None
+    ) -> None:
         self.path = path
+        self._types = types
+        self._names = None if types is None else tuple(name.encode() for name in types)
         self.num_restarts = 0
         self._reset(start_offset)
 
-    def poll(self) -> list[dict[str, Any]]:
+    def poll(self, max_bytes: int | None = None) -> list[dict[str, Any]]:
         """Return the events completed since the last call.
+
+        Args:
+            max_bytes: Stop once so much was read, to the next MiB; `is_behind` tells if more waits.
 
         Raises:
             DataError: The file is there but cannot be read, or is a device or a pipe.
@@ -56,13 +66,14 @@ class EventTail:
                     f"{self.path} is not a file"
                 )  # a pipe would block, a device never end
             with self.path.open("rb") as stream:
-                return self._read(stream)
+                return self._read(stream, max_bytes)
         except FileNotFoundError:
             return []
         except OSError as error:
             raise DataError(f"cannot read {self.path}: {error.strerror or error}") from error
 
     def _reset(self, offset: int) -> None:
+        self.is_behind = False
         self.num_unreadable = 0
         self.unreadable: tuple[UnreadableLine, ...] = ()
         self._identity: tuple[int, int] | None = None
@@ -72,7 +83,7 @@ class EventTail:
         self._partial_is_cut = offset > 0
         self._partial_is_too_long = False
 
-    def _read(self, stream: BinaryIO) -> list[dict[str, Any]]:
+    def _read(self, stream: BinaryIO, max_bytes: int | None) -> list[dict[str, Any]]:
         status = os.fstat(stream.fileno())
         identity = (status.st_dev, status.st_ino)
         if status.st_size < self._offset or self._identity not in (None, identity):
@@ -81,9 +92,11 @@ class EventTail:
         self._identity = identity
         stream.seek(self._offset)
         found: list[dict[str, Any]] = []
-        while chunk := stream.read(_CHUNK_BYTES):
+        end = None if max_bytes is None else self._offset + max_bytes
+        while (end is None or self._offset < end) and (chunk := stream.read(_CHUNK_BYTES)):
             self._offset += len(chunk)
             self._take(chunk, found)
+        self.is_behind = self._offset < status.st_size
         return found
 
     def _take(self, chunk: bytes, found: list[dict[str, Any]]) -> None:
@@ -110,10 +123,14 @@ class EventTail:
         self._num_lines += 1
         if is_cut or not line.strip():
             return
+        if self._names is not None and not any(name in line for name in self._names):
+            return
         try:
             if is_too_long:
                 raise ValueError(f"longer than {MAX_LINE_BYTES} bytes")
-            found.append(decode_event(line))
+            event = decode_event(line)
+            if self._types is None or event["type"] in self._types:
+                found.append(event)
         except ValueError as error:
             self._count_unreadable(line, str(error))
 

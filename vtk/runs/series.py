@@ -1,8 +1,23 @@
 """One metric over steps, growing and sometimes cut back."""
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import Protocol
 
 Point = tuple[int, float]
+
+
+class PointSeries(Protocol):
+    """What the fold puts the points of one metric into; a reader of many points brings its own."""
+
+    def add(self, step: int, value: float) -> None:
+        """Put in one point; a step written twice keeps its last value."""
+
+    def drop_after(self, step: int) -> None:
+        """Take out the points of later steps."""
+
+    def points(self) -> Sequence[Point]:
+        """Return all points by rising step; what was returned never changes."""
 
 
 class Series:

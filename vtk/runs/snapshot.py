@@ -4,7 +4,7 @@ Text in it comes from files and is as it stands there: give it to `vtk.format.vi
 printing it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from vtk.runs.control import Request
 from vtk.runs.events import METRICS, to_json_value
 from vtk.runs.reader import UnreadableLine
+from vtk.runs.series import Point
 
 Status = Literal["created", "running", "finished", "failed", "stopped", "lost"]
 DEFAULT_MAX_HISTORY: Final = 50
@@ -60,7 +61,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class ControlRecord:
-    """A request that was acted on."""
+    """A request that was acted on, after which step."""
 
     id: str
     action: str
@@ -68,6 +69,7 @@ class ControlRecord:
     who: str
     result: str
     time: float
+    step: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +101,18 @@ class SkippedSample:
 
 @dataclass(frozen=True, slots=True)
 class GpuReport:
-    """The devices as last reported, or why there are none. Memory in GiB."""
+    """The devices as last reported, or why there are none. Memory in GiB.
+
+    `peak_used_gib` holds the largest reported memory of each device by its index, and
+    `peak_process_memory_gib` that of the process; between two reports more may have been used.
+    """
 
     devices: tuple[Mapping[str, Any], ...] = ()
     absent_reason: str | None = "the run has not reported its devices yet"
     process_memory_gib: float | None = None
     time: float | None = None
+    peak_used_gib: Mapping[str, float] = field(default_factory=dict)
+    peak_process_memory_gib: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +120,8 @@ class RunState:
     """A snapshot of one run.
 
     `metrics` holds the latest value of each metric, `history` its (step, value) pairs by rising
-    step. Times are UTC seconds, durations seconds. `is_partial` says that only the end of the log
+    step, `process_memory` the GiB that the process reported to hold. `objective` says in words what
+    beta does. Times are UTC seconds, durations seconds. `is_partial` says that only the end of the log
     was read: then `history`, `alerts` and the counts begin there.
     """
 
@@ -126,6 +135,7 @@ class RunState:
     created: float | None = None
     step: int = 0
     num_steps: int | None = None
+    objective: str | None = None
     phase: str | None = None
     phase_started: float | None = None
     attempts: tuple[Attempt, ...] = ()
@@ -134,7 +144,8 @@ class RunState:
     last_event_time: float | None = None
     heartbeat_age_s: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
-    history: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=dict)
+    history: Mapping[str, Sequence[Point]] = field(default_factory=dict)
+    process_memory: Sequence[Point] = ()
     eval_history: tuple[EvalResult, ...] = ()
     gpu: GpuReport = field(default_factory=GpuReport)
     alerts: tuple[Alert, ...] = ()
@@ -216,7 +227,8 @@ _LIST_FIELDS: Final = (
 _PLAIN_FIELDS: Final = tuple(
     name
     for name in RunState.__slots__
-    if name not in (*_LIST_FIELDS, "metrics", "history", "eval_history", "gpu")
+    if name
+    not in (*_LIST_FIELDS, "metrics", "history", "process_memory", "eval_history", "gpu")
 )
 
 

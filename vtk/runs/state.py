@@ -19,10 +19,11 @@ from vtk.runs.fold import EventFold
 from vtk.runs.owner import STALE_AFTER_S, Owner, OwnerState
 from vtk.runs.reader import EventTail
 from vtk.runs.results import StoredResults
+from vtk.runs.series import PointSeries, Series
 from vtk.runs.snapshot import RunState, Status
 from vtk.runs.store import RunPaths, num_steps_of
 
-__all__ = ["Liveness", "RunFollower", "RunState", "fold", "read_state"]
+__all__ = ["Liveness", "RunFollower", "RunState", "fold", "known_facts", "read_state"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class RunFollower:
     Args:
         paths: The run.
         start_offset: Where in the log to begin, in bytes.
+        new_series: Makes what holds the points of one metric.
         now: Gives UTC seconds.
         monotonic: Gives the monotonic seconds that a writer on this machine would stamp.
     """
@@ -74,6 +76,7 @@ class RunFollower:
         paths: RunPaths,
         *,
         start_offset: int = 0,
+        new_series: Callable[[], PointSeries] = Series,
         now: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -82,21 +85,30 @@ class RunFollower:
         self._now, self._monotonic = now, monotonic
         self._tail = EventTail(paths.events, start_offset)
         self._num_restarts = 0
-        self._known, self._problems = _known_facts(paths)
-        self._fold = EventFold(self._known)
+        self._known, self._problems = known_facts(paths)
+        self._new_series = new_series
+        self._fold = EventFold(self._known, new_series)
         self._results = StoredResults(paths)
 
-    def poll(self) -> RunState:
+    @property
+    def is_behind(self) -> bool:
+        """Whether the last `poll` left some of the log unread."""
+        return self._tail.is_behind
+
+    def poll(self, max_bytes: int | None = None) -> RunState:
         """Return the snapshot as of now.
+
+        Args:
+            max_bytes: Read about so much of the log and no more.
 
         Raises:
             DataError: The log is there but cannot be read.
         """
         before = _owner(self.paths)
-        new = self._tail.poll()
+        new = self._tail.poll(max_bytes)
         if self._tail.num_restarts != self._num_restarts:
             self._num_restarts, self._is_partial = self._tail.num_restarts, False
-            self._fold = EventFold(self._known)
+            self._fold = EventFold(self._known, self._new_series)
         for event in new:
             self._fold.add(event)
         # The owner is asked before and after: a run that starts or ends meanwhile was not lost.
@@ -188,7 +200,7 @@ def _version_notice(state: RunState) -> tuple[str, ...]:
     )
 
 
-def _known_facts(paths: RunPaths) -> tuple[dict[str, Any], tuple[str, ...]]:
+def known_facts(paths: RunPaths) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Return what run.json and config.json say of a run, and what is wrong with these files."""
     facts: dict[str, Any] = {"run_id": paths.run_id}
     problems: list[str] = []

@@ -5,7 +5,7 @@ runs/<run_id>/
   run.json        id, stage, created, argv, code, packages, machine      written once, before work
   config.json     {"config": resolved values, "provenance": where each came from}
   events.jsonl    append-only, one writer          owner.json   who that writer is, while it runs
-  rollouts/step_000050.jsonl    eval/<suite>/    checkpoints/step_000500/    control/    logs/
+  rollouts/step_000050.jsonl    rollouts/frames/<clip>.png    eval/<suite>/    checkpoints/step_000500/    control/    logs/
   ranks/rank_1.json     what each of several processes says of itself
 ```
 
@@ -86,6 +86,11 @@ class RunPaths:
     def rollout_file(self, step: int) -> Path:
         """The completions of one step."""
         return self.rollouts_dir / f"step_{step:06d}.jsonl"
+
+    @property
+    def frames_dir(self) -> Path:
+        """Small pictures of the frames that the model saw, one file a clip."""
+        return self.rollouts_dir / "frames"
 
     def eval_dir(self, suite: str) -> Path:
         """Graded samples and results of one suite.

@@ -134,7 +134,8 @@ class EventWriter:
     def rollouts(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write the completions of one step to their own file, then the event that names it."""
         path = self.paths.rollout_file(step)
-        write_bytes_atomic(path, b"".join(events.encode_line(row) for row in rows))
+        version = {"v": events.ROLLOUT_SCHEMA_VERSION}
+        write_bytes_atomic(path, b"".join(events.encode_line(version | dict(row)) for row in rows))
         self.emit(
             events.ROLLOUTS, step=step, path=str(path.relative_to(self.paths.root)), count=len(rows)
         )

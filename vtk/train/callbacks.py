@@ -161,7 +161,7 @@ class StepBoundary(TrainerCallback):
         received = [number for number in gather_object([self.stop_signal.received]) if number]
         shared: list[Any] = [None]
         if accelerator.is_main_process:
-            asked = [self._act(request) for request in pending(self.paths)]
+            asked = [self._act(request, step) for request in pending(self.paths)]
             decided = _merge([*asked, *map(self._stop_of, received)])
             if is_after_step:
                 decided = self._with_what_is_due(decided, step)
@@ -185,7 +185,7 @@ class StepBoundary(TrainerCallback):
             stop=stop,
         )
 
-    def _act(self, request: Request) -> Decision:
+    def _act(self, request: Request, step: int) -> Decision:
         """Do what one request asks, record it, and take it out of the mailbox."""
         actions: dict[str, Callable[[Mapping[str, Any]], tuple[Decision, str]]] = {
             "checkpoint": lambda _: (Decision(save=True), "saving after this step"),
@@ -203,6 +203,7 @@ class StepBoundary(TrainerCallback):
             args=dict(request.args),
             who=request.who,
             result=result,
+            step=step,
         )
         acknowledge(self.paths, request)
         return decision

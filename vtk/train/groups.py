@@ -9,6 +9,7 @@ others are the same as they would have been.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -23,6 +24,8 @@ from vtk.rollout.embeddings import FeatureCache, has_frozen_tower
 from vtk.rollout.engines import ENGINES
 from vtk.rollout.generate import Rollout, SamplingSettings, base_model, end_token_ids
 from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
+from vtk.rollout.token_texts import TokenTexts
+from vtk.runs.token_columns import pack_token_chars
 from vtk.scoring.answers import join_letters
 from vtk.scoring.rewards import Grade, grade
 from vtk.train.dataset import derive_seed
@@ -32,6 +35,7 @@ from vtk.train.losses import group_advantages
 from vtk.train.microbatch import MicroBatch
 from vtk.train.prefetch import Prefetch
 from vtk.train.reporting import Reporter
+from vtk.train.thumbnails import Thumbnails
 from vtk.video.cache import ClipKey, clip_key, open_clips
 from vtk.video.frames import FrameSettings
 
@@ -75,6 +79,7 @@ class _Prepared(NamedTuple):
     prompt: PromptInputs
     timestamps_s: tuple[float, ...]
     clip_key: ClipKey
+    frames: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ class _Asked:
     prompt: PromptInputs
     timestamps_s: tuple[float, ...]
     clip_key: ClipKey
+    frames: str | None
 
 
 class GroupCollector:
@@ -96,6 +102,7 @@ class GroupCollector:
         config: The run's settings.
         reporter: Told of the phases.
         should_stop: Asked after every token; a yes abandons the groups.
+        frames_dir: Where small pictures of the clips' frames are kept; None keeps none.
     """
 
     def __init__(
@@ -104,6 +111,7 @@ class GroupCollector:
         config: VtkConfig,
         reporter: Reporter,
         should_stop: Callable[[], bool],
+        frames_dir: Path | None = None,
     ) -> None:
         self.processor, self.config = processor, config
         self.reporter, self.should_stop = reporter, should_stop
@@ -115,6 +123,8 @@ class GroupCollector:
         self.clips = open_clips(MAX_CLIP_CACHE_BYTES, config.video.cache_gib)
         self.prefetch = Prefetch(self._prepare)
         self.features = FeatureCache(MAX_FEATURE_CACHE_BYTES)
+        self.thumbnails = Thumbnails(frames_dir, config.record)
+        self.token_texts = TokenTexts(processor.tokenizer)
 
     def collect(
         self,
@@ -225,7 +235,8 @@ class GroupCollector:
             self.config.prompt.template,
             self.config.prompt.max_prompt_tokens,
         )
-        return _Prepared(prompt, clip.timestamps_s, clip_key(sample.video, self.frames))
+        key = clip_key(sample.video, self.frames)
+        return _Prepared(prompt, clip.timestamps_s, key, self.thumbnails.keep(clip, key))
 
     def _with_features(self, policy: Any, asked: Sequence[_Asked]) -> list[PromptInputs]:
         """The prompts, with their clips' features where no weight of the tower is trained."""
@@ -244,6 +255,7 @@ class GroupCollector:
             "clip_id": sample.clip_id,
             "video": str(sample.video),
             "timestamps_s": [round(time_s, 6) for time_s in one.timestamps_s],
+            "frames": one.frames,
             "label": sample.label,
             "polarity": sample.polarity,
             "num_correct": len(sample.solution.split(",")),
@@ -263,6 +275,9 @@ class GroupCollector:
         }
         if self.config.prompt.template == "mini":
             row["strategy"] = classify_strategy(completion)
+        if self.config.record.token_kl:
+            lengths = self.token_texts.lengths(rollout.completion_ids[place], completion)
+            row["token_chars"] = None if lengths is None else pack_token_chars(lengths)
         return row
 
     def _reward(self, accuracy: float, graded: Grade) -> float:

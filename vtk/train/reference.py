@@ -25,7 +25,15 @@ from vtk.models.adapters import (
 )
 from vtk.models.loader import load_policy, weights_hash
 from vtk.rollout.embeddings import has_frozen_tower
-from vtk.rollout.generate import base_model, sampling_mode
+from vtk.rollout.generate import (
+    Rollout,
+    SamplingSettings,
+    ShouldStop,
+    base_model,
+    sampling_mode,
+)
+from vtk.rollout.prompts import PromptInputs
+from vtk.rollout.shared import generate_shared
 from vtk.train.forward import ScoringBatch, TokenScores
 
 SELF = "self"
@@ -74,6 +82,32 @@ class Reference:
             # As `install_scoring` set it up.
             scores: TokenScores = scored_by(scoring=batch.to(scored_by.device))
             return scores.to(batch.completion_ids_NL.device)
+
+    def answer(
+        self,
+        policy: Any,
+        processor: Any,
+        prompts: PromptInputs,
+        sampling: SamplingSettings,
+        should_stop: ShouldStop,
+    ) -> Rollout:
+        """One completion a prompt, written by the reference.
+
+        Args:
+            policy: The model that holds the adapters; not used when the reference is a model.
+            processor: The policy's own.
+            prompts: B prompts.
+            sampling: How tokens are drawn, by a stream a prompt that is always the same.
+            should_stop: Asked after every token.
+
+        Raises:
+            Interrupted: `should_stop` said yes.
+        """
+        model, seeds = self.scorer(policy), [0] * prompts.num_prompts
+        if not self.has_policys_tower:
+            prompts = replace(prompts, video_features_VH=None)
+        with self._as_reference(policy):
+            return generate_shared(model, processor, prompts, sampling, 1, seeds, should_stop)
 
     @contextmanager
     def _as_reference(self, policy: Any) -> Iterator[None]:

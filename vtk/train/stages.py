@@ -132,7 +132,7 @@ def _assemble(
         facts["reference_sha256"] = reference.sha256
     is_alone = state.num_processes == 1
     should_stop = attempt.stop.is_set if is_alone else partial(_is_deserted, attempt, state)
-    collector = GroupCollector(processor, config, reporter, should_stop)
+    collector = GroupCollector(processor, config, reporter, should_stop, attempt.paths.frames_dir)
     collector.clips.refuse(known_problems(default_video_root(Path(inputs.train))))
     trainer = CDPOTrainer(
         policy,

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from accelerate.utils import gather_object
+from torch import Tensor
 
+from vtk.runs.token_columns import LARGEST_WORD, NOT_A_NUMBER, WORDS_PER_NAT, pack_words
 from vtk.train.forward import TokenScores
 from vtk.train.groups import Groups, Skipped
 from vtk.train.guards import Alert
@@ -35,7 +37,14 @@ class StepRecord:
         self.rows: list[dict[str, Any]] = []
         self.skipped: list[Skipped] = []
 
-    def add(self, groups: Groups, losses: SequenceLosses, scores: TokenScores, beta: float) -> None:
+    def add(
+        self,
+        groups: Groups,
+        losses: SequenceLosses,
+        scores: TokenScores,
+        beta: float,
+        ref_logps_NL: Tensor | None = None,
+    ) -> None:
         """Add a backward pass's completions, with what the update knows of them.
 
         Args:
@@ -43,6 +52,7 @@ class StepRecord:
             losses: What each sequence contributes.
             scores: What the policy says of every token.
             beta: The coefficient that the pass was made with.
+            ref_logps_NL: The reference's log-probabilities, to record each token's signed KL.
         """
         mask_NL = groups.batch.completion_mask_NL
         entropies_N = masked_token_mean(scores.entropies_NL, mask_NL)
@@ -61,6 +71,8 @@ class StepRecord:
             gap_NL = (scores.logps_NL - groups.sampled_logps_NL).abs() * mask_NL
             found["logp_gap_mean"] = masked_token_mean(gap_NL, mask_NL).tolist()
             found["logp_gap_max"] = gap_NL.amax(dim=1).tolist()
+        if ref_logps_NL is not None:
+            found["token_kl"] = _token_kl(scores.logps_NL - ref_logps_NL, mask_NL)
         for place, row in enumerate(groups.rows):
             extra = {column: values[place] for column, values in found.items()}
             self.rows.append({"step": self.step, **row, **extra})
@@ -93,3 +105,14 @@ class StepRecord:
         skipped: list[Skipped] = gather_object(self.skipped)
         alerts: list[Alert] = gather_object(self.alerts)
         return rows, skipped, alerts
+
+
+def _token_kl(signed_kl_NL: Tensor, mask_NL: Tensor) -> list[str]:
+    """Each sequence's tokens without its padding, as columns of a row."""
+    scaled_NL = (signed_kl_NL.detach().float() * WORDS_PER_NAT).round()
+    bounded_NL = scaled_NL.clamp(-LARGEST_WORD, LARGEST_WORD).nan_to_num(nan=NOT_A_NUMBER)
+    lengths_N = mask_NL.sum(dim=1).int().tolist()
+    return [
+        pack_words(words_L[:length])
+        for words_L, length in zip(bounded_NL.int().tolist(), lengths_N, strict=True)
+    ]

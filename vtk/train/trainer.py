@@ -29,6 +29,7 @@ from vtk.scoring.rewards import format_reward
 from vtk.train import saved_state
 from vtk.train.arguments import training_arguments
 from vtk.train.batch import prompts_per_step
+from vtk.train.bias_answers import note_bias_answers
 from vtk.train.dataset import PromptSampler, derive_seed, run_order
 from vtk.train.forward import TokenScores, install_scoring
 from vtk.train.groups import GroupCollector, Groups, Skipped
@@ -194,7 +195,13 @@ class CDPOTrainer(GRPOTrainer):
             self.is_exchanging |= self.args.world_size > 1 and self.accelerator.sync_gradients
             made.append((scores, losses))
             all_scores, all_losses = zip(*made, strict=True)
-            self.record.add(groups, joined_losses(all_losses), joined_scores(all_scores), self.beta)
+            self.record.add(
+                groups,
+                joined_losses(all_losses),
+                joined_scores(all_scores),
+                self.beta,
+                inputs["ref_logps_NL"] if self.config.record.token_kl else None,
+            )
             return loss
 
     @override
@@ -301,6 +308,15 @@ class CDPOTrainer(GRPOTrainer):
             if groups is None:
                 return None
             reference = self.reference
+            if self.config.record.bias_answers:
+                note_bias_answers(
+                    groups,
+                    reference,
+                    self.policy,
+                    self.processor,
+                    self.config,
+                    self.collector.should_stop,
+                )
             return self.micro_batch.score(
                 lambda batch: reference.score(self.policy, batch), groups.batch
             )

@@ -1,25 +1,16 @@
 """`vtk runs …` and `vtk dashboard` as a user and a script meet them."""
 
-import io
 import json
 import os
-import pty
-import select
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console, Group
-from rich.text import Text
 
 from vtk.cli.app import main
-from vtk.cli.runs import _fitted
 from vtk.runs.control import pending
 from vtk.runs.events import METRICS
 from vtk.runs.store import RunPaths, create_run
@@ -27,7 +18,6 @@ from vtk.runs.writer import EventWriter
 
 NewRun = Callable[..., RunPaths]
 Cli = Callable[..., tuple[int, str, str]]
-PATIENCE_S = 30.0
 VTK = [sys.executable, "-m", "vtk"]
 
 
@@ -93,18 +83,6 @@ def test_show_tells_settings_and_checkpoints(vtk: Cli, new_run: NewRun) -> None:
     assert "optim.num_steps" not in out, "a default is not a difference"
     states = {line.split()[0]: line.split()[2] for line in out.splitlines()[-2:]}
     assert states == {"5": "missing", "9": "complete"}
-
-
-@pytest.mark.parametrize(("num_lines", "num_shown"), [(10, 10), (11, 9), (30, 9)])
-def test_a_small_screen_says_what_it_hides(num_lines: int, num_shown: int) -> None:
-    memory = io.StringIO()
-    screen = Console(file=memory, width=70, height=10)
-    screen.print(_fitted(Group(*(Text(f"line {n}") for n in range(num_lines))), screen))
-    lines = memory.getvalue().splitlines()
-    assert len(lines) <= 10
-    assert lines[:num_shown] == [f"line {n}" for n in range(num_shown)]
-    if num_shown < num_lines:
-        assert lines[-1].startswith(f"{num_lines - num_shown} more lines")
 
 
 def test_an_evaluation_has_no_steps_to_show(vtk: Cli, tmp_path: Path) -> None:
@@ -241,48 +219,3 @@ def test_looking_at_runs_loads_nothing_heavy(new_run: NewRun) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def read_until(terminal: int, text: bytes) -> bytes:
-    end, seen = time.monotonic() + PATIENCE_S, b""
-    while text not in seen:
-        assert time.monotonic() < end, seen[-2000:]
-        if select.select([terminal], [], [], 0.1)[0]:
-            seen += os.read(terminal, 65536)
-    return seen
-
-
-def drained(terminal: int) -> bytes:
-    """What a program left in the terminal before it ended; Linux then says EIO."""
-    seen = b""
-    with suppress(OSError):
-        while piece := os.read(terminal, 65536):
-            seen += piece
-    return seen
-
-
-def test_the_picture_is_renewed_on_a_terminal_until_ctrl_c(new_run: NewRun) -> None:
-    run = new_run("live")
-    with EventWriter(run) as writer:
-        writer.step(1, {"reward/mean": 0.5})
-        screen, terminal = pty.openpty()
-        child = subprocess.Popen(
-            [*VTK, "dashboard", "--every", "0.2", "--runs-dir", str(run.root.parent)],
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
-            start_new_session=True,
-            env=os.environ | {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
-        )
-        os.close(terminal)
-        read_until(screen, b"step 1 of 100")
-        writer.step(2, {"reward/mean": 0.75})
-        read_until(screen, b"step 2 of 100")
-        child.send_signal(signal.SIGINT)
-        screen_then_rest = read_until(screen, b"\x1b[?1049l")
-        left = screen_then_rest.partition(b"\x1b[?1049l")[2]
-        assert child.wait(PATIENCE_S) == 0
-        left += drained(screen)
-        assert b"step 2 of 100" in left, "the last picture stays on the screen"
-        assert b"\x1b[?25h" in screen_then_rest, "the cursor is back"
-        os.close(screen)

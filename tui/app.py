@@ -1,0 +1,300 @@
+"""The dashboard: one run on several screens, followed while it grows."""
+
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding
+from textual.filter import LineFilter
+from textual.message import Message
+from textual.notifications import SeverityLevel
+from textual.screen import Screen
+from typing_extensions import override
+
+from tui import keys
+from tui.ascii import AsciiFilter
+from tui.export import export_name, write_view
+from tui.poller import Poller
+from tui.replay import ReplaySource
+from tui.requests import Requests
+from tui.screens.alerts import AlertsScreen
+from tui.screens.compare import CompareScreen
+from tui.screens.dialogs import Help
+from tui.screens.overview import OverviewScreen
+from tui.screens.repulsion import RepulsionScreen
+from tui.screens.run_screen import RunScreen
+from tui.screens.samples import SamplesScreen
+from tui.source import LiveSource, Snapshot, Source
+from tui.theme import THEMES
+from tui.widgets.chart import Chart
+from tui.widgets.playbar import PlayBar
+from tui.widgets.tabs import Tabs
+from vtk.errors import VtkError
+from vtk.format import visible_text
+from vtk.runs.store import RunPaths
+
+DEFAULT_FPS: Final = 2.0
+_REPLAY_FPS: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenEntry:
+    """One screen of the dashboard: its key, name, title, and what makes it."""
+
+    key: str
+    name: str
+    title: str
+    make: Callable[["DashboardApp"], Screen[None]]
+
+
+SCREENS: Final[tuple[ScreenEntry, ...]] = (
+    ScreenEntry("1", "overview", "Overview", lambda _: OverviewScreen()),
+    ScreenEntry("2", "repulsion", "Repulsion", lambda _: RepulsionScreen()),
+    ScreenEntry("3", "samples", "Samples", lambda _: SamplesScreen()),
+    ScreenEntry("4", "compare", "Compare", lambda _: CompareScreen()),
+    ScreenEntry("5", "alerts", "Alerts", lambda _: AlertsScreen()),
+)
+"""All screens, in the order of their keys."""
+
+
+class DashboardApp(App[None]):
+    """Shows what a source gives.
+
+    Args:
+        source: Where snapshots come from.
+        runs_dir: The folder of all runs.
+        fps: Looks a second.
+        read_only: Ask the run for nothing.
+        ascii_only: Draw with ASCII characters only.
+        export_dir: Where exported views go.
+    """
+
+    TITLE = "vtk dashboard"
+    CSS_PATH = "app.tcss"
+    BINDINGS = [  # noqa: RUF012
+        *keys.bindings("app"),
+        *keys.bindings("replay"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),  # from dialogs too
+    ]
+
+    class Arrived(Message):
+        """The poller has a new snapshot."""
+
+    def __init__(
+        self,
+        source: Source,
+        runs_dir: Path,
+        *,
+        fps: float = DEFAULT_FPS,
+        read_only: bool = False,
+        ascii_only: bool = False,
+        export_dir: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.runs_dir, self.read_only, self.ascii_only = runs_dir, read_only, ascii_only
+        self.export_dir = export_dir or Path()
+        self.snapshot = Snapshot()
+        self.requests = Requests(self)
+        self.poller = Poller(source, 1 / fps, self._tell)
+        self._live_source, self._live_every_s = source, 1 / fps
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = THEMES[0].name
+        for entry in SCREENS:
+            self._bindings.bind(entry.key, f"open('{entry.name}')", entry.title, show=False)
+            self.add_mode(entry.name, partial(entry.make, self))
+
+    def tabs(self) -> list[tuple[str, str, str]]:
+        """Key, name and title of every screen."""
+        return [(entry.key, entry.name, entry.title) for entry in SCREENS]
+
+    @override
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return [*filters, AsciiFilter()] if self.ascii_only else filters
+
+    def on_mount(self) -> None:
+        """Open the first screen and begin to read."""
+        self.switch_mode(SCREENS[0].name)
+        self.poller.start()
+
+    def on_unmount(self) -> None:
+        """Stop reading."""
+        self.poller.close()
+
+    def on_dashboard_app_arrived(self) -> None:
+        """Hand the newest snapshot to the screen in front."""
+        snapshot = self.poller.take()
+        if snapshot is not None:
+            self.snapshot = snapshot
+            self.requests.note(snapshot)
+            base = self.screen_stack[0] if self.screen_stack else None
+            if isinstance(base, RunScreen):
+                base.show(snapshot)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The command palette: every screen and every action of the table of keys."""
+        where = screen.where if isinstance(screen, RunScreen) else "charts"
+        for entry in SCREENS:
+            yield SystemCommand(
+                f"Open {entry.title}", f"Key {entry.key}", partial(self.open, entry.name)
+            )
+        for key in keys.KEYS:
+            if key.action != "command_palette" and key.where in ("app", "replay", where):
+                run = partial(self._run_from_palette, key.action)
+                yield SystemCommand(key.label, f"{key.help} Key {key.shown}", run)
+
+    def say(self, words: str, *, severity: SeverityLevel = "information") -> None:
+        """Show a note for some seconds; the words are taken literally."""
+        self.notify(visible_text(words, 400), severity=severity, markup=False)
+
+    def open(self, name: str) -> None:
+        """Bring a screen to the front."""
+        if name in {entry.name for entry in SCREENS}:
+            self.switch_mode(name)
+
+    def action_open(self, name: str) -> None:
+        """Bring a screen to the front."""
+        self.open(name)
+
+    def action_help(self) -> None:
+        """Show every key."""
+        self.push_screen(Help(self.tabs(), self.read_only))
+
+    def action_control(self) -> None:
+        """Ask the run for something."""
+        self.requests.begin()
+
+    def action_next_theme(self) -> None:
+        """Go to the next of our themes."""
+        names = [theme.name for theme in THEMES]
+        index = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(index + 1) % len(names)]
+
+    def action_newer_run(self) -> None:
+        """Open the run that was started since."""
+        source, newer = self.poller.source, self.snapshot.newer_run
+        if isinstance(source, LiveSource) and newer is not None:
+            self.poller.soon(partial(source.switch, newer))
+
+    def action_copy_command(self) -> None:
+        """Copy the command that opens this run."""
+        paths = self.snapshot.paths
+        run = self.snapshot.state.run_id if paths is None else str(paths.root)
+        command = f"vtk dashboard {shlex.quote(run)}"
+        self.copy_to_clipboard(command)
+        self.say(f"copied: {command}")
+
+    def action_export(self) -> None:
+        """Write this view as files."""
+        screen = self.screen
+        name = getattr(screen, "screen_name", "view")
+        curves = [
+            replace(curve, label=f"{chart.title} {curve.label}".strip())
+            for chart in screen.query(Chart)
+            for curve in chart.curves
+        ]
+        file_name = export_name(self.snapshot.state.run_id, name, self.snapshot.state.step)
+        try:
+            written = write_view(
+                self.export_dir, file_name, self.export_screenshot(), self.screen_text(), curves
+            )
+        except VtkError as error:
+            self.say(error.message, severity="error")
+        else:
+            self.say(f"written: {', '.join(str(path) for path in written)}")
+
+    def screen_text(self) -> str:
+        """The characters on the screen, as lines."""
+        strips = self.screen._compositor.render_strips()
+        return "\n".join(strip.text.rstrip() for strip in strips) + "\n"
+
+    def action_replay(self) -> None:
+        """Play the run from its beginning, or go back to its present."""
+        paths = self.snapshot.paths
+        if paths is None:
+            return
+        if isinstance(self.poller.source, ReplaySource):
+            if self._live_source is self.poller.source:
+                self.say("this recording has no present to go back to")
+                return
+            self._follow(self._live_source, self._live_every_s)
+        else:
+            self._follow(ReplaySource(paths), 1 / _REPLAY_FPS)
+
+    def action_play(self) -> None:
+        """Play or hold the replay."""
+        self._replay(ReplaySource.toggle)
+
+    def action_seek(self, share: float) -> None:
+        """Go forth or back in the replay."""
+        self._replay(lambda source: source.seek_by(share))
+
+    def action_speed(self, factor: float) -> None:
+        """Change the speed of the replay."""
+        self._replay(lambda source: source.change_speed(factor))
+
+    def action_next_alert(self) -> None:
+        """Go to the next alert of the replay."""
+        self._replay(lambda source: source.seek_alert(1))
+
+    def action_previous_alert(self) -> None:
+        """Go to the alert before."""
+        self._replay(lambda source: source.seek_alert(-1))
+
+    def on_tabs_chosen(self, message: Tabs.Chosen) -> None:
+        """A tab was clicked."""
+        self.open(message.name)
+
+    def on_play_bar_toggled(self) -> None:
+        """The words of the play bar were clicked."""
+        self.action_play()
+
+    def on_play_bar_sought(self, message: PlayBar.Sought) -> None:
+        """The line of the play bar was clicked."""
+        self._replay(lambda source: source.seek(message.share))
+
+    def _replay(self, do: Callable[[ReplaySource], None]) -> None:
+        source = self.poller.source
+        if isinstance(source, ReplaySource):
+            self.poller.soon(partial(do, source))
+        else:
+            self.say("nothing is replayed: press r to play this run from its beginning")
+
+    def _follow(self, source: Source, every_s: float) -> None:
+        def change() -> None:
+            self.poller.source, self.poller.every_s = source, every_s
+
+        self.poller.soon(change)
+
+    async def _run_from_palette(self, action: str) -> None:
+        screen = self.screen
+        await self.run_action(action, screen.actor if isinstance(screen, RunScreen) else screen)
+
+    def _tell(self) -> None:
+        self.post_message(self.Arrived())
+
+
+def run_dashboard(
+    runs_dir: Path,
+    ref: str | RunPaths | None,
+    *,
+    fps: float = DEFAULT_FPS,
+    read_only: bool = False,
+    ascii_only: bool = False,
+) -> None:
+    """Open the dashboard on this terminal until the user leaves it.
+
+    Args:
+        runs_dir: The folder of all runs.
+        ref: A run's id, its beginning or a path; None is the newest run; a recording is replayed.
+        fps: Looks a second.
+        read_only: Ask the run for nothing.
+        ascii_only: Draw with ASCII characters only.
+    """
+    source = ReplaySource(ref) if isinstance(ref, RunPaths) else LiveSource(runs_dir, ref)
+    DashboardApp(source, runs_dir, fps=fps, read_only=read_only, ascii_only=ascii_only).run()

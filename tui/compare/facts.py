@@ -1,0 +1,112 @@
+"""What is known of the runs that are compared: their states, followed, and their settings."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+from vtk.errors import DataError
+from vtk.format import visible_text
+from vtk.runs.events import to_json_value
+from vtk.runs.files import read_json
+from vtk.runs.snapshot import RunState
+from vtk.runs.state import RunFollower
+from vtk.runs.store import RunPaths, list_runs
+
+MAX_LISTED: Final = 200
+_VALUE_CHARS: Final = 60
+_MAX_DEPTH: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """One run.
+
+    Attributes:
+        run_id: Safe to print.
+        state: Its snapshot; None if its log cannot be read.
+        settings: Dotted name to value, as safe text.
+        problems: What could not be read.
+    """
+
+    run_id: str
+    state: RunState | None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A run that can be chosen: its folder's name, and its stage as far as it says one."""
+
+    run_id: str
+    stage: str
+
+
+class RunSet:
+    """Follows the runs that are compared; safe between threads.
+
+    Args:
+        runs_dir: The folder of all runs.
+    """
+
+    def __init__(self, runs_dir: Path) -> None:
+        self.runs_dir = runs_dir
+        self._followers: dict[str, RunFollower] = {}
+        self._lock = Lock()
+
+    def listed(self) -> list[Listed]:
+        """The newest runs of the folder, newest first."""
+        return [Listed(run.run_id, _stage(run)) for run in list_runs(self.runs_dir)[:MAX_LISTED]]
+
+    def poll(self, run_ids: Sequence[str]) -> tuple[RunFacts, ...]:
+        """The runs as of now, in the order asked for; one that is gone says so."""
+        with self._lock:
+            self._followers = {name: f for name, f in self._followers.items() if name in run_ids}
+            return tuple(self._facts(run_id) for run_id in run_ids)
+
+    def _facts(self, run_id: str) -> RunFacts:
+        paths = RunPaths(self.runs_dir / run_id)
+        name = visible_text(run_id, 100)
+        if not paths.exists():
+            self._followers.pop(run_id, None)
+            return RunFacts(name, None, problems=("the run is not there any more",))
+        follower = self._followers.setdefault(run_id, RunFollower(paths))
+        settings, problems = _settings(paths)
+        try:
+            state = follower.poll()
+        except DataError as error:
+            return RunFacts(name, None, settings, (*problems, visible_text(error.message)))
+        told = (visible_text(problem) for problem in state.problems)
+        return RunFacts(name, state, settings, tuple(dict.fromkeys((*problems, *told))))
+
+
+def _stage(paths: RunPaths) -> str:
+    try:
+        stage = read_json(paths.run_json).get("stage")
+    except DataError:
+        return ""
+    return visible_text(stage, 12) if isinstance(stage, str) else ""
+
+
+def _settings(paths: RunPaths) -> tuple[dict[str, str], tuple[str, ...]]:
+    try:
+        config = read_json(paths.config_json).get("config")
+    except DataError as error:
+        return {}, (visible_text(error.message),)
+    return flattened(config) if isinstance(config, dict) else {}, ()
+
+
+def flattened(config: Mapping[str, Any], prefix: str = "", depth: int = 0) -> dict[str, str]:
+    """Settings by dotted name; a value is its JSON, as text that is safe to print."""
+    found: dict[str, str] = {}
+    for name, value in config.items():
+        dotted = f"{prefix}{visible_text(name, 60)}"
+        if isinstance(value, dict) and value and depth < _MAX_DEPTH:
+            found |= flattened(value, f"{dotted}.", depth + 1)
+        else:
+            shown = json.dumps(to_json_value(value), ensure_ascii=False)
+            found[dotted] = visible_text(shown, _VALUE_CHARS)
+    return found

@@ -1,0 +1,94 @@
+"""The line above a chart: its name, each curve's value, how it is drawn; never a cut number."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+
+from tui.plot import ASCII_MARKERS, MARKERS, NUM_COLOURS
+from tui.scales import ScaleName
+from tui.series import ColumnView
+from tui.viewport import Viewport
+from vtk.format import MISSING, format_number, format_percent, format_value, visible_text
+
+Part = tuple[str, str]
+"""A text and the name of its style."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One curve of a chart: its name in the legend, its points, the unit of its values."""
+
+    label: str
+    view: ColumnView
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Legend:
+    """What a legend tells."""
+
+    title: str
+    curves: Sequence[Curve]
+    viewport: Viewport
+    own_scale: ScaleName = "linear"
+    ascii_only: bool = False
+
+    def fitted(self, width: int) -> list[Part]:
+        """The longest form that fits in `width` cells; curves that never do are counted."""
+        for form in self._forms():
+            if _width(form) <= width:
+                return form
+        title, *values = self._parts(0, is_short=True)
+        for num_shown in range(len(values) - 1, -1, -1):
+            rest: Part = (f" +{len(values) - num_shown}", "note")
+            form = [title, *values[:num_shown], rest]
+            if _width(form) <= width:
+                return form
+        return [title]
+
+    def _forms(self) -> Iterator[list[Part]]:
+        """From the longest to the shortest: values matter more than notes and whole names."""
+        yield [*self._parts(30, is_short=False), *self._notes()]
+        for label_chars in (12, 6):
+            yield self._parts(label_chars, is_short=False)
+        for label_chars in (6, 3, 0):
+            yield self._parts(label_chars, is_short=True)
+
+    def _parts(self, label_chars: int, *, is_short: bool) -> list[Part]:
+        cursor = self.viewport.cursor
+        where = "" if cursor is None else f" step {cursor}"
+        parts: list[Part] = [(f"{self.title}{where}", "title")]
+        shapes = ASCII_MARKERS if self.ascii_only else MARKERS
+        for number, curve in enumerate(self.curves):
+            label = visible_text(curve.label, 30)[:label_chars]
+            value = f"{label} {self._value(curve, is_short)}".strip()
+            colour = number % NUM_COLOURS
+            parts.append((f" {shapes[colour]} {value}", f"line{colour}"))
+        return parts
+
+    def _notes(self) -> list[Part]:
+        scale = self.viewport.scale or self.own_scale
+        notes = [] if scale == "linear" and self.viewport.scale is None else [str(scale)]
+        if self.viewport.smoothing:
+            notes.append(f"smoothed {self.viewport.smoothing:g}")
+        return [(f" {', '.join(notes)}", "note")] if notes else []
+
+    def _value(self, curve: Curve, is_short: bool) -> str:
+        """The newest value, or that at the crosshair."""
+        cursor = self.viewport.cursor
+        if cursor is not None:
+            found = curve.view.value_near(cursor)
+        else:
+            found = curve.view[-1] if len(curve.view) else None
+        if found is None:
+            return MISSING
+        step, value = found
+        where = f" (at {step})" if cursor is not None and step != cursor else ""
+        if not is_short:
+            return format_value(value, curve.unit) + where
+        return format_percent(value, 0) if curve.unit == "fraction" else format_number(value, 3)
+
+
+def _width(parts: Sequence[Part]) -> int:
+    return sum(cell_len(text) for text, _ in parts)

@@ -1,0 +1,168 @@
+"""Every alert with its step, its evidence and what to do about it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, Final
+
+from textual import work
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widget import Widget
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui.advice import advice_on, command_for
+from tui.alerts import times
+from tui.curves import marks_of
+from tui.episodes import Episode, episodes_of
+from tui.evidence import BASELINE_STEPS, Worst, baseline_sentence, worst_completions
+from tui.legend import Curve
+from tui.literal import joined, literal
+from tui.screens.run_screen import RunScreen
+from tui.series import ColumnView
+from tui.source import Snapshot
+from tui.widgets.chart import Chart
+from vtk.format import MISSING, format_age_s, format_number
+from vtk.runs.events import METRICS, is_finite
+from vtk.runs.snapshot import Alert
+
+_NUM_LISTED: Final = 200
+_NOTHING: Final = (
+    "No alert. Guards watch every step; which ones and how strictly is in [guards] of the run's "
+    "configuration: vtk runs show"
+)
+
+
+class AlertsScreen(RunScreen):
+    """A list of alerts, newest first, and the evidence of the one that is chosen."""
+
+    screen_name: ClassVar[str] = "alerts"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listed: tuple[Episode, ...] = ()
+        self._chosen: Episode | None = None
+        self._worst: tuple[Alert, Worst] | None = None
+
+    def body(self) -> Iterable[Widget]:
+        """The list on the left, the evidence on the right."""
+        yield Horizontal(
+            OptionList(id="alert-list", markup=False),
+            Vertical(
+                Chart("", nothing="no point around this step", id="evidence-chart"),
+                VerticalScroll(Static("", id="evidence", markup=False)),
+                id="evidence-cell",
+            ),
+            id="alerts-body",
+        )
+
+    def show_body(self, snapshot: Snapshot) -> None:
+        """List the alerts anew where there are new ones, and show the chosen one's evidence."""
+        episodes = tuple(reversed(episodes_of(snapshot)[-_NUM_LISTED:]))
+        if episodes != self._listed:
+            self._list(episodes, snapshot)
+        if self._chosen is None:
+            self.query_one("#evidence", Static).update(literal(_NOTHING, "$foreground-muted"))
+            self.query_one(Chart).display = False
+        else:
+            self._show_chosen(self._chosen, snapshot)
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        """Another alert is looked at."""
+        self._choose(self._listed[event.option_index])
+
+    def _list(self, episodes: tuple[Episode, ...], snapshot: Snapshot) -> None:
+        begins = [(episode.first.rule, episode.first.step) for episode in episodes]
+        chosen, self._listed = self._chosen, episodes
+        listing = self.query_one("#alert-list", OptionList)
+        listing.clear_options()
+        listing.add_options([Option(_row(each, snapshot.now)) for each in episodes])
+        if episodes:
+            begin = None if chosen is None else (chosen.first.rule, chosen.first.step)
+            listing.highlighted = begins.index(begin) if begin in begins else 0
+            self._choose(episodes[listing.highlighted])
+        else:
+            self._chosen = None
+
+    def _choose(self, episode: Episode) -> None:
+        if episode != self._chosen:
+            worst = episode.worst
+            if self._chosen is None or self._chosen.worst != worst:
+                self._worst = None
+                self.viewport = replace(self.viewport, cursor=worst.step, window=_around(episode))
+                self._read_worst(worst)
+            self._chosen = episode
+            self._show_chosen(episode, self.snapshot)
+
+    @work(thread=True, exclusive=True)
+    def _read_worst(self, alert: Alert) -> None:
+        """Look through the step's completions, off the screen's thread."""
+        paths = self.snapshot.paths
+        if paths is not None:
+            found = (alert, worst_completions(paths, alert.step))
+            self.app.call_from_thread(self._take_worst, found)
+
+    def _take_worst(self, found: tuple[Alert, Worst]) -> None:
+        if self._chosen is not None and found[0] == self._chosen.worst:
+            self._worst = found
+            self._show_chosen(self._chosen, self.snapshot)
+
+    def _show_chosen(self, episode: Episode, snapshot: Snapshot) -> None:
+        name = advice_on(episode.first).metric
+        view = snapshot.state.history.get(name)
+        chart = self.query_one(Chart)
+        chart.display, chart.title = True, name
+        unit = METRICS[name].unit if name in METRICS else ""
+        curves = [Curve("", view, unit)] if isinstance(view, ColumnView) else []
+        marks = marks_of(snapshot)
+        chart.show(curves, marks, self.viewport, self.dashboard.ascii_only)
+        self.query_one("#evidence", Static).update(self._evidence(episode, snapshot))
+
+    def _evidence(self, episode: Episode, snapshot: Snapshot) -> Content:
+        alert = episode.worst
+        rule = literal(f"{alert.rule}{times(episode)}", "bold $error")
+        rows = [
+            joined(literal(f"step {episode.steps}  ", "bold"), rule),
+            literal(alert.message),
+            literal(f"{advice_on(alert).meaning}.", "$foreground-muted"),
+            literal(baseline_sentence(alert, snapshot.state)),
+            joined(literal("do: ", "bold"), literal(command_for(alert, snapshot), "$primary")),
+            Content(""),
+        ]
+        worst = self._worst[1] if self._worst is not None else None
+        if worst is None:
+            return Content("\n").join([*rows, literal("reading its completions ...")])
+        rows.append(literal(f"worst completions of step {alert.step}", "bold"))
+        rows += [_completion(row) for row in worst.rows]
+        if worst.problem is not None:
+            rows.append(literal(worst.problem, "$warning"))
+        return Content("\n").join(rows)
+
+
+def _around(episode: Episode) -> tuple[float, float] | None:
+    """The baseline window before it, all of it, and a little after."""
+    first, last = episode.first.step, episode.last.step
+    if first is None or last is None:
+        return None
+    return max(0.0, first - 1.5 * BASELINE_STEPS), last + 0.5 * BASELINE_STEPS
+
+
+def _row(episode: Episode, now: float) -> Content:
+    return joined(
+        literal(f"{episode.steps:>7} ", "bold"),
+        literal(f"{episode.first.rule}{times(episode)} ", max_chars=40),
+        literal(f"{format_age_s(now - episode.last.time)} ago", "$foreground-muted"),
+    )
+
+
+def _completion(row: Mapping[str, Any]) -> Content:
+    numbers = "  ".join(
+        f"{label} {format_number(row[name], 3) if is_finite(row.get(name)) else MISSING}"
+        for label, name in (("reward", "reward"), ("signed KL", "signed_kl"))
+    )
+    label = row.get("label", "")
+    return joined(
+        literal(f"- {numbers}  ", "bold"),
+        literal(f"{label}  ", "$foreground-muted", 40),
+        literal(row.get("completion", "")),
+    )

@@ -1,0 +1,171 @@
+"""Dialogs over a screen: what to ask of the run, a question with yes and no, help."""
+
+from typing import Final
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui import keys
+from tui.control import ASKS, Ask, is_waiting, listens_when, parse_beta
+from tui.curves import MARK_LETTERS
+from tui.literal import joined, literal
+from tui.source import Snapshot
+from vtk.format import format_number
+
+_CLOSE: Final = [Binding("escape", "dismiss", "Close")]
+
+
+class ControlMenu(ModalScreen[Ask | None]):
+    """Lets the user choose a request; gives None where they choose none.
+
+    Args:
+        snapshot: The run as it stands.
+    """
+
+    BINDINGS = [  # noqa: RUF012
+        Binding("escape,c", "dismiss", "Close"),
+        *(Binding(ask.key, f"choose({number})", ask.title) for number, ask in enumerate(ASKS)),
+    ]
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
+        self.snapshot = snapshot
+
+    def compose(self) -> ComposeResult:
+        """A title and the list."""
+        with Vertical(classes="dialog"):
+            title = f"Ask the run {self.snapshot.state.run_id}. {listens_when(self.snapshot)}"
+            yield Static(literal(title, "bold"), markup=False)
+            yield OptionList(*(Option(self._line(ask)) for ask in ASKS), markup=False)
+            yield Static(literal("Enter or a letter chooses, Esc closes", "$foreground-muted"))
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Chosen with Enter or the mouse."""
+        self.action_choose(event.option_index)
+
+    def action_choose(self, number: int) -> None:
+        """Chosen with its letter."""
+        self.dismiss(ASKS[number])
+
+    def _line(self, ask: Ask) -> Content:
+        waits = " (asked already)" if is_waiting(self.snapshot, ask.action) else ""
+        return joined(
+            literal(f"{ask.key} ", "bold $primary"),
+            literal(f"{ask.title:<21}", "bold"),
+            literal(ask.what + waits, "$foreground-muted"),
+        )
+
+
+class Confirm(ModalScreen[bool]):
+    """A question; gives whether the answer was yes.
+
+    Args:
+        words: The question.
+    """
+
+    BINDINGS = [  # noqa: RUF012
+        Binding("y", "answer(True)", "Yes"),
+        Binding("n,escape", "answer(False)", "No"),
+    ]
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
+
+    def compose(self) -> ComposeResult:
+        """The question over two buttons."""
+        with Vertical(classes="dialog"):
+            yield Static(literal(self.words), markup=False)
+            with Horizontal(classes="buttons"):
+                yield Button("Yes (y)", id="yes", variant="primary", compact=True)
+                yield Button("No (n)", id="no", compact=True)
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Answered with the mouse or Enter."""
+        self.dismiss(event.button.id == "yes")
+
+    def action_answer(self, is_yes: bool) -> None:
+        """Answered with a letter."""
+        self.dismiss(is_yes)
+
+
+class AskBeta(ModalScreen[float | None]):
+    """Lets the user type a coefficient; gives None where they leave it.
+
+    Args:
+        old: The one in force, if it is known.
+    """
+
+    BINDINGS = _CLOSE  # type: ignore[assignment]
+
+    def __init__(self, old: float | None) -> None:
+        super().__init__()
+        self.old = old
+
+    def compose(self) -> ComposeResult:
+        """A line to type in."""
+        with Vertical(classes="dialog"):
+            words = f"New beta (now {format_number(self.old)}): negative repels, 0 is off"
+            yield Static(literal(words, "bold"), markup=False)
+            yield Input(format_number(self.old) if self.old is not None else "", compact=True)
+            yield Static("", id="fault", markup=False)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take it, or say what is wrong with it."""
+        try:
+            self.dismiss(parse_beta(event.value))
+        except ValueError as error:
+            self.query_one("#fault", Static).update(literal(str(error), "$error"))
+
+
+class Help(ModalScreen[None]):
+    """Every key, and what the letters on the charts mean; made from the table of keys.
+
+    Args:
+        screens: Key, name and title of each screen.
+        is_read_only: Actions that change the run are off.
+    """
+
+    BINDINGS = [Binding("escape,q,question_mark", "dismiss", "Close")]  # noqa: RUF012
+
+    def __init__(self, screens: list[tuple[str, str, str]], is_read_only: bool) -> None:
+        super().__init__()
+        self.screens, self.is_read_only = screens, is_read_only
+
+    def compose(self) -> ComposeResult:
+        """A list that scrolls."""
+        with VerticalScroll(classes="dialog help"):
+            yield Static(help_content(self.screens, self.is_read_only), markup=False)
+
+
+def help_content(screens: list[tuple[str, str, str]], is_read_only: bool) -> Content:
+    """The text of the help."""
+    rows = [literal("Screens", "bold $primary")]
+    rows += [_row(key, f"Open {title}.") for key, _, title in screens]
+    heads = {
+        "app": "Everywhere",
+        "charts": "Charts",
+        "samples": "Samples",
+        "compare": "Compare",
+        "replay": "Replay",
+    }
+    for where, head in heads.items():
+        rows += [Content(""), literal(head, "bold $primary")]
+        for key in keys.KEYS:
+            if key.where == where:
+                is_off = is_read_only and key.changes_run
+                rows.append(_row(key.shown, key.help + (" (off: read-only)" if is_off else "")))
+    rows += [_row("mouse", "Move: crosshair. Wheel: zoom. Shift+wheel: values. Drag: pan.")]
+    rows += [Content(""), literal("Letters on the charts", "bold $primary")]
+    rows += [_row(letter, what) for letter, what in MARK_LETTERS.items()]
+    rows += [_row("×", "a value that is not finite (NaN or infinity)")]
+    return Content("\n").join(rows)
+
+
+def _row(key: str, words: str) -> Content:
+    return joined(literal(f"{key:>10}  ", "bold"), literal(words))

@@ -1,0 +1,134 @@
+"""Where a run is between reward and distance: the trail of both over steps, and what it means.
+
+The cross of the four quarters lies at the mean of the first steps. A quarter is named only where
+the last steps differ from the first by more than twice the standard error of that difference
+(steps taken as independent); else the run is not told apart from its start.
+
+Shapes: T steps.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from tui.series import ColumnSeries, ColumnView, Floats, Ints
+from tui.smoothing import Smoothed
+from vtk.format import format_number
+from vtk.runs.snapshot import RunState
+
+QUARTERS: Final = {
+    (True, True): "learning away",
+    (True, False): "drifting away",
+    (False, False): "collapsing back",
+    (False, True): "reward without distance",
+}
+"""(further from the bias model, more reward) to the name of the quarter."""
+
+MEANINGS: Final = {
+    "learning away": "reward grows and the policy leaves the bias model: CDPO does its work",
+    "drifting away": "the policy leaves the bias model and loses reward: beta is too strong",
+    "collapsing back": "reward falls and the policy nears the bias model",
+    "reward without distance": "reward grows but the policy stays near the bias model: it may be "
+    "learning the shortcut",
+}
+_SMOOTHING: Final = 0.8
+WINDOW: Final = 20
+_FEWEST: Final = 3
+_SIGNIFICANT: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """Signed KL and reward of the steps that have both, raw and smoothed."""
+
+    steps_T: Ints
+    distance_T: Floats
+    reward_T: Floats
+    smooth_distance_T: Floats
+    smooth_reward_T: Floats
+
+    @property
+    def origin(self) -> tuple[float, float]:
+        """Mean distance and reward of the first steps, where the quarters meet."""
+        size = max(1, min(WINDOW, len(self.steps_T) // 2))
+        return float(self.distance_T[:size].mean()), float(self.reward_T[:size].mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A mean of the last steps minus that of the first, and its standard error."""
+
+    start: float
+    difference: float
+    error: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is more than noise."""
+        return abs(self.difference) > _SIGNIFICANT * self.error
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The quarter, if one can be named; both changes; what they mean, and their figures."""
+
+    quarter: str | None
+    distance: Change
+    reward: Change
+    meaning: str
+    figures: str
+
+
+def trail_of(state: RunState) -> Trail | None:
+    """The trail of a run; None before its first step with a finite KL."""
+    distance, reward = state.history.get("kl/signed"), state.history.get("reward/mean")
+    if not isinstance(distance, ColumnView) or not isinstance(reward, ColumnView):
+        return None
+    steps, at_distance, at_reward = np.intersect1d(
+        distance.steps_T, reward.steps_T, assume_unique=True, return_indices=True
+    )
+    xs, ys = distance.values_T[at_distance], reward.values_T[at_reward]
+    is_finite = np.isfinite(xs) & np.isfinite(ys)
+    if not is_finite.any():
+        return None
+    steps, xs, ys = steps[is_finite], xs[is_finite], ys[is_finite]
+    return Trail(steps, xs, ys, _smoothed(steps, xs), _smoothed(steps, ys))
+
+
+def verdict(trail: Trail) -> Verdict | None:
+    """What the trail says; None where it is too short to compare its ends."""
+    size = min(WINDOW, len(trail.steps_T) // 2)
+    if size < _FEWEST:
+        return None
+    distance, reward = _change(trail.distance_T, size), _change(trail.reward_T, size)
+    quarter = QUARTERS[(distance.difference > 0, reward.difference > 0)]
+    figures = (
+        f"signed KL {_signed(distance)}, reward {_signed(reward)} "
+        f"(last {size} steps against first {size})"
+    )
+    if distance.is_clear and reward.is_clear:
+        return Verdict(quarter, distance, reward, MEANINGS[quarter], figures)
+    unclear = [
+        name for name, change in (("signed KL", distance), ("reward", reward))
+        if not change.is_clear
+    ]  # fmt: skip
+    meaning = f"no clear change of {' and '.join(unclear)} yet"
+    return Verdict(None, distance, reward, meaning, figures)
+
+
+def _smoothed(steps_T: Ints, values_T: Floats) -> Floats:
+    series = ColumnSeries()
+    series.extend(steps_T, values_T)
+    return Smoothed(_SMOOTHING).update(series.points()).values_T
+
+
+def _change(values_T: Floats, size: int) -> Change:
+    first, last = values_T[:size], values_T[-size:]
+    error = math.sqrt(first.var(ddof=1) / size + last.var(ddof=1) / size)
+    return Change(float(first.mean()), float(last.mean() - first.mean()), error)
+
+
+def _signed(change: Change) -> str:
+    return f"{'+' if change.difference >= 0 else ''}{format_number(change.difference, 3)}"

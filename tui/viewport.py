@@ -1,0 +1,87 @@
+"""Which steps all charts of a screen show, where the crosshair is, how much curves are smoothed."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+from tui.scales import SCALES, ScaleName
+
+SMOOTHING: Final = (0.0, 0.6, 0.9, 0.97)
+"""Weights of the past that the key goes through; 0 is off."""
+_FEWEST_STEPS: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Viewport:
+    """What charts share.
+
+    Attributes:
+        window: First step and end in sight; None is all steps, as they come.
+        cursor: The step under the crosshair.
+        smoothing: Weight of the past in the moving average; 0 is off.
+        scale: Of all value axes; None is each chart's own.
+        stretch: How many times the fitted range of values is shown; 1 fits.
+        is_at_end: The window moves on with the newest step.
+    """
+
+    window: tuple[float, float] | None = None
+    cursor: int | None = None
+    smoothing: float = 0.0
+    scale: ScaleName | None = None
+    stretch: float = 1.0
+    is_at_end: bool = True
+
+    def zoomed(self, factor: float, extent: tuple[float, float], anchor: float | None) -> Self:
+        """Show `factor` times as many steps around `anchor`.
+
+        Args:
+            factor: Below 1 shows fewer steps.
+            extent: All steps there are.
+            anchor: The step that stays where it is; None is the end of the window while the window
+                follows the newest step, else its middle.
+        """
+        first, last = self.window or extent
+        if anchor is None:
+            anchor = self.cursor if self.cursor is not None else last
+        size = max(_FEWEST_STEPS, (last - first) * factor)
+        if size >= extent[1] - extent[0]:
+            return replace(self, window=None, is_at_end=True)
+        share = (anchor - first) / (last - first)
+        return self._at(anchor - share * size, size, extent)
+
+    def panned(self, share: float, extent: tuple[float, float]) -> Self:
+        """Move the window by a share of its width; nothing moves while all steps are in sight."""
+        if self.window is None:
+            return self
+        first, last = self.window
+        return self._at(first + share * (last - first), last - first, extent)
+
+    def followed(self, extent: tuple[float, float]) -> Self:
+        """Move on with the newest step, where the window was at the end."""
+        if self.window is None or not self.is_at_end:
+            return self
+        size = self.window[1] - self.window[0]
+        return self._at(extent[1] - size, size, extent)
+
+    def moved(self, by: int, extent: tuple[float, float], columns: int) -> Self:
+        """Move the crosshair by cells; it appears at the newest step."""
+        first, last = self.window or extent
+        if self.cursor is None:
+            return replace(self, cursor=math.ceil(last) - 1)
+        stride = max(1.0, (last - first) / max(1, columns))
+        cursor = self.cursor + round(by * stride)
+        return replace(self, cursor=min(math.ceil(last) - 1, max(math.floor(first), cursor)))
+
+    def smoothed_next(self) -> Self:
+        """The next weight of the list."""
+        index = SMOOTHING.index(self.smoothing)
+        return replace(self, smoothing=SMOOTHING[(index + 1) % len(SMOOTHING)])
+
+    def scaled_next(self) -> Self:
+        """Each chart's own scale, then every scale in turn."""
+        order: tuple[ScaleName | None, ...] = (None, *SCALES)
+        return replace(self, scale=order[(order.index(self.scale) + 1) % len(order)])
+
+    def _at(self, first: float, size: float, extent: tuple[float, float]) -> Self:
+        first = min(max(first, extent[0]), extent[1] - size)
+        return replace(self, window=(first, first + size), is_at_end=first + size >= extent[1])

@@ -1,0 +1,133 @@
+"""Rules that the dashboard applies to what it reads, beside the guards of the run itself.
+
+They look at the history and not at the moment, so that a log gives the same alerts however often
+it is opened. Each has hysteresis: once it has fired it is silent until what it watches has clearly
+recovered.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from tui.series import ColumnView, Floats
+from tui.source import Snapshot
+from vtk.format import format_age_s, format_number, format_percent
+from vtk.runs.owner import HEARTBEAT_INTERVAL_S
+from vtk.runs.snapshot import Alert, RunState
+
+_WINDOW: Final = 10
+_LONGEST: Final = 20_000
+_LEAST_DISTANCE: Final = 0.05
+_RETURNED_SHARE: Final = 0.25
+_RECOVERED_SHARE: Final = 0.5
+_CREEP_REPORTS: Final = 40
+_CREEP_RATIO: Final = 1.15
+_SILENT_BEATS: Final = 3
+
+
+def watched_alerts(snapshot: Snapshot) -> list[Alert]:
+    """Return what the rules say of a run now."""
+    state = snapshot.state
+    return [*_returns(state), *_memory_creep(state), *_silence(snapshot)]
+
+
+def _returns(state: RunState) -> Iterator[Alert]:
+    """The policy had left the bias model and has come back to it.
+
+    Compared are medians of ten steps with the largest such median before: below a quarter of it is
+    back, above half of it is away again.
+    """
+    view = state.history.get("kl/signed")
+    for step, value, peak in _falls(view) if isinstance(view, ColumnView) else ():
+        message = (
+            f"signed KL fell back to {format_number(value, 3)} from {format_number(peak, 3)} "
+            f"(medians of {_WINDOW} steps)"
+        )
+        yield _alert(step, "kl_return", message, value, _RETURNED_SHARE * peak, state)
+
+
+@lru_cache(maxsize=4)
+def _falls(view: ColumnView) -> tuple[tuple[int, float, float], ...]:
+    """Step, median and the peak before it, of each fall within the last `_LONGEST` points."""
+    if len(view) < 2 * _WINDOW:
+        return ()
+    medians = _medians(view.values_T[-_LONGEST:])
+    steps = view.steps_T[-_LONGEST:][_WINDOW - 1 :]
+    peaks = np.fmax.accumulate(medians)
+    was_far = peaks > _LEAST_DISTANCE
+    is_back = (medians < _RETURNED_SHARE * peaks) & was_far
+    is_away = (medians > _RECOVERED_SHARE * peaks) | ~was_far
+    found = _onsets(is_back, is_away) if is_back.any() else ()
+    return tuple((int(steps[at]), float(medians[at]), float(peaks[at])) for at in found)
+
+
+def _memory_creep(state: RunState) -> Iterator[Alert]:
+    """Memory has grown in each quarter of the last reports, and by a lot in all."""
+    view = state.history.get("gpu/memory_gib", state.process_memory)
+    if not isinstance(view, ColumnView) or len(view) < _CREEP_REPORTS:
+        return
+    parts = np.array_split(view.values_T[-_CREEP_REPORTS:], 4)
+    medians = [float(np.median(part)) for part in parts]
+    is_growing = all(after > before for before, after in pairwise(medians))
+    if is_growing and medians[0] > 0 and medians[-1] / medians[0] > _CREEP_RATIO:
+        growth = format_percent(medians[-1] / medians[0] - 1, 0)
+        message = (
+            f"memory grew by {growth} over the last {_CREEP_REPORTS} reports, to "
+            f"{format_number(medians[-1], 3)} GiB"
+        )
+        step, threshold = int(view.steps_T[-1]), _CREEP_RATIO * medians[0]
+        yield _alert(step, "memory_creep", message, medians[-1], threshold, state)
+
+
+def _silence(snapshot: Snapshot) -> Iterator[Alert]:
+    """A process that should write every few seconds is silent, or gone."""
+    state, age_s = snapshot.state, snapshot.state.heartbeat_age_s
+    if snapshot.playback is not None or age_s is None:
+        return
+    limit_s = _SILENT_BEATS * HEARTBEAT_INTERVAL_S
+    if state.status == "lost":
+        message = f"the run is lost: {state.status_reason}"
+        yield _alert(state.step, "lost", message, None, None, state)
+    elif state.status == "running" and age_s > limit_s:
+        message = f"the run has written nothing for {format_age_s(age_s)}"
+        yield _alert(state.step, "silent", message, age_s, limit_s, state)
+
+
+def _medians(values_T: Floats) -> Floats:
+    """The median of each ten values in a row; values that are not finite are left out."""
+    finite = np.where(np.isfinite(values_T), values_T, np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(finite, _WINDOW)
+    is_empty = np.isnan(windows).all(axis=1)
+    filled = np.where(
+        is_empty[:, None], math.inf, windows
+    )  # no finite value: neither here nor back
+    medians: Floats = np.nanmedian(filled, axis=1)
+    medians[is_empty] = np.nan
+    return medians
+
+
+def _onsets(begins: Iterable[np.bool_], ends: Iterable[np.bool_]) -> Iterator[int]:
+    """Where something begins, each time after it has ended."""
+    is_on = False
+    for index, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        if begin and not is_on:
+            is_on = True
+            yield index
+        elif end:
+            is_on = False
+
+
+def _alert(
+    step: int,
+    rule: str,
+    message: str,
+    value: float | None,
+    threshold: float | None,
+    state: RunState,
+) -> Alert:
+    time_s = state.last_event_time or 0.0
+    return Alert(step, rule, message, value, threshold, time_s, len(state.attempts))
