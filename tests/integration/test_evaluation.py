@@ -17,6 +17,7 @@ from vtk.config.sections import ModelSettings
 from vtk.data.registry import get_dataset
 from vtk.data.sample import VideoSample
 from vtk.data.split import SplitOptions, split_dataset
+from vtk.evals.backends import TransformersBackend
 from vtk.evals.record import EvalRow
 from vtk.evals.runner import evaluate, iter_rows
 from vtk.evals.settings import EvaluationSettings
@@ -71,7 +72,7 @@ def samples(data_dir: Path) -> list[VideoSample]:
 
 def ask(tiny: Tiny, samples: list[VideoSample], **changes: Any) -> list[EvalRow]:
     settings = EvaluationSettings("mini", FRAMES, SAMPLED, batch_size=4, seed=1)
-    return list(iter_rows(*tiny, samples, replace(settings, **changes)))
+    return list(iter_rows(TransformersBackend(*tiny), samples, replace(settings, **changes)))
 
 
 @pytest.mark.parametrize("changes", [{"sampling": GREEDY}, {"num_draws": 2}])
@@ -114,7 +115,9 @@ def test_a_model_in_training_is_left_as_it_was(tiny: Tiny, samples: list[VideoSa
     torch.manual_seed(7)
     state = torch.get_rng_state()
     found = evaluate(
-        model, processor, samples[:4], EvaluationSettings("mini", FRAMES, SAMPLED, batch_size=4)
+        TransformersBackend(model, processor),
+        samples[:4],
+        EvaluationSettings("mini", FRAMES, SAMPLED, batch_size=4),
     )
     assert found["strict"]["all"]["n"] == 4
     assert [module.training for module in model.modules()] == modes

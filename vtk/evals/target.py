@@ -3,12 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from vtk.config.files import stages_of
 from vtk.config.loading import Resolved, load_config
 from vtk.config.schema import VtkConfig
 from vtk.errors import DataError
+from vtk.evals.backends import TransformersBackend
 from vtk.evals.folder import SETTINGS_FILE, settings_hash
 from vtk.evals.protocols import Protocol
 from vtk.evals.session import Inquiry
@@ -19,9 +20,6 @@ from vtk.rollout.generate import SamplingSettings
 from vtk.runs.files import read_json
 from vtk.runs.store import RunPaths, create_run, list_runs
 from vtk.video.frames import FrameSettings
-
-if TYPE_CHECKING:
-    from transformers import Qwen2_5_VLProcessor
 
 EVAL_STAGE: Final = "eval"
 _TINY: Final = "tiny"
@@ -178,12 +176,12 @@ def _under_protocol(
     )
 
 
-def load_target(target: Target) -> "tuple[Any, Qwen2_5_VLProcessor, dict[str, Any]]":
+def load_target(target: Target) -> tuple[TransformersBackend, dict[str, Any]]:
     """Load a target onto the GPU if there is one.
 
     Returns:
-        Model, processor, and what identifies the computation: the weights' sha256, their number
-        format and the attention kernel in use.
+        What answers, and what identifies the computation: the weights' sha256, their number format
+        and the attention kernel in use.
     """
     import torch
 
@@ -194,17 +192,17 @@ def load_target(target: Target) -> "tuple[Any, Qwen2_5_VLProcessor, dict[str, An
         "attention": attention_kernel(model),
     }
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    return model, processor, identity
+    return TransformersBackend(model, processor), identity
 
 
-def place_inquiries(
+def find_run(
     target: Target,
     inquiries: Sequence[Inquiry],
     runs_dir: Path,
     argv: Sequence[str] = (),
     is_new: bool = False,
-) -> tuple[RunPaths, list[Inquiry]]:
-    """Decide in which run the results go.
+) -> RunPaths:
+    """The run in which the results go.
 
     A run's model keeps its results in its own run. Any other model gets a run of stage "eval": the
     newest one that was asked the same by the same weights, so that repeating a command goes on
@@ -212,23 +210,20 @@ def place_inquiries(
 
     Args:
         target: The model.
-        inquiries: What is asked of it; their folders are replaced.
+        inquiries: What is asked of it.
         runs_dir: The folder of all runs.
         argv: The command line, for a new run's record.
         is_new: Make a new run of stage "eval" in any case.
     """
     run = target.run or (None if is_new else _same_inquiry_before(inquiries, runs_dir))
-    if run is None:
-        run = create_run(
-            runs_dir,
-            EVAL_STAGE,
-            argv=argv,
-            config=target.config.model_dump(mode="json"),
-            provenance=target.resolved.provenance,
-            extra={"model": target.origin},
-        )
-    placed = [replace(one, folder=run.eval_dir(one.name)) for one in inquiries]
-    return run, placed
+    return run or create_run(
+        runs_dir,
+        EVAL_STAGE,
+        argv=argv,
+        config=target.config.model_dump(mode="json"),
+        provenance=target.resolved.provenance,
+        extra={"model": target.origin},
+    )
 
 
 def is_eval_run(run: RunPaths) -> bool:
