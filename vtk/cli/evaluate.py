@@ -1,4 +1,4 @@
-"""`vtk eval` and `vtk compare`: judge a model, and set runs side by side."""
+"""`vtk eval`: judge a model on benchmarks."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,6 @@ from vtk.cli.options import (
 )
 from vtk.cli.order import Order
 from vtk.cli.questions import Words
-from vtk.cli.scores import show_comparison, show_published
 
 SuiteNames = Annotated[list[str], typer.Argument(metavar="SUITE...", help="Suites, or all.")]
 ModelRef = Annotated[
@@ -139,37 +138,3 @@ def evaluate(
         next_one = f"vtk compare {document['run_id']} OTHER_RUN"
         places = folder_options(runs_dir=runs_dir)
         voice.next_command(f"{next_one}{places}", "paired, on the same questions")
-
-
-def compare(
-    runs: Annotated[
-        list[str], typer.Argument(metavar="RUN RUN...", help="The first is the baseline.")
-    ],
-    suite: Annotated[str | None, typer.Option(help="Suite to compare.")] = None,
-    common: Annotated[
-        bool, typer.Option("--common", help="Compare only questions that all runs answered.")
-    ] = False,
-    protocol: Annotated[
-        str | None,
-        typer.Option(
-            help="Accuracy to show: strict, partial, per_option, lenient, or the protocol's own."
-        ),
-    ] = None,
-    published: Annotated[
-        bool, typer.Option("--published", help="Show what others published of this suite.")
-    ] = False,
-    runs_dir: RunsDir = DEFAULT_RUNS_DIR,
-    as_json: Json = False,
-) -> None:
-    """Set runs side by side on the same questions: paired difference, interval, p-value."""
-    from vtk.evals.compare import choose_suite, compare_runs, load_graded_run, require_protocol
-    from vtk.runs.store import resolve_run
-
-    console = Console(as_json)
-    found = [resolve_run(runs_dir, ref) for ref in runs]
-    name = choose_suite(found, suite)
-    document = compare_runs(name, [load_graded_run(run, name) for run in found], common)
-    show_comparison(console, document, require_protocol(document, protocol))
-    if published:
-        document |= {"published": show_published(console, name)}
-    console.document(document)

@@ -176,18 +176,42 @@ def show_comparison(console: Console, document: dict[str, Any], protocol: str) -
             console.note(f"{title} {dotted}: {said}")
 
 
-def show_published(console: Console, suite: str) -> list[dict[str, Any]]:
-    """Print what others published of a suite, marked as theirs; returns it as plain data."""
+def show_published(
+    console: Console, name: str, document: dict[str, Any], accuracy: str
+) -> list[dict[str, Any]]:
+    """Print what others published of a suite below what the runs have; returns theirs as data.
+
+    Args:
+        console: The command's console.
+        name: The name of the results.
+        document: The comparison of the runs.
+        accuracy: Which of the runs' accuracies to show.
+    """
     from vtk.evals.published import as_json, published_numbers
 
-    numbers = published_numbers(suite)
+    numbers = published_numbers(name)
     if not numbers:
-        console.note(f"nothing is published of {suite}")
+        console.note(f"nothing is published of {name}")
         return []
-    rows = [
-        [number.model, format_percent(number.accuracy), number.protocol, number.source]
-        for number in numbers
+    ours = [
+        [run["run"], "all", _with_interval(run[accuracy]["all"]), accuracy, "MEASURED HERE"]
+        for run in document["runs"]
     ]
-    title = f"PUBLISHED by others of {suite}: not measured here, not paired, no interval"
-    console.table(["model", "published", "nearest protocol", "source"], rows, title)
+    theirs = [
+        [
+            n.model,
+            n.type,
+            format_percent(n.accuracy),
+            n.protocol,
+            f"published: {n.source} ({n.asked})",
+        ]
+        for n in numbers
+    ]
+    title = f"{name}: ours, and PUBLISHED by others: not measured here, not paired, no interval"
+    columns = ["model", "of", "accuracy", "nearest protocol", "where from"]
+    console.table(columns, [*ours, *theirs], title)
     return as_json(numbers)
+
+
+def _with_interval(found: dict[str, Any]) -> str:
+    return f"{format_percent(found['accuracy'])} {format_interval(*found['ci95'])}"

@@ -84,6 +84,19 @@ def load_graded_run(run: RunPaths, suite: str) -> GradedRun:
     )
 
 
+def shared_suites(runs: Sequence[RunPaths]) -> list[str]:
+    """The results that all runs have, by name.
+
+    Raises:
+        DataError: There are none.
+    """
+    shared = set.intersection(*(_answered_suites(run) for run in runs))
+    if not shared:
+        names = ", ".join(run.run_id for run in runs)
+        raise DataError(f"no suite was answered by all of {names}", "Make results with: vtk eval")
+    return sorted(shared)
+
+
 def choose_suite(runs: Sequence[RunPaths], wanted: str | None) -> str:
     """The suite to compare: the one asked for, or the only one that all runs answered.
 
@@ -93,16 +106,13 @@ def choose_suite(runs: Sequence[RunPaths], wanted: str | None) -> str:
     """
     if wanted is not None:
         return wanted
-    shared = set.intersection(*(_answered_suites(run) for run in runs))
-    if len(shared) == 1:
-        return shared.pop()
-    if shared:
+    shared = shared_suites(runs)
+    if len(shared) > 1:
         raise ConfigError(
-            f"these runs share several suites: {', '.join(sorted(shared))}",
-            "Choose one with --suite NAME.",
+            f"these runs share several suites: {', '.join(shared)}",
+            "Choose one with --suite NAME, or --suite all.",
         )
-    names = ", ".join(run.run_id for run in runs)
-    raise DataError(f"no suite was answered by all of {names}", "Make results with: vtk eval")
+    return shared[0]
 
 
 def require_protocol(document: Mapping[str, Any], name: str | None) -> str:
