@@ -143,8 +143,9 @@ class Session:
         with _stop_when_asked() as should_stop, _events_of(run, has_events) as emit:
             results = {}
             for number, one in enumerate(inquiries, start=1):
-                place = f" ({number} of {len(inquiries)})" if len(inquiries) > 1 else ""
-                found = self._ask(one, place, backend, clips, should_stop)
+                what = f"{one.name} ({number} of {len(inquiries)})" if inquiries[1:] else one.name
+                num_later = sum(len(later.plan) for later in inquiries[number:])
+                found = self._ask(one, what, num_later, backend, clips, should_stop)
                 results[one.name] = found
                 emit(one.name, found)
         return results
@@ -152,17 +153,18 @@ class Session:
     def _ask(
         self,
         inquiry: "Inquiry",
-        place: str,
+        what: str,
+        num_later: int,
         backend: "Backend",
         clips: "ClipCache",
         should_stop: Callable[[], bool],
     ) -> dict[str, Any]:
         from vtk.evals.session import run_inquiry
 
-        what = f"Asking {inquiry.name}{place}"
-        with show_progress(self.console, what, len(inquiry.plan), "answers") as progress:
+        num_rows = len(inquiry.plan)
+        with show_progress(self.console, f"Asking {what}", num_rows, "answers") as progress:
             score = "strict" if inquiry.protocol is None else "score"
-            tracker = Tracker(self.console, progress, score)
+            tracker = Tracker(self.console, progress, score, num_later)
             results = run_inquiry(
                 inquiry,
                 backend,

@@ -1,5 +1,6 @@
 """`vtk eval`: judge a model on benchmarks."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,13 @@ Assignments = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Set one value, e.g. video.num_frames=32."),
 ]
+
+
+class Backend(StrEnum):
+    """What makes the completions."""
+
+    transformers = "transformers"
+    vllm = "vllm"
 
 
 def evaluate(
@@ -80,6 +88,9 @@ def evaluate(
     preset: Annotated[str | None, typer.Option(help="Settings of a preset.")] = None,
     config: ConfigFile = None,
     assignments: Assignments = None,
+    backend: Annotated[
+        Backend | None, typer.Option(help="What makes the completions.", show_default=False)
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -107,6 +118,7 @@ def evaluate(
         return
     overrides = parse_assignments(assignments) | {
         "eval.num_samples": num_samples,
+        "eval.backend": None if backend is None else backend.value,
         "eval.temperature": temperature,
         "eval.batch_size": batch_size,
         "eval.max_completion_tokens": max_completion_tokens,

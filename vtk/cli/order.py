@@ -82,7 +82,7 @@ class ReadOrder:
         """
         from vtk.evals.target import load_target
 
-        return load_target(self.target)
+        return load_target(self.target, [job.settings for job in self.jobs])
 
     def inquiries(self, identity: Mapping[str, Any]) -> "list[Inquiry]":
         """What is asked; their folders are not known yet."""
@@ -130,6 +130,7 @@ def read_order(console: Console, order: Order) -> ReadOrder:
     asked = read_questions(console, suites, order.data_dir, order.part, order.questions)
     target = find_target(order.model, order.runs_dir, order.preset, order.config, order.overrides)
     given = [key for key, value in order.overrides.items() if value is not None]
+    engine = None if target.config.eval.backend == "transformers" else target.config.eval.backend
     chosen = [
         (suite, order.words.applied(protocol))
         for suite in suites
@@ -139,7 +140,9 @@ def read_order(console: Console, order: Order) -> ReadOrder:
         _Job(
             suite,
             protocol,
-            evaluation_settings(target.config, suite, order.num_draws, order.seed, protocol, given),
+            evaluation_settings(
+                target.config, suite, order.num_draws, order.seed, protocol, given, engine
+            ),
         )
         for suite, protocol in chosen
     ]

@@ -9,12 +9,13 @@ from vtk.config.files import stages_of
 from vtk.config.loading import Resolved, load_config
 from vtk.config.schema import VtkConfig
 from vtk.errors import DataError
-from vtk.evals.backends import TransformersBackend
+from vtk.evals.backends import Backend, TransformersBackend
 from vtk.evals.folder import SETTINGS_FILE, settings_hash
 from vtk.evals.protocols import Protocol
 from vtk.evals.session import Inquiry
 from vtk.evals.settings import EvaluationSettings
 from vtk.evals.suites import Suite
+from vtk.evals.vllm_backend import BATCH_SIZE, VLLM, open_vllm
 from vtk.models.loader import attention_kernel, load_policy, resolve_model_path, weights_hash
 from vtk.rollout.generate import SamplingSettings
 from vtk.runs.files import read_json
@@ -110,6 +111,7 @@ def evaluation_settings(
     seed: int | None = None,
     protocol: Protocol | None = None,
     given: Collection[str] = (),
+    engine: str | None = None,
 ) -> EvaluationSettings:
     """How a configuration asks the questions of a suite.
 
@@ -120,6 +122,7 @@ def evaluation_settings(
         seed: Decides the draws; the configuration's when None.
         protocol: Asks and scores instead of the suite; what it fixes comes before the settings.
         given: Dotted keys that the user gave for this evaluation; they come before the protocol.
+        engine: What makes the completions; the configuration's when None.
     """
     eval_, rollout = config.eval, config.rollout
     settings = EvaluationSettings(
@@ -133,14 +136,19 @@ def evaluation_settings(
             min_p=rollout.min_p,
             repetition_penalty=rollout.repetition_penalty,
         ),
-        batch_size=eval_.batch_size,
+        batch_size=_batch_size(config, engine, given),
         num_draws=num_draws,
         seed=config.seed if seed is None else seed,
         max_prompt_tokens=config.prompt.max_prompt_tokens,
-        engine=rollout.engine,
+        engine=engine or rollout.engine,
         has_strategies=suite.has_strategies,
     )
     return settings if protocol is None else _under_protocol(settings, protocol, set(given))
+
+
+def _batch_size(config: VtkConfig, engine: str | None, given: Collection[str]) -> int:
+    is_chosen = engine != VLLM or "eval.batch_size" in given
+    return config.eval.batch_size if is_chosen else BATCH_SIZE
 
 
 def _frames(config: VtkConfig) -> FrameSettings:
@@ -176,13 +184,25 @@ def _under_protocol(
     )
 
 
-def load_target(target: Target) -> tuple[TransformersBackend, dict[str, Any]]:
+def load_target(
+    target: Target, asked: Sequence[EvaluationSettings]
+) -> tuple[Backend, dict[str, Any]]:
     """Load a target onto the GPU if there is one.
+
+    Args:
+        target: The model.
+        asked: How it will be asked, which decides how much memory an engine reserves.
 
     Returns:
         What answers, and what identifies the computation: the weights' sha256, their number format
         and the attention kernel in use.
+
+    Raises:
+        MissingEnvironmentError: The backend is not installed here.
+        DataError: The model cannot be loaded.
     """
+    if target.config.eval.backend == VLLM:
+        return open_vllm(target.path, target.config.model, asked)
     import torch
 
     model, processor = load_policy(target.path, target.config.model, merge_adapter=False)

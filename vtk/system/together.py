@@ -219,7 +219,7 @@ def _fault_of(
         return Interrupted(f"{name} was asked to stop; so were the others", hint)
     if rank == 0:
         return Spoken(code, captured)
-    kinds = {kind.exit_code: kind for kind in vars(errors).values() if _is_kind(kind)}
+    kinds: dict[int, type[VtkError]] = {kind.exit_code: kind for kind in _kinds()}
     said = "\n".join(_read(_log(folder, rank)).strip().splitlines()[-_NUM_LINES_SHOWN:])
     return kinds.get(code, VtkError)(f"{name} failed with exit code {code}:\n{said}", hint)
 
@@ -228,8 +228,9 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _is_kind(value: object) -> bool:
-    return isinstance(value, type) and issubclass(value, VtkError)
+def _kinds() -> list[type[VtkError]]:
+    found = [value for value in vars(errors).values() if isinstance(value, type)]
+    return [value for value in found if issubclass(value, VtkError)]
 
 
 def this_command(arguments: Sequence[str]) -> list[str]:

@@ -66,7 +66,8 @@ def differing_questions(suite: str, runs: Sequence[GradedRun]) -> list[Differing
 
 def _part_ways(rows: Sequence[Sequence[EvalRow]], score: str) -> bool:
     scores = {question_score(draws, score) for draws in rows}
-    return len(scores) > 1 or len({tuple(said(row) for row in draws) for draws in rows}) > 1
+    answers = {tuple(sorted(str(said(row)) for row in draws)) for draws in rows}
+    return len(scores) > 1 or len(answers) > 1
 
 
 def _facts(
