@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from typing import Any
 import pytest
 import torch
 
+from vtk.cli.console import Console
+from vtk.cli.order import Order, read_order
+from vtk.cli.questions import Words
 from vtk.config.sections import ModelSettings
 from vtk.data.registry import get_dataset
 from vtk.data.sample import VideoSample
@@ -190,10 +194,21 @@ class Cli:
                 child.kill()
         return child.returncode, self.num_rows()
 
+    def num_rows_of(self, rank: int) -> int:
+        """Complete rows that one of several processes has written."""
+        files = self.runs_dir.glob(f"*/eval/*/parts/rank_{rank}.jsonl")
+        return sum(path.read_bytes().count(b"\n") for path in files)
+
     def num_rows(self) -> int:
         """Complete rows of all evaluations in the runs' folder."""
         files = self.runs_dir.glob("*/eval/*/samples.jsonl")
         return sum(path.read_bytes().count(b"\n") for path in files)
+
+
+def expected_frames(run: Path) -> int:
+    """How many frames of each clip the model of a run was shown."""
+    line = (run / "eval" / SUITE / "samples.jsonl").read_text().splitlines()[0]
+    return len(json.loads(line)["timestamps_s"])
 
 
 def eval_arguments(cli: Cli, model_dir: Path) -> list[str]:
@@ -239,6 +254,103 @@ def test_a_stopped_evaluation_goes_on_and_ends_with_the_same_results(
     assert here.read_bytes() == there.read_bytes()
 
 
+def test_one_of_two_processes_is_killed_and_one_goes_on_to_the_same_bytes(
+    uninterrupted: dict[str, Any], data_dir: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    cli = Cli(data_dir, tmp_path / "runs")
+    arguments = eval_arguments(cli, model_dir)
+    with cli.start(*arguments, "--num-processes", "2", "--json") as starter:
+        try:
+            while min(cli.num_rows_of(rank) for rank in (0, 1)) < 2 and starter.poll() is None:
+                time.sleep(0.005)
+            killed = pid_of_rank(1, starter.pid)
+            os.kill(killed, signal.SIGKILL)
+            out, err = starter.communicate(timeout=60)
+        finally:
+            starter.kill()
+    fault = json.loads(out)["error"]
+    assert (starter.returncode, fault["exit_code"]) == (1, 1)
+    assert fault["message"] == (
+        f"process 1 (pid {killed}) was killed by SIGKILL; the others were ended"
+    )
+    assert "repeat the command" in fault["hint"]
+    assert err.count("Error: ") == 1
+    code, out, err = cli.run(*arguments, "--json")
+    assert code == 0, err
+    kept = re.search(r"Kept (\d+) of", err)
+    assert kept is not None
+    assert int(kept[1]) >= 4
+    require_same_files(json.loads(out), uninterrupted)
+
+
+@pytest.mark.thorough
+def test_torchrun_shares_an_evaluation_out_and_only_one_process_speaks(
+    uninterrupted: dict[str, Any], data_dir: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    cli = Cli(data_dir, tmp_path / "runs")
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "3", "-m", "vtk"]
+    done = subprocess.run(
+        [sys.executable, *torchrun, *eval_arguments(cli, model_dir), "--json"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    require_same_files(json.loads(done.stdout), uninterrupted)
+    assert done.stderr.count("Loading ") == 1
+
+
+def require_same_files(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Rows and results to the byte, and no parts left."""
+    assert found["suites"] == expected["suites"]
+    here, there = (Path(one["run_dir"]) / "eval" / SUITE for one in (found, expected))
+    for name in ("samples.jsonl", "results.json"):
+        assert (here / name).read_bytes() == (there / name).read_bytes()
+    assert sorted(path.name for path in here.iterdir()) == sorted(
+        path.name for path in there.iterdir()
+    )
+
+
+def pid_of_rank(rank: int, starter: int) -> int:
+    """The process that a starter told its rank."""
+    for child in Path(f"/proc/{starter}/task/{starter}/children").read_text().split():
+        if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+            return int(child)
+    raise AssertionError(f"process {starter} started no rank {rank}")
+
+
+@pytest.mark.parametrize(("given", "num_asked"), [({"eval.num_samples": 2}, 2), ({}, None)])
+def test_only_the_command_line_asks_fewer_questions(
+    given: dict[str, Any], num_asked: int | None, data_dir: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "few.toml"
+    config.write_text("[eval]\nnum_samples = 3\n")
+    order = Order(
+        suites=[SUITE],
+        model=str(model_dir),
+        part="validation",
+        questions=None,
+        protocol="both",
+        words=Words(None, False),
+        num_draws=1,
+        seed=None,
+        preset=None,
+        config=config,
+        overrides=given,
+        name=None,
+        is_new=False,
+        data_dir=data_dir,
+        runs_dir=tmp_path,
+    )
+    read = read_order(Console(), order)
+    (inquiry,) = read.inquiries({})
+    assert read.target.config.eval.num_samples in (2, 3)
+    assert len(inquiry.samples) == (num_asked or len(load_questions(find_suite(SUITE), data_dir)))
+    assert len(load_questions(find_suite(SUITE), data_dir)) > 3
+
+
 def test_two_models_are_compared_on_the_same_questions(
     uninterrupted: dict[str, Any], data_dir: Path, tmp_path: Path
 ) -> None:
@@ -251,11 +363,14 @@ def test_two_models_are_compared_on_the_same_questions(
     assert code == 0, err
     second = json.loads(out)["run_id"]
     assert second != first.name
-    code, out, err = cli.run(
-        "compare", first.name, second, "--runs-dir", str(first.parent), "--json"
-    )
+    page = tmp_path / "compare.html"
+    options = ["--suite", SUITE, "--html", str(page), "--html-clips", "3", "--json"]
+    code, out, err = cli.run("compare", first.name, second, *options, *cli.places)
     assert code == 0, err
     document = json.loads(out)
+    assert (document["html"], document["num_clips_shown"]) == (str(page), 3)
+    assert page.read_text().count("data:image/jpeg;base64,/9j/") == 3
+    assert f'"num_frames": {expected_frames(first)}' in page.read_text()
     expected = uninterrupted["suites"][SUITE]
     assert document["runs"][0]["strict"]["all"]["n"] == expected["num_questions"]
     assert document["differences"][0]["run"] == second

@@ -50,7 +50,7 @@ def published_numbers(name: str) -> list[Published]:
 def _all_numbers() -> tuple[Published, ...]:
     text = files("vtk.evals").joinpath("published.csv").read_text(encoding="utf-8")
     return tuple(
-        Published(accuracy=float(row.pop("percent")) / 100, **row)
+        Published(accuracy=round(float(row.pop("percent")) / 100, 6), **row)
         for row in csv.DictReader(text.splitlines())
     )
 

@@ -37,7 +37,6 @@ BATCH_SIZE: Final = 64
 """Questions handed over at once; the engine batches them itself, and is only fast with many."""
 
 _MAX_TEXT_TOKENS: Final = 4096
-_PATCH_GROUP_PX: Final = 28
 _INSTALL: Final = (
     "On a machine with a CUDA GPU: pip install 'videothinker-toolkit[vllm]'; or leave "
     "--backend vllm away."
@@ -69,19 +68,28 @@ def require_vllm() -> str:
     return found
 
 
-def longest_tokens(settings: Iterable[EvaluationSettings]) -> int:
+def group_px(processor: "Qwen2_5_VLProcessor") -> int:
+    """Height and width of what one visual token stands for, in pixels."""
+    shown = processor.video_processor
+    return int(shown.patch_size * shown.merge_size)
+
+
+def longest_tokens(settings: Iterable[EvaluationSettings], per_token_px: int) -> int:
     """Tokens that the longest prompt and its completion can have, which decides the cache.
 
     Args:
         settings: Of everything that will be asked.
+        per_token_px: See `group_px`.
     """
-    return max(_longest_prompt(one) + one.sampling.max_completion_tokens for one in settings)
+    return max(
+        _longest_prompt(one, per_token_px) + one.sampling.max_completion_tokens for one in settings
+    )
 
 
-def _longest_prompt(settings: EvaluationSettings) -> int:
+def _longest_prompt(settings: EvaluationSettings, per_token_px: int) -> int:
     frames = settings.frames
     pairs = -(-frames.num_frames // TEMPORAL_PATCH_FRAMES)
-    needed = pairs * (frames.max_pixels_px // _PATCH_GROUP_PX**2) + _MAX_TEXT_TOKENS
+    needed = pairs * (frames.max_pixels_px // per_token_px**2) + _MAX_TEXT_TOKENS
     bound = settings.max_prompt_tokens
     return needed if bound is None else min(needed, bound)
 
@@ -190,7 +198,8 @@ class VllmBackend:
         request = request_of(self.processor, build_prompt_text(words, template), clip)
         num_frames, _, height_px, width_px = clip.frames_FCHW.shape
         pairs = -(-num_frames // TEMPORAL_PATCH_FRAMES)
-        num_video_tokens = pairs * (height_px // _PATCH_GROUP_PX) * (width_px // _PATCH_GROUP_PX)
+        side_px = group_px(self.processor)
+        num_video_tokens = pairs * (height_px // side_px) * (width_px // side_px)
         text_ids = self.processor.tokenizer(request["prompt"])["input_ids"]
         num_tokens = len(text_ids) - 1 + num_video_tokens  # one stands for the whole clip
         bound = min(max_prompt_tokens or self.max_tokens, self.max_tokens - 1)
@@ -253,7 +262,8 @@ def open_vllm(
         "attention": f"vllm {found}",
     }
     base = policy.get_base_model() if is_adapter(path) else policy
-    end_ids, max_tokens = end_token_ids(base, processor), longest_tokens(settings)
+    end_ids = end_token_ids(base, processor)
+    max_tokens = longest_tokens(settings, group_px(processor))
     del policy, base
     from vllm import LLM, SamplingParams
 
