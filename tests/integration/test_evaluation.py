@@ -1,5 +1,7 @@
 """`vtk eval` and `vtk compare`: a real (random) tiny model on real clips, killed and resumed."""
 
+import base64
+import io
 import json
 import os
 import re
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from vtk.cli.console import Console
 from vtk.cli.order import Order, read_order
@@ -22,6 +25,9 @@ from vtk.data.registry import get_dataset
 from vtk.data.sample import VideoSample
 from vtk.data.split import SplitOptions, split_dataset
 from vtk.evals.backends import TransformersBackend
+from vtk.evals.compare import load_graded_run
+from vtk.evals.page.differing import differing_questions
+from vtk.evals.page.frames import add_strips
 from vtk.evals.record import EvalRow
 from vtk.evals.runner import evaluate, iter_rows
 from vtk.evals.settings import EvaluationSettings
@@ -30,6 +36,7 @@ from vtk.mini.world import WorldSettings, write_world
 from vtk.models.loader import load_policy
 from vtk.models.tiny import build_tiny_model, tiny_model_dir
 from vtk.rollout.generate import SamplingSettings
+from vtk.runs.store import RunPaths
 from vtk.video.frames import FrameSettings
 
 pytestmark = pytest.mark.slow
@@ -205,12 +212,6 @@ class Cli:
         return sum(path.read_bytes().count(b"\n") for path in files)
 
 
-def expected_frames(run: Path) -> int:
-    """How many frames of each clip the model of a run was shown."""
-    line = (run / "eval" / SUITE / "samples.jsonl").read_text().splitlines()[0]
-    return len(json.loads(line)["timestamps_s"])
-
-
 def eval_arguments(cli: Cli, model_dir: Path) -> list[str]:
     options = ["--preset", "tiny", "--temperature", "1", "--samples-per-question", "4"]
     sizes = ["--batch-size", "2", "--max-completion-tokens", "48"]
@@ -364,17 +365,62 @@ def test_two_models_are_compared_on_the_same_questions(
     second = json.loads(out)["run_id"]
     assert second != first.name
     page = tmp_path / "compare.html"
-    options = ["--suite", SUITE, "--html", str(page), "--html-clips", "3", "--json"]
+    options = ["--html", str(page), "--json"]
     code, out, err = cli.run("compare", first.name, second, *options, *cli.places)
     assert code == 0, err
     document = json.loads(out)
-    assert (document["html"], document["num_clips_shown"]) == (str(page), 3)
-    assert page.read_text().count("data:image/jpeg;base64,/9j/") == 3
-    assert f'"num_frames": {expected_frames(first)}' in page.read_text()
+    assert document["html"] == str(page)
+    assert f"{first.name} and {second}, side by side" in page.read_text()
     expected = uninterrupted["suites"][SUITE]
     assert document["runs"][0]["strict"]["all"]["n"] == expected["num_questions"]
     assert document["differences"][0]["run"] == second
     assert list(document["settings_differ"]) == ["model.weights_sha256"]
+
+
+def test_a_page_shows_frames_that_the_model_saw(
+    uninterrupted: dict[str, Any], data_dir: Path
+) -> None:
+    asked = load_graded_run(RunPaths(Path(uninterrupted["run_dir"])), SUITE)
+    right = {
+        name: [replace(row, strict=1.0, parsed="A") for row in draws]
+        for name, draws in asked.questions.items()
+    }
+    other = replace(asked, name="other", questions=right)
+    questions = {SUITE: differing_questions(SUITE, [asked, other])}
+    assert len(questions[SUITE]) == len(asked.questions)
+    strips = add_strips(questions, {SUITE: asked.settings}, data_dir, max_clips=3)
+    assert (len(strips.by_key), strips.problems) == (3, [])
+    shown = [one for one in questions[SUITE] if one.facts["frames"] is not None]
+    assert len(shown) + strips.num_left_out == len(questions[SUITE])
+    for one in shown:
+        strip, times_s = strips.by_key[one.facts["frames"]], one.asked.timestamps_s
+        assert times_s is not None
+        assert strip["num_frames"] == len(times_s)
+        assert (strip["times_s"][0], strip["times_s"][-1]) == (times_s[0], round(times_s[-1], 2))
+        kind, _, content = strip["uri"].partition(",")
+        picture = Image.open(io.BytesIO(base64.b64decode(content)))
+        assert (kind, picture.format) == ("data:image/jpeg;base64", "JPEG")
+        assert picture.width > 5 * picture.height
+
+
+def test_a_page_does_not_show_another_clip_than_was_asked_about(
+    uninterrupted: dict[str, Any], data_dir: Path
+) -> None:
+    asked = load_graded_run(RunPaths(Path(uninterrupted["run_dir"])), SUITE)
+    changed = {
+        name: [replace(row, strict=float(is_right), video_sha256="0" * 64) for row in draws]
+        for is_right, (name, draws) in enumerate(list(asked.questions.items())[:2])
+    }
+    first = replace(asked, questions=changed)
+    flipped = {
+        name: [replace(row, strict=1.0 - row.strict) for row in draws]
+        for name, draws in changed.items()
+    }
+    questions = {SUITE: differing_questions(SUITE, [first, replace(first, questions=flipped)])}
+    strips = add_strips(questions, {SUITE: asked.settings}, data_dir, max_clips=9)
+    assert strips.by_key == {}
+    assert strips.problems
+    assert all("is not the clip that was asked about" in text for text in strips.problems)
 
 
 def test_faults_have_their_exit_codes(data_dir: Path, model_dir: Path, tmp_path: Path) -> None:

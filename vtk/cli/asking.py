@@ -72,9 +72,12 @@ def joined_peers(console: Console) -> "Iterator[tuple[Peers, Console]]":
     from vtk.system.launchers import visible_gpus
     from vtk.system.together import LEFT_WITH_OTHERS, is_started_together
 
-    take_own_gpu(os.environ, visible_gpus(os.environ))
+    gpus = visible_gpus(os.environ)
+    take_own_gpu(os.environ, gpus)
     try:
         with meet_peers() as peers, _voice_of(peers, console) as voice:
+            if peers.count == 1 and len(gpus) > 1:
+                voice.note(f"One GPU is used; --num-processes {len(gpus)} uses all that are here")
             yield peers, voice
     except (PeerGone, Interrupted) as leaving:
         if not is_started_together():

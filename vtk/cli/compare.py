@@ -20,7 +20,6 @@ from vtk.errors import ConfigError
 
 if TYPE_CHECKING:
     from vtk.evals.compare import GradedRun
-    from vtk.runs.store import RunPaths
 
 ALL_SUITES = "all"
 DEFAULT_NUM_CLIPS = 300
@@ -29,7 +28,11 @@ Graded = Mapping[str, "Sequence[GradedRun]"]
 
 def compare(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN RUN...", help="The first is the baseline.")
+        list[str],
+        typer.Argument(
+            metavar="RUN RUN...",
+            help="The first is the baseline; RUN:RESULTS is one set of a run's answers.",
+        ),
     ],
     suite: Annotated[
         str | None, typer.Option(help="Results to compare: clevrer, mvbench-recipe, ..., or all.")
@@ -58,13 +61,10 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Set runs side by side on the same questions: paired difference, interval, p-value."""
-    from vtk.evals.compare import compare_runs, load_graded_run, require_protocol
-    from vtk.runs.store import resolve_run
+    from vtk.evals.compare import compare_runs, require_protocol
 
     console = Console(as_json)
-    found = [resolve_run(runs_dir, ref) for ref in runs]
-    names = _names_of_results(found, suite, is_page=html is not None)
-    graded = {name: [load_graded_run(run, name) for run in found] for name in names}
+    graded = _graded(runs, runs_dir, suite, is_page=html is not None)
     documents = {name: compare_runs(name, each, common) for name, each in graded.items()}
     for name, document in documents.items():
         accuracy = require_protocol(document, protocol)
@@ -79,13 +79,24 @@ def compare(
     console.document({**whole, **made})
 
 
-def _names_of_results(runs: "Sequence[RunPaths]", wanted: str | None, is_page: bool) -> list[str]:
-    """The results to compare: those named; all that the runs share for "all" and for a page."""
-    from vtk.evals.compare import choose_suite, shared_suites
+def _graded(
+    refs: Sequence[str], runs_dir: Path, wanted: str | None, is_page: bool
+) -> "dict[str, list[GradedRun]]":
+    """Name of results -> every run's; all that the runs share for "all" and for a page."""
+    from vtk.evals.compare import choose_suite, load_graded_run, shared_suites, split_reference
+    from vtk.runs.store import resolve_run
 
-    if wanted == ALL_SUITES or (wanted is None and is_page):
-        return shared_suites(runs)
-    return [choose_suite(runs, wanted)]
+    split = [split_reference(ref) for ref in refs]
+    runs = [resolve_run(runs_dir, ref) for ref, _ in split]
+    named = [results for _, results in split if results is not None]
+    if named:
+        name = named[0] if wanted in (None, ALL_SUITES) else str(wanted)
+        own = [results or name for _, results in split]
+        pairs = zip(runs, own, strict=True)
+        return {name: [load_graded_run(run, results, is_named=True) for run, results in pairs]}
+    is_all = wanted == ALL_SUITES or (wanted is None and is_page)
+    names = shared_suites(runs) if is_all else [choose_suite(runs, wanted)]
+    return {name: [load_graded_run(run, name) for run in runs] for name in names}
 
 
 def _write_page(

@@ -56,8 +56,23 @@ class GradedRun:
         return name
 
 
-def load_graded_run(run: RunPaths, suite: str) -> GradedRun:
+def split_reference(ref: str) -> tuple[str, str | None]:
+    """A run as a user names it, and the results of it that are meant: RUN:mvbench.16-frames.
+
+    Returns:
+        The run, and the name of the results; None leaves them to be chosen.
+    """
+    run, colon, results = ref.rpartition(":")
+    return (run, results) if run and colon and "/" not in results else (ref, None)
+
+
+def load_graded_run(run: RunPaths, suite: str, is_named: bool = False) -> GradedRun:
     """Read what a run answered.
+
+    Args:
+        run: The run.
+        suite: The name of its results.
+        is_named: Call it RUN:SUITE, because several results of one run are compared.
 
     Raises:
         DataError: The run has no results of this suite, or they are damaged.
@@ -76,7 +91,7 @@ def load_graded_run(run: RunPaths, suite: str) -> GradedRun:
             f"Ask their questions again: vtk eval {suite} --model {run.run_id}, as before.",
         )
     return GradedRun(
-        name=run.run_id,
+        name=f"{run.run_id}:{suite}" if is_named else run.run_id,
         questions={draws[0].sample_id: draws for draws in group_by_question(found.rows.values())},
         is_complete=bool(results.get("complete")),
         settings=_read_json_or_empty(folder / SETTINGS_FILE).get("settings", {}),

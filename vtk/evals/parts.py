@@ -10,17 +10,20 @@ its parts is moved by the next one, whatever its number of processes.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from vtk.errors import DataError
 from vtk.evals.record import PARTS_DIR, EvalRow, RowKey, SampleLog, read_rows, row_from_json
 from vtk.runs.events import decode_line, encode_line
 from vtk.runs.files import storage_error, write_bytes_atomic
 
+PATIENCE_S: Final = 120.0
 _POLL_S: Final = 0.5
 
 
@@ -62,6 +65,31 @@ def take_in_parts(log: SampleLog, folder: Path, plan: Sequence[RowKey]) -> int:
     for key in new:
         log.append(found[key])
     return len(new)
+
+
+def wait_for_rows(folder: Path, keys: Collection[RowKey], patience_s: float = PATIENCE_S) -> None:
+    """Return once the parts hold these rows: a shared file system may show another machine's late.
+
+    Args:
+        folder: eval/<suite> of a run.
+        keys: The rows that all processes together have written.
+        patience_s: How long to wait, in seconds.
+
+    Raises:
+        DataError: They do not appear: the machines do not share the folder.
+    """
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        there = {key for path in part_files(folder) for key in read_rows(path).rows}
+        missing = len(set(keys) - there)
+        if not missing:
+            return
+        if time.monotonic() > deadline_s:
+            raise DataError(
+                f"{missing} rows that other processes wrote do not appear in {folder}",
+                "All machines need the same --runs-dir, on a file system that they share.",
+            )
+        time.sleep(_POLL_S)
 
 
 def remove_parts(folder: Path) -> None:

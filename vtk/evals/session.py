@@ -18,6 +18,7 @@ from vtk.evals.parts import (
     put_in_order,
     remove_parts,
     take_in_parts,
+    wait_for_rows,
 )
 from vtk.evals.peers import ALONE, Peers
 from vtk.evals.record import SAMPLES_FILE, EvalRow, ReadRows, RowKey, SampleLog, read_rows
@@ -178,6 +179,7 @@ def run_inquiry(
             else:
                 with PartsFollower(inquiry.folder, on_row or (lambda _: None)):
                     ask.into_part(peers.told_by_main(set(kept.rows)))
+                    wait_for_rows(inquiry.folder, set(inquiry.plan) - set(kept.rows))
         except Interrupted as stop:
             raise Interrupted(stop.message, "Repeat the command to go on.") from stop
         finally:

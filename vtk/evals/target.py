@@ -15,7 +15,8 @@ from vtk.evals.protocols import Protocol
 from vtk.evals.session import Inquiry
 from vtk.evals.settings import EvaluationSettings
 from vtk.evals.suites import Suite
-from vtk.evals.vllm_backend import BATCH_SIZE, VLLM, open_vllm
+from vtk.evals.vllm_backend import BATCH_SIZE, open_vllm
+from vtk.evals.vllm_inputs import VLLM
 from vtk.models.loader import attention_kernel, load_policy, resolve_model_path, weights_hash
 from vtk.rollout.generate import SamplingSettings
 from vtk.runs.files import read_json

@@ -1,8 +1,7 @@
 """vLLM behind the evaluation's protocol: one offline engine a process, on that process's GPU.
 
-The clip is decoded and sized by vtk and handed over as frames with their metadata, and the engine's
-processor is told to neither sample nor resize, so that the model is shown exactly what transformers
-would show it. Several GPUs are several processes (`--num-processes`), each with an engine.
+Several GPUs are several processes (`--num-processes`), each with an engine (`vtk.evals.vllm_inputs`
+has what it is called with).
 
 Older versions drop the metadata of a Qwen2.5-VL video, and with it the times of the frames; this
 was read in the sources of 0.22 to 0.30 and is not so in 0.31 (vllm-project/vllm:
@@ -10,7 +9,7 @@ vllm/model_executor/models/qwen2_5_vl.py).
 """
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,26 +22,31 @@ from vtk.config.sections import ModelSettings
 from vtk.errors import DataError, Interrupted, MissingEnvironmentError
 from vtk.evals.backends import Prompt
 from vtk.evals.settings import EvaluationSettings
+from vtk.evals.vllm_inputs import (
+    VLLM,
+    engine_arguments,
+    group_px,
+    longest_tokens,
+    request_of,
+    sampling_arguments,
+)
 from vtk.models.loader import is_adapter, load_policy, weights_hash
 from vtk.rollout.generate import Rollout, build_rollout, end_token_ids
-from vtk.rollout.prompts import build_prompt_text, chat_text, video_metadata
+from vtk.rollout.prompts import build_prompt_text
 from vtk.video.frames import TEMPORAL_PATCH_FRAMES, Clip
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLProcessor
 
-VLLM: Final = "vllm"
 FIRST_VERSION: Final = Version("0.31")
 BATCH_SIZE: Final = 64
 """Questions handed over at once; the engine batches them itself, and is only fast with many."""
 
-_MAX_TEXT_TOKENS: Final = 4096
 _INSTALL: Final = (
     "On a machine with a CUDA GPU: pip install 'videothinker-toolkit[vllm]'; or leave "
     "--backend vllm away."
 )
 _LAUNCHER_VARIABLES: Final = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-_NO_CHANGES: Final = {"do_resize": False, "do_sample_frames": False}
 
 
 def require_vllm() -> str:
@@ -66,92 +70,6 @@ def require_vllm() -> str:
     if not torch.cuda.is_available():
         raise MissingEnvironmentError("--backend vllm needs a CUDA GPU", _INSTALL)
     return found
-
-
-def group_px(processor: "Qwen2_5_VLProcessor") -> int:
-    """Height and width of what one visual token stands for, in pixels."""
-    shown = processor.video_processor
-    return int(shown.patch_size * shown.merge_size)
-
-
-def longest_tokens(settings: Iterable[EvaluationSettings], per_token_px: int) -> int:
-    """Tokens that the longest prompt and its completion can have, which decides the cache.
-
-    Args:
-        settings: Of everything that will be asked.
-        per_token_px: See `group_px`.
-    """
-    return max(
-        _longest_prompt(one, per_token_px) + one.sampling.max_completion_tokens for one in settings
-    )
-
-
-def _longest_prompt(settings: EvaluationSettings, per_token_px: int) -> int:
-    frames = settings.frames
-    pairs = -(-frames.num_frames // TEMPORAL_PATCH_FRAMES)
-    needed = pairs * (frames.max_pixels_px // per_token_px**2) + _MAX_TEXT_TOKENS
-    bound = settings.max_prompt_tokens
-    return needed if bound is None else min(needed, bound)
-
-
-def engine_arguments(path: Path | str, dtype: str, max_tokens: int, seed: int) -> dict[str, Any]:
-    """The keyword arguments of `vllm.LLM`.
-
-    Args:
-        path: A whole model: a folder or a hub id.
-        dtype: float32 or bfloat16.
-        max_tokens: See `longest_tokens`.
-        seed: Of the engine; each request has its own besides.
-    """
-    return {
-        "model": str(path),
-        "dtype": dtype,
-        "seed": seed,
-        "max_model_len": max_tokens,
-        "limit_mm_per_prompt": {"video": 1, "image": 0},
-        "mm_processor_kwargs": _NO_CHANGES,
-        "generation_config": VLLM,  # not the checkpoint's own temperature
-        "trust_remote_code": False,
-    }
-
-
-def sampling_arguments(
-    settings: EvaluationSettings, end_ids: frozenset[int], seed: int
-) -> dict[str, Any]:
-    """The keyword arguments of `vllm.SamplingParams` for one question.
-
-    Args:
-        settings: How completions are drawn; greedy draws are all the same and made once.
-        end_ids: Tokens that end a completion.
-        seed: Decides the draws.
-    """
-    sampling = settings.sampling
-    return {
-        "n": 1 if sampling.is_greedy else settings.num_draws,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        "repetition_penalty": sampling.repetition_penalty,
-        "max_tokens": sampling.max_completion_tokens,
-        "stop_token_ids": sorted(end_ids),
-        "seed": None if sampling.is_greedy else seed,
-    }
-
-
-def request_of(processor: "Qwen2_5_VLProcessor", words: str, clip: Clip) -> dict[str, Any]:
-    """One question as `vllm.LLM.generate` takes it.
-
-    Args:
-        processor: Has the chat's template.
-        words: The user turn after the video.
-        clip: Frames that are already sampled and sized.
-    """
-    frames_FHWC = clip.frames_FCHW.permute(0, 2, 3, 1).contiguous().numpy()
-    return {
-        "prompt": chat_text(processor, words),
-        "multi_modal_data": {"video": [(frames_FHWC, video_metadata(clip))]},
-    }
 
 
 class VllmBackend:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.evals.conftest import FAILED, WRONG, make_row
+from vtk.cli.compare import _graded
 from vtk.data.benchmarks.table import BENCHMARKS
 from vtk.errors import ConfigError, DataError
 from vtk.evals.compare import (
@@ -16,6 +17,7 @@ from vtk.evals.compare import (
     compare_runs,
     load_graded_run,
     require_protocol,
+    split_reference,
 )
 from vtk.evals.published import published_numbers
 from vtk.evals.record import EvalRow, SampleLog
@@ -240,3 +242,32 @@ def test_metrics_of_clevrer_are_not_mixed() -> None:
         if number.model == "Qwen2.5-VL-3B" and "CausalSight" in number.source
     }
     assert found == {"per_option": 0.712, "strict": 0.316}
+
+
+def test_two_sets_of_answers_of_one_run_are_compared(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "cdpo", "mine")
+    for name, rows in ((SUITE, BASE), (f"{SUITE}.more", BETTER)):
+        with SampleLog(run.eval_dir(name)) as log:
+            for row in rows:
+                log.append(row)
+    graded = _graded([f"mine:{SUITE}", f"mine:{SUITE}.more"], tmp_path, None, is_page=False)
+    assert [one.name for one in graded[SUITE]] == [f"mine:{SUITE}", f"mine:{SUITE}.more"]
+    document = compare_runs(SUITE, graded[SUITE])
+    assert document["differences"][0]["strict"]["all"]["difference"] == pytest.approx(2 / 6)
+    assert list(_graded(["mine", "mine"], tmp_path, "all", is_page=False)) == [
+        SUITE,
+        f"{SUITE}.more",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [
+        ("mine", ("mine", None)),
+        ("mine:mvbench.x", ("mine", "mvbench.x")),
+        ("C:/runs/mine", ("C:/runs/mine", None)),
+        ("runs/mine:clevrer", ("runs/mine", "clevrer")),
+    ],
+)
+def test_a_reference_may_name_results(ref: str, expected: tuple[str, str | None]) -> None:
+    assert split_reference(ref) == expected

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.evals.conftest import FAILED, SAMPLED, Script, make_row
-from vtk.errors import ConfigError
+from vtk.errors import ConfigError, DataError
 from vtk.evals.folder import SETTINGS_FILE, set_aside
 from vtk.evals.parts import (
     PartsFollower,
@@ -17,6 +17,7 @@ from vtk.evals.parts import (
     put_in_order,
     remove_parts,
     take_in_parts,
+    wait_for_rows,
 )
 from vtk.evals.record import PARTS_DIR, SAMPLES_FILE, EvalRow, SampleLog, read_rows
 from vtk.evals.runner import iter_rows, share_of
@@ -119,6 +120,15 @@ def test_only_a_complete_and_readable_file_is_put_in_order(tmp_path: Path) -> No
     damaged = path.read_bytes()
     put_in_order(path, plan)
     assert path.read_bytes() == damaged
+
+
+def test_rows_of_a_folder_that_is_not_shared_are_missed(tmp_path: Path) -> None:
+    with part_log(tmp_path, 0) as part:
+        part.append(make_row("a"))
+    wait_for_rows(tmp_path, {("a", 0)}, patience_s=0.0)
+    with pytest.raises(DataError, match="1 rows that other processes wrote") as raised:
+        wait_for_rows(tmp_path, {("a", 0), ("b", 0)}, patience_s=0.0)
+    assert "--runs-dir" in str(raised.value.hint)
 
 
 def test_a_part_that_is_being_written_is_not_removed(tmp_path: Path) -> None:

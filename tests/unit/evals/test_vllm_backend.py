@@ -16,15 +16,12 @@ from vtk.config.sections import LoraSettings, ModelSettings
 from vtk.errors import DataError, Interrupted, MissingEnvironmentError
 from vtk.evals import vllm_backend
 from vtk.evals.settings import EvaluationSettings
-from vtk.evals.vllm_backend import (
-    VllmBackend,
+from vtk.evals.vllm_backend import VllmBackend, open_vllm, require_vllm, whole_model
+from vtk.evals.vllm_inputs import (
     engine_arguments,
     longest_tokens,
-    open_vllm,
     request_of,
-    require_vllm,
     sampling_arguments,
-    whole_model,
 )
 from vtk.models.adapters import attach_policy_adapter
 from vtk.models.loader import load_policy, weights_hash

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,7 @@ def test_signals_reach_all_processes(number: int, kind: str, tmp_path: Path) -> 
     ) as child:
         while len(list(tmp_path.glob("ready-*"))) < 2:
             assert child.poll() is None
+            time.sleep(0.01)
         child.send_signal(number)
         out, _ = child.communicate(timeout=60)
     assert out == f"{kind} again\n"
