@@ -117,7 +117,7 @@ class ReadOrder:
         )
 
 
-def given_settings(assignments: Sequence[str] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+def given_settings(assignments: list[str] | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted key -> value of all that the command line sets; an option comes before `--set`.
 
     Args:

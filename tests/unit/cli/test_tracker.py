@@ -23,8 +23,11 @@ class Shown:
     def advance(self, num_done: float = 1) -> None:
         raise AssertionError("answers are counted by update")
 
-    def update(self, **values: Any) -> None:
-        self.updates.append(values)
+    def update(
+        self, done: float | None = None, total: float | None = None, note: str | None = None
+    ) -> None:
+        given = {"done": done, "total": total, "note": note}
+        self.updates.append({name: value for name, value in given.items() if value is not None})
 
 
 @pytest.fixture
