@@ -7,7 +7,7 @@ tensors, so they may be far apart in time and need no GPU for it.
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -99,7 +99,8 @@ class Peers:
             try:
                 yield
             except BaseException:
-                self.told_by_main(False)
+                with suppress(PeerGone):  # the block's own fault is what the user is told
+                    self.told_by_main(False)
                 raise
             self.told_by_main(True)
             return
