@@ -8,6 +8,7 @@ closes an element, and the script writes them as text only.
 
 import base64
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,7 +20,7 @@ from typing import Any, Final
 from vtk.evals.page.differing import MAX_QUESTIONS, Differing
 from vtk.evals.page.frames import NUM_SHOWN_FRAMES, Strips
 from vtk.evals.page.tables import suite_tables
-from vtk.format import format_count
+from vtk.format import format_count, visible_text
 from vtk.runs.files import write_bytes_atomic
 from vtk.svg import element, safe
 
@@ -74,7 +75,7 @@ def render_page(facts: PageFacts) -> str:
         problems=_problems(facts.strips.problems),
         data=_as_json(
             {
-                "runs": [safe_name(name) for name in facts.runs],
+                "runs": [visible_text(name) for name in facts.runs],
                 "questions": [one.facts for one in shown],
                 "strips": dict(facts.strips.by_key),
             }
@@ -82,18 +83,11 @@ def render_page(facts: PageFacts) -> str:
     )
 
 
-def safe_name(text: str) -> str:
-    """A run's name for the script, which writes it as text."""
-    from vtk.format import visible_text
-
-    return visible_text(text)
-
-
 def _shown(questions: Mapping[str, Sequence[Differing]]) -> list[Differing]:
     """As many as a page holds, each suite its fair share; those with pictures first."""
     total = sum(map(len, questions.values()))
     share = 1.0 if total <= MAX_QUESTIONS else MAX_QUESTIONS / total
-    kept = [one for found in questions.values() for one in found[: int(len(found) * share)]]
+    kept = [one for found in questions.values() for one in found[: math.ceil(len(found) * share)]]
     return sorted(kept, key=lambda one: one.facts["frames"] is None)
 
 
