@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from vtk.errors import ConfigError
 from vtk.models.branches import Branches, PromptStates
 from vtk.models.shared_prefix import (
     PackedLayout,
@@ -163,7 +164,7 @@ def test_dropout_is_refused() -> None:
         layer.self_attn.attention_dropout = 0.5
     language.train()
     layout: PackedLayout = prompts_layout([3], torch.device("cpu"))
-    with pytest.raises(NotImplementedError, match="no attention dropout"):
+    with pytest.raises(ConfigError, match="no attention dropout"):
         language(
             inputs_embeds=torch.zeros(1, 3, language.config.hidden_size),
             position_ids=torch.arange(3).view(1, 1, 3).expand(3, 1, 3),
