@@ -85,8 +85,9 @@ def training(tmp_path: Path) -> Iterator[RunPaths]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    yield RunPaths(tmp_path / "runs" / "watched")
-    process.kill()
+    run = RunPaths(tmp_path / "runs" / "watched")
+    yield run
+    process.terminate()  # and with it the worker, which outlives a starter that is killed
     process.wait()
 
 
