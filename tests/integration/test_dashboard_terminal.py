@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("tmux") is None, reason="no tmux on this machine"),
 ]
-PATIENCE_S = 300.0
+PATIENCE_S = 240.0
 _STEP = re.compile(r"step ([\d,]+)/")
 
 
