@@ -83,7 +83,9 @@ class Source:
 
 
 _GB = 10**9
-_MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
+MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
+"""What of a model's repository is fetched: weights that run no code, settings, tokenizer."""
+
 _RESEARCH = "Qwen Research License"
 _NON_COMMERCIAL = "Research and evaluation, not commercial."
 
@@ -195,7 +197,7 @@ SOURCES: dict[str, Source] = {
             page="https://huggingface.co/Qwen/Qwen2.5-VL-3B-Instruct",
             about_bytes=int(7.5 * _GB),
             repo="Qwen/Qwen2.5-VL-3B-Instruct",
-            patterns=_MODEL_FILES,
+            patterns=MODEL_FILES,
         ),
         Source(
             name="videothinker-r1",
@@ -207,7 +209,7 @@ SOURCES: dict[str, Source] = {
             page="https://huggingface.co/Falconss1/VideoThinker-R1-3B",
             about_bytes=int(7.5 * _GB),
             repo="Falconss1/VideoThinker-R1-3B",
-            patterns=_MODEL_FILES,
+            patterns=MODEL_FILES,
         ),
         Source(
             name="videothinker-r1-bias",
@@ -219,7 +221,7 @@ SOURCES: dict[str, Source] = {
             page="https://huggingface.co/Falconss1/VideoThinker-R1-Bias-3B",
             about_bytes=int(7.5 * _GB),
             repo="Falconss1/VideoThinker-R1-Bias-3B",
-            patterns=_MODEL_FILES,
+            patterns=MODEL_FILES,
         ),
     )
 }
