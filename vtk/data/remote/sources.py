@@ -83,7 +83,9 @@ class Source:
 
 
 _GB = 10**9
-_MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
+MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
+"""What of a model's repository is fetched: weights that run no code, settings, tokenizer."""
+
 _RESEARCH = "Qwen Research License"
 _NON_COMMERCIAL = "Research and evaluation, not commercial."
 
@@ -99,7 +101,7 @@ def _model(name: str, repo: str, title: str, licence: str) -> Source:
         page=f"https://huggingface.co/{repo}",
         about_bytes=int(7.5 * _GB),
         repo=repo,
-        patterns=_MODEL_FILES,
+        patterns=MODEL_FILES,
     )
 
 
@@ -218,7 +220,8 @@ SOURCES: dict[str, Source] = {
             "Falconss1/VideoThinker-R1-Bias-3B",
             "The published bias model, which CDPO is pushed away from.",
             licence=f"{_RESEARCH} (of its base)",
-        ),    )
+        ),
+    )
 }
 
 
