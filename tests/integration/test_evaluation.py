@@ -1,7 +1,10 @@
 """`vtk eval` and `vtk compare`: a real (random) tiny model on real clips, killed and resumed."""
 
+import base64
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,11 +15,19 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
+from vtk.cli.console import Console
+from vtk.cli.order import Order, read_order
+from vtk.cli.questions import Words
 from vtk.config.sections import ModelSettings
 from vtk.data.registry import get_dataset
 from vtk.data.sample import VideoSample
 from vtk.data.split import SplitOptions, split_dataset
+from vtk.evals.backends import TransformersBackend
+from vtk.evals.compare import load_graded_run
+from vtk.evals.page.differing import differing_questions
+from vtk.evals.page.frames import add_strips
 from vtk.evals.record import EvalRow
 from vtk.evals.runner import evaluate, iter_rows
 from vtk.evals.settings import EvaluationSettings
@@ -25,6 +36,7 @@ from vtk.mini.world import WorldSettings, write_world
 from vtk.models.loader import load_policy
 from vtk.models.tiny import build_tiny_model, tiny_model_dir
 from vtk.rollout.generate import SamplingSettings
+from vtk.runs.store import RunPaths
 from vtk.video.frames import FrameSettings
 
 pytestmark = pytest.mark.slow
@@ -71,7 +83,7 @@ def samples(data_dir: Path) -> list[VideoSample]:
 
 def ask(tiny: Tiny, samples: list[VideoSample], **changes: Any) -> list[EvalRow]:
     settings = EvaluationSettings("mini", FRAMES, SAMPLED, batch_size=4, seed=1)
-    return list(iter_rows(*tiny, samples, replace(settings, **changes)))
+    return list(iter_rows(TransformersBackend(*tiny), samples, replace(settings, **changes)))
 
 
 @pytest.mark.parametrize("changes", [{"sampling": GREEDY}, {"num_draws": 2}])
@@ -114,7 +126,9 @@ def test_a_model_in_training_is_left_as_it_was(tiny: Tiny, samples: list[VideoSa
     torch.manual_seed(7)
     state = torch.get_rng_state()
     found = evaluate(
-        model, processor, samples[:4], EvaluationSettings("mini", FRAMES, SAMPLED, batch_size=4)
+        TransformersBackend(model, processor),
+        samples[:4],
+        EvaluationSettings("mini", FRAMES, SAMPLED, batch_size=4),
     )
     assert found["strict"]["all"]["n"] == 4
     assert [module.training for module in model.modules()] == modes
@@ -187,6 +201,11 @@ class Cli:
                 child.kill()
         return child.returncode, self.num_rows()
 
+    def num_rows_of(self, rank: int) -> int:
+        """Complete rows that one of several processes has written."""
+        files = self.runs_dir.glob(f"*/eval/*/parts/rank_{rank}.jsonl")
+        return sum(path.read_bytes().count(b"\n") for path in files)
+
     def num_rows(self) -> int:
         """Complete rows of all evaluations in the runs' folder."""
         files = self.runs_dir.glob("*/eval/*/samples.jsonl")
@@ -236,6 +255,103 @@ def test_a_stopped_evaluation_goes_on_and_ends_with_the_same_results(
     assert here.read_bytes() == there.read_bytes()
 
 
+def test_one_of_two_processes_is_killed_and_one_goes_on_to_the_same_bytes(
+    uninterrupted: dict[str, Any], data_dir: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    cli = Cli(data_dir, tmp_path / "runs")
+    arguments = eval_arguments(cli, model_dir)
+    with cli.start(*arguments, "--num-processes", "2", "--json") as starter:
+        try:
+            while min(cli.num_rows_of(rank) for rank in (0, 1)) < 2 and starter.poll() is None:
+                time.sleep(0.005)
+            killed = pid_of_rank(1, starter.pid)
+            os.kill(killed, signal.SIGKILL)
+            out, err = starter.communicate(timeout=60)
+        finally:
+            starter.kill()
+    fault = json.loads(out)["error"]
+    assert (starter.returncode, fault["exit_code"]) == (1, 1)
+    assert fault["message"] == (
+        f"process 1 (pid {killed}) was killed by SIGKILL; the others were ended"
+    )
+    assert "repeat the command" in fault["hint"]
+    assert err.count("Error: ") == 1
+    code, out, err = cli.run(*arguments, "--json")
+    assert code == 0, err
+    kept = re.search(r"Kept (\d+) of", err)
+    assert kept is not None
+    assert int(kept[1]) >= 4
+    require_same_files(json.loads(out), uninterrupted)
+
+
+@pytest.mark.thorough
+def test_torchrun_shares_an_evaluation_out_and_only_one_process_speaks(
+    uninterrupted: dict[str, Any], data_dir: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    cli = Cli(data_dir, tmp_path / "runs")
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "3", "-m", "vtk"]
+    done = subprocess.run(
+        [sys.executable, *torchrun, *eval_arguments(cli, model_dir), "--json"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    require_same_files(json.loads(done.stdout), uninterrupted)
+    assert done.stderr.count("Loading ") == 1
+
+
+def require_same_files(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Rows and results to the byte, and no parts left."""
+    assert found["suites"] == expected["suites"]
+    here, there = (Path(one["run_dir"]) / "eval" / SUITE for one in (found, expected))
+    for name in ("samples.jsonl", "results.json"):
+        assert (here / name).read_bytes() == (there / name).read_bytes()
+    assert sorted(path.name for path in here.iterdir()) == sorted(
+        path.name for path in there.iterdir()
+    )
+
+
+def pid_of_rank(rank: int, starter: int) -> int:
+    """The process that a starter told its rank."""
+    for child in Path(f"/proc/{starter}/task/{starter}/children").read_text().split():
+        if f"RANK={rank}".encode() in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+            return int(child)
+    raise AssertionError(f"process {starter} started no rank {rank}")
+
+
+@pytest.mark.parametrize(("given", "num_asked"), [({"eval.num_samples": 2}, 2), ({}, None)])
+def test_only_the_command_line_asks_fewer_questions(
+    given: dict[str, Any], num_asked: int | None, data_dir: Path, model_dir: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "few.toml"
+    config.write_text("[eval]\nnum_samples = 3\n")
+    order = Order(
+        suites=[SUITE],
+        model=str(model_dir),
+        part="validation",
+        questions=None,
+        protocol="both",
+        words=Words(None, False),
+        num_draws=1,
+        seed=None,
+        preset=None,
+        config=config,
+        overrides=given,
+        name=None,
+        is_new=False,
+        data_dir=data_dir,
+        runs_dir=tmp_path,
+    )
+    read = read_order(Console(), order)
+    (inquiry,) = read.inquiries({})
+    assert read.target.config.eval.num_samples in (2, 3)
+    assert len(inquiry.samples) == (num_asked or len(load_questions(find_suite(SUITE), data_dir)))
+    assert len(load_questions(find_suite(SUITE), data_dir)) > 3
+
+
 def test_two_models_are_compared_on_the_same_questions(
     uninterrupted: dict[str, Any], data_dir: Path, tmp_path: Path
 ) -> None:
@@ -248,15 +364,63 @@ def test_two_models_are_compared_on_the_same_questions(
     assert code == 0, err
     second = json.loads(out)["run_id"]
     assert second != first.name
-    code, out, err = cli.run(
-        "compare", first.name, second, "--runs-dir", str(first.parent), "--json"
-    )
+    page = tmp_path / "compare.html"
+    options = ["--html", str(page), "--json"]
+    code, out, err = cli.run("compare", first.name, second, *options, *cli.places)
     assert code == 0, err
     document = json.loads(out)
+    assert document["html"] == str(page)
+    assert f"{first.name} and {second}, side by side" in page.read_text()
     expected = uninterrupted["suites"][SUITE]
     assert document["runs"][0]["strict"]["all"]["n"] == expected["num_questions"]
     assert document["differences"][0]["run"] == second
     assert list(document["settings_differ"]) == ["model.weights_sha256"]
+
+
+def test_a_page_shows_frames_that_the_model_saw(
+    uninterrupted: dict[str, Any], data_dir: Path
+) -> None:
+    asked = load_graded_run(RunPaths(Path(uninterrupted["run_dir"])), SUITE)
+    right = {
+        name: [replace(row, strict=1.0, parsed="A") for row in draws]
+        for name, draws in asked.questions.items()
+    }
+    other = replace(asked, name="other", questions=right)
+    questions = {SUITE: differing_questions(SUITE, [asked, other])}
+    assert len(questions[SUITE]) == len(asked.questions)
+    strips = add_strips(questions, {SUITE: asked.settings}, data_dir, max_clips=3)
+    assert (len(strips.by_key), strips.problems) == (3, [])
+    shown = [one for one in questions[SUITE] if one.facts["frames"] is not None]
+    assert len(shown) + strips.num_left_out == len(questions[SUITE])
+    for one in shown:
+        strip, times_s = strips.by_key[one.facts["frames"]], one.asked.timestamps_s
+        assert times_s is not None
+        assert strip["num_frames"] == len(times_s)
+        assert (strip["times_s"][0], strip["times_s"][-1]) == (times_s[0], round(times_s[-1], 2))
+        kind, _, content = strip["uri"].partition(",")
+        picture = Image.open(io.BytesIO(base64.b64decode(content)))
+        assert (kind, picture.format) == ("data:image/jpeg;base64", "JPEG")
+        assert picture.width > 5 * picture.height
+
+
+def test_a_page_does_not_show_another_clip_than_was_asked_about(
+    uninterrupted: dict[str, Any], data_dir: Path
+) -> None:
+    asked = load_graded_run(RunPaths(Path(uninterrupted["run_dir"])), SUITE)
+    changed = {
+        name: [replace(row, strict=float(is_right), video_sha256="0" * 64) for row in draws]
+        for is_right, (name, draws) in enumerate(list(asked.questions.items())[:2])
+    }
+    first = replace(asked, questions=changed)
+    flipped = {
+        name: [replace(row, strict=1.0 - row.strict) for row in draws]
+        for name, draws in changed.items()
+    }
+    questions = {SUITE: differing_questions(SUITE, [first, replace(first, questions=flipped)])}
+    strips = add_strips(questions, {SUITE: asked.settings}, data_dir, max_clips=9)
+    assert strips.by_key == {}
+    assert strips.problems
+    assert all("is not the clip that was asked about" in text for text in strips.problems)
 
 
 def test_faults_have_their_exit_codes(data_dir: Path, model_dir: Path, tmp_path: Path) -> None:

@@ -284,7 +284,14 @@ class EvalSettings(Section):
         default=0, ge=0, description="Steps between evaluations during training; 0 is off."
     )
     num_samples: int | None = Field(
-        default=200, ge=1, description="Held-out questions per evaluation; none is all."
+        default=200,
+        ge=1,
+        description="Held-out questions per evaluation during training; none is all. `vtk eval` "
+        "asks all, unless its command line says otherwise.",
+    )
+    backend: Literal["transformers", "vllm"] = Field(
+        default="transformers",
+        description="What makes the completions of `vtk eval`; a training asks the policy itself.",
     )
     batch_size: int = Field(default=8, ge=1, description="Questions answered at once.")
     max_completion_tokens: int = Field(
