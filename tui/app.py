@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.filter import LineFilter
@@ -17,7 +18,7 @@ from typing_extensions import override
 
 from tui import keys
 from tui.ascii import AsciiFilter
-from tui.export import export_name, write_view
+from tui.export import View, export_name, write_files
 from tui.poller import Poller
 from tui.replay import ReplaySource
 from tui.requests import Requests
@@ -35,7 +36,6 @@ from tui.widgets.playbar import PlayBar
 from tui.widgets.tabs import Tabs
 from vtk.errors import VtkError
 from vtk.format import visible_text
-from vtk.runs.store import RunPaths
 
 DEFAULT_FPS: Final = 2.0
 _REPLAY_FPS: Final = 4.0
@@ -74,7 +74,7 @@ class DashboardApp(App[None]):
     """
 
     TITLE = "vtk dashboard"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")  # found from subclasses elsewhere too
     BINDINGS = [  # noqa: RUF012
         *keys.bindings("app"),
         *keys.bindings("replay"),
@@ -192,21 +192,27 @@ class DashboardApp(App[None]):
     def action_export(self) -> None:
         """Write this view as files."""
         screen = self.screen
-        name = getattr(screen, "screen_name", "view")
         curves = [
             replace(curve, label=f"{chart.title} {curve.label}".strip())
             for chart in screen.query(Chart)
             for curve in chart.curves
         ]
-        file_name = export_name(self.snapshot.state.run_id, name, self.snapshot.state.step)
+        state, screen_name = self.snapshot.state, getattr(screen, "screen_name", "view")
+        name = export_name(state.run_id, screen_name, state.step)
+        self.write_view(View(name, self.export_screenshot(), self.screen_text(), curves))
+
+    @work(thread=True)
+    def write_view(self, view: View) -> None:
+        """Write the files, off the screen's thread: a picture takes a second or two."""
+        files, problem = view.files()
         try:
-            written = write_view(
-                self.export_dir, file_name, self.export_screenshot(), self.screen_text(), curves
-            )
+            written = write_files(self.export_dir, files)
         except VtkError as error:
-            self.say(error.message, severity="error")
-        else:
-            self.say(f"written: {', '.join(str(path) for path in written)}")
+            self.call_from_thread(self.say, error.message, severity="error")
+            return
+        self.call_from_thread(self.say, f"written: {', '.join(str(path) for path in written)}")
+        if problem:
+            self.call_from_thread(self.say, problem, severity="warning")
 
     def screen_text(self) -> str:
         """The characters on the screen, as lines."""
@@ -277,24 +283,3 @@ class DashboardApp(App[None]):
 
     def _tell(self) -> None:
         self.post_message(self.Arrived())
-
-
-def run_dashboard(
-    runs_dir: Path,
-    ref: str | RunPaths | None,
-    *,
-    fps: float = DEFAULT_FPS,
-    read_only: bool = False,
-    ascii_only: bool = False,
-) -> None:
-    """Open the dashboard on this terminal until the user leaves it.
-
-    Args:
-        runs_dir: The folder of all runs.
-        ref: A run's id, its beginning or a path; None is the newest run; a recording is replayed.
-        fps: Looks a second.
-        read_only: Ask the run for nothing.
-        ascii_only: Draw with ASCII characters only.
-    """
-    source = ReplaySource(ref) if isinstance(ref, RunPaths) else LiveSource(runs_dir, ref)
-    DashboardApp(source, runs_dir, fps=fps, read_only=read_only, ascii_only=ascii_only).run()

@@ -1,0 +1,35 @@
+"""Opens the dashboard: on this terminal, or behind the page of a browser."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tui.app import DEFAULT_FPS, DashboardApp
+from tui.replay import ReplaySource
+from tui.source import LiveSource
+from tui.web.behind import DashboardBehindPage
+from vtk.runs.store import RunPaths
+
+
+def run_dashboard(
+    runs_dir: Path,
+    refs: Sequence[str | RunPaths],
+    *,
+    fps: float = DEFAULT_FPS,
+    read_only: bool = False,
+    ascii_only: bool = False,
+    is_behind_page: bool = False,
+) -> None:
+    """Open the dashboard on this terminal until the user leaves it.
+
+    Args:
+        runs_dir: The folder of all runs.
+        refs: Runs by id, its beginning or a path; none is the newest run; a recording is replayed.
+        fps: Looks a second.
+        read_only: Ask the run for nothing.
+        ascii_only: Draw with ASCII characters only.
+        is_behind_page: A page of `tui.web.server` shows it.
+    """
+    ref = refs[0] if refs else None
+    source = ReplaySource(ref) if isinstance(ref, RunPaths) else LiveSource(runs_dir, ref)
+    make = DashboardBehindPage if is_behind_page else DashboardApp
+    make(source, runs_dir, fps=fps, read_only=read_only, ascii_only=ascii_only).run()
