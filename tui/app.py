@@ -19,12 +19,14 @@ from typing_extensions import override
 from tui import keys
 from tui.ascii import AsciiFilter
 from tui.export import View, export_name, write_files
+from tui.keymap import textual_keymap
 from tui.poller import Poller
 from tui.replay import ReplaySource
 from tui.requests import Requests
 from tui.screens.alerts import AlertsScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.dialogs import Help
+from tui.screens.jump import JumpScreen, go_to, targets_of
 from tui.screens.overview import OverviewScreen
 from tui.screens.repulsion import RepulsionScreen
 from tui.screens.run_screen import RunScreen
@@ -59,6 +61,8 @@ SCREENS: Final[tuple[ScreenEntry, ...]] = (
     ScreenEntry("5", "alerts", "Alerts", lambda _: AlertsScreen()),
 )
 """All screens, in the order of their keys."""
+ALL_KEYS: Final = keys.with_screens([(each.key, each.name, each.title) for each in SCREENS])
+"""Every action, the screens first."""
 
 
 class DashboardApp(App[None]):
@@ -71,13 +75,13 @@ class DashboardApp(App[None]):
         read_only: Ask the run for nothing.
         ascii_only: Draw with ASCII characters only.
         export_dir: Where exported views go.
+        all_keys: `ALL_KEYS` with the user's keys; those themselves by default.
     """
 
     TITLE = "vtk dashboard"
     CSS_PATH = Path(__file__).with_name("app.tcss")  # found from subclasses elsewhere too
     BINDINGS = [  # noqa: RUF012
-        *keys.bindings("app"),
-        *keys.bindings("replay"),
+        *(key.binding() for key in ALL_KEYS if key.where in ("app", "replay")),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),  # from dialogs too
     ]
 
@@ -93,6 +97,7 @@ class DashboardApp(App[None]):
         read_only: bool = False,
         ascii_only: bool = False,
         export_dir: Path | None = None,
+        all_keys: Sequence[keys.Key] | None = None,
     ) -> None:
         super().__init__()
         self.runs_dir, self.read_only, self.ascii_only = runs_dir, read_only, ascii_only
@@ -105,12 +110,14 @@ class DashboardApp(App[None]):
             self.register_theme(theme)
         self.theme = THEMES[0].name
         for entry in SCREENS:
-            self._bindings.bind(entry.key, f"open('{entry.name}')", entry.title, show=False)
             self.add_mode(entry.name, partial(entry.make, self))
+        self.keys = ALL_KEYS if all_keys is None else tuple(all_keys)
+        self.set_keymap(textual_keymap(ALL_KEYS, self.keys))
 
     def tabs(self) -> list[tuple[str, str, str]]:
         """Key, name and title of every screen."""
-        return [(entry.key, entry.name, entry.title) for entry in SCREENS]
+        pairs = zip(self.keys, SCREENS, strict=False)
+        return [(key.shown, entry.name, entry.title) for key, entry in pairs]
 
     @override
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -139,13 +146,9 @@ class DashboardApp(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every screen and every action of the table of keys."""
         where = screen.where if isinstance(screen, RunScreen) else "charts"
-        for entry in SCREENS:
-            yield SystemCommand(
-                f"Open {entry.title}", f"Key {entry.key}", partial(self.open, entry.name)
-            )
-        for key in keys.KEYS:
+        for key in self.keys:
             if key.action != "command_palette" and key.where in ("app", "replay", where):
-                run = partial(self._run_from_palette, key.action)
+                run = partial(self._run_from_palette, key)
                 yield SystemCommand(key.label, f"{key.help} Key {key.shown}", run)
 
     def say(self, words: str, *, severity: SeverityLevel = "information") -> None:
@@ -163,7 +166,11 @@ class DashboardApp(App[None]):
 
     def action_help(self) -> None:
         """Show every key."""
-        self.push_screen(Help(self.tabs(), self.read_only))
+        self.push_screen(Help(self.keys, self.read_only))
+
+    def action_jump_to(self) -> None:
+        """Show a letter on every panel, and go to the one whose letter is pressed."""
+        self.push_screen(JumpScreen(targets_of(self.screen)), go_to)
 
     def action_control(self) -> None:
         """Ask the run for something."""
@@ -277,9 +284,10 @@ class DashboardApp(App[None]):
 
         self.poller.soon(change)
 
-    async def _run_from_palette(self, action: str) -> None:
+    async def _run_from_palette(self, key: keys.Key) -> None:
         screen = self.screen
-        await self.run_action(action, screen.actor if isinstance(screen, RunScreen) else screen)
+        is_ours = key.where in ("app", "replay") or not isinstance(screen, RunScreen)
+        await self.run_action(key.action, self if is_ours else screen.actor)
 
     def _tell(self) -> None:
         self.post_message(self.Arrived())

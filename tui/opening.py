@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tui.app import DEFAULT_FPS, DashboardApp
+from tui.app import ALL_KEYS, DEFAULT_FPS, DashboardApp
+from tui.keymap import as_toml, keys_file, read_keys
 from tui.replay import ReplaySource
 from tui.source import LiveSource
 from tui.web.behind import DashboardBehindPage
@@ -28,8 +29,23 @@ def run_dashboard(
         read_only: Ask the run for nothing.
         ascii_only: Draw with ASCII characters only.
         is_behind_page: A page of `tui.web.server` shows it.
+
+    Raises:
+        ConfigError: The user's file of keys has a fault.
     """
     ref = refs[0] if refs else None
     source = ReplaySource(ref) if isinstance(ref, RunPaths) else LiveSource(runs_dir, ref)
+    all_keys = read_keys(ALL_KEYS)
     make = DashboardBehindPage if is_behind_page else DashboardApp
-    make(source, runs_dir, fps=fps, read_only=read_only, ascii_only=ascii_only).run()
+    make(
+        source, runs_dir, fps=fps, read_only=read_only, ascii_only=ascii_only, all_keys=all_keys
+    ).run()
+
+
+def keys_as_toml() -> str:
+    """Every action with its keys, the user's own among them, as a file of keys.
+
+    Raises:
+        ConfigError: The user's file of keys has a fault.
+    """
+    return f"# {keys_file()}\n{as_toml(read_keys(ALL_KEYS))}"

@@ -4,6 +4,7 @@ import io
 import shlex
 import sys
 import time
+import tomllib
 from collections.abc import Sequence
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Final, TextIO
@@ -60,6 +61,9 @@ def dashboard(
     ascii_only: Annotated[
         bool, typer.Option("--ascii", help="Draw with ASCII characters only.")
     ] = False,
+    shows_keys: Annotated[
+        bool, typer.Option("--keys", help="Print every key, as a file that can change them.")
+    ] = False,
     is_served: Annotated[
         bool, typer.Option("--serve", help="Show it in a browser; prints the address.")
     ] = False,
@@ -80,6 +84,9 @@ def dashboard(
     """
     console, named = Console(as_json), runs or []
     _check(named, demo, once or (as_json and not is_served), is_served)
+    if shows_keys:
+        _print_keys(console)
+        return
     if is_served:
         options = [*(["--demo"] if demo else []), *(["--ascii"] if ascii_only else [])]
         options += ["--fps", f"{fps:g}"]
@@ -123,6 +130,15 @@ def _check(named: Sequence[str], demo: bool, is_once: bool, is_served: bool) -> 
         )
     if is_once and is_served:
         raise ConfigError("--once leaves at once, and --serve stays", "Leave out one of them.")
+
+
+def _print_keys(console: Console) -> None:
+    from tui.opening import keys_as_toml
+
+    text = keys_as_toml()
+    console.document({"keys": tomllib.loads(text)})
+    if not console.is_json:
+        console.say(text)
 
 
 def _print_once(console: Console, paths: RunPaths) -> None:
