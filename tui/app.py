@@ -38,6 +38,7 @@ from tui.widgets.playbar import PlayBar
 from tui.widgets.tabs import Tabs
 from vtk.errors import VtkError
 from vtk.format import visible_text
+from vtk.runs.store import RunPaths
 
 DEFAULT_FPS: Final = 2.0
 _REPLAY_FPS: Final = 4.0
@@ -57,7 +58,7 @@ SCREENS: Final[tuple[ScreenEntry, ...]] = (
     ScreenEntry("1", "overview", "Overview", lambda _: OverviewScreen()),
     ScreenEntry("2", "repulsion", "Repulsion", lambda _: RepulsionScreen()),
     ScreenEntry("3", "samples", "Samples", lambda _: SamplesScreen()),
-    ScreenEntry("4", "compare", "Compare", lambda _: CompareScreen()),
+    ScreenEntry("4", "compare", "Compare", lambda app: CompareScreen(app.beside)),
     ScreenEntry("5", "alerts", "Alerts", lambda _: AlertsScreen()),
 )
 """All screens, in the order of their keys."""
@@ -76,6 +77,7 @@ class DashboardApp(App[None]):
         ascii_only: Draw with ASCII characters only.
         export_dir: Where exported views go.
         all_keys: `ALL_KEYS` with the user's keys; those themselves by default.
+        beside: Runs to compare, the followed one first; the dashboard opens with them.
     """
 
     TITLE = "vtk dashboard"
@@ -98,10 +100,12 @@ class DashboardApp(App[None]):
         ascii_only: bool = False,
         export_dir: Path | None = None,
         all_keys: Sequence[keys.Key] | None = None,
+        beside: Sequence[RunPaths] = (),
     ) -> None:
         super().__init__()
         self.runs_dir, self.read_only, self.ascii_only = runs_dir, read_only, ascii_only
         self.export_dir = export_dir or Path()
+        self.beside: tuple[RunPaths, ...] = tuple(beside)
         self.snapshot = Snapshot()
         self.requests = Requests(self)
         self.poller = Poller(source, 1 / fps, self._tell)
@@ -126,7 +130,7 @@ class DashboardApp(App[None]):
 
     def on_mount(self) -> None:
         """Open the first screen and begin to read."""
-        self.switch_mode(SCREENS[0].name)
+        self.switch_mode("compare" if self.beside else SCREENS[0].name)
         self.poller.start()
 
     def on_unmount(self) -> None:
@@ -145,9 +149,9 @@ class DashboardApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every screen and every action of the table of keys."""
-        where = screen.where if isinstance(screen, RunScreen) else "charts"
+        places = screen.places if isinstance(screen, RunScreen) else ()
         for key in self.keys:
-            if key.action != "command_palette" and key.where in ("app", "replay", where):
+            if key.action != "command_palette" and key.where in ("app", "replay", *places):
                 run = partial(self._run_from_palette, key)
                 yield SystemCommand(key.label, f"{key.help} Key {key.shown}", run)
 
@@ -286,8 +290,10 @@ class DashboardApp(App[None]):
 
     async def _run_from_palette(self, key: keys.Key) -> None:
         screen = self.screen
-        is_ours = key.where in ("app", "replay") or not isinstance(screen, RunScreen)
-        await self.run_action(key.action, self if is_ours else screen.actor)
+        if key.where in ("app", "replay"):
+            await self.run_action(key.action, self)
+        elif isinstance(screen, RunScreen):
+            await self.run_action(key.action, screen if key.where == "charts" else screen.actor)
 
     def _tell(self) -> None:
         self.post_message(self.Arrived())

@@ -33,7 +33,7 @@ _TOGETHER: Final = (
     {"app", "replay", "charts"},
     {"app", "replay", "samples", "list"},
     {"app", "replay", "samples", "group"},
-    {"app", "replay", "compare"},
+    {"app", "replay", "charts", "compare"},
     {"text"},
 )
 """Places whose keys work at the same time."""

@@ -8,7 +8,7 @@ from tui.keymap import as_toml, keys_file, read_keys
 from tui.replay import ReplaySource
 from tui.source import LiveSource
 from tui.web.behind import DashboardBehindPage
-from vtk.runs.store import RunPaths
+from vtk.runs.store import RunPaths, resolve_run
 
 
 def run_dashboard(
@@ -32,14 +32,18 @@ def run_dashboard(
 
     Raises:
         ConfigError: The user's file of keys has a fault.
+        DataError: One of several runs is not there.
     """
     ref = refs[0] if refs else None
     source = ReplaySource(ref) if isinstance(ref, RunPaths) else LiveSource(runs_dir, ref)
     all_keys = read_keys(ALL_KEYS)
+    several = refs if len(refs) > 1 else ()
+    beside = [run if isinstance(run, RunPaths) else resolve_run(runs_dir, run) for run in several]
     make = DashboardBehindPage if is_behind_page else DashboardApp
     make(
-        source, runs_dir, fps=fps, read_only=read_only, ascii_only=ascii_only, all_keys=all_keys
-    ).run()
+        source, runs_dir, fps=fps, read_only=read_only, ascii_only=ascii_only, all_keys=all_keys,
+        beside=beside,
+    ).run()  # fmt: skip
 
 
 def keys_as_toml() -> str:

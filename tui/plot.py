@@ -26,6 +26,12 @@ _CELLS_PER_MARK: Final = 4
 _SMALLEST: Final = (12, 3)
 
 
+def marker(number: int, ascii_only: bool) -> str:
+    """The shape of a line; with its colour it differs from those of the 35 lines before."""
+    shapes = ASCII_MARKERS if ascii_only else MARKERS
+    return shapes[(number + number // NUM_COLOURS) % NUM_COLOURS]
+
+
 @dataclass(frozen=True, slots=True)
 class PlotLine:
     """One line: `colour` also numbers its marker; `is_faint` is the raw data behind an average."""
@@ -230,14 +236,13 @@ def _draw_markers(
     columns = {int(known[-1])}
     if sum(not other.is_faint for other in plot.lines) > 1:
         every = _CELLS_PER_MARKER * DOTS_ACROSS
-        wanted = np.arange((line.colour * every // NUM_COLOURS) % every, len(places_W), every)
+        wanted = np.arange(line.colour * every // NUM_COLOURS % every, len(places_W), every)
         nearest = known[np.clip(np.searchsorted(known, wanted), None, len(known) - 1)]
         columns |= set(nearest.tolist())
-    shapes = ASCII_MARKERS if plot.ascii_only else MARKERS
+    shape = marker(line.colour, plot.ascii_only)
     for column in columns:
         if 0 <= places_W[column] <= 1:
             row = round((1 - places_W[column]) * (frame.rows * DOTS_DOWN - 1)) // DOTS_DOWN
-            shape = shapes[line.colour % NUM_COLOURS]
             cells.put(row, frame.left + column // DOTS_ACROSS, shape, style)
 
 

@@ -112,7 +112,7 @@ def test_the_users_keys_work_and_stand_in_help_footer_and_palette(
         assert "R Repulsion" in app.screen_text()
         text = help_content(app.keys, is_read_only=False).plain
         assert "% or f6  Change how much curves are smoothed" in text
-        helps = {c.title: c.help for c in app.get_system_commands(screen)}
+        helps = {c.title: c.help for c in app.get_system_commands(app.screen)}
         assert helps["Smooth"].endswith("Key % or f6")
 
     drive(look, source=held(recording), size=(140, 40), all_keys=mine)
