@@ -158,6 +158,7 @@ def help_content(all_keys: Sequence[keys.Key], is_read_only: bool) -> Content:
     rows += [Content(""), literal("Letters on the charts", "bold $primary")]
     rows += [_row(letter, what) for letter, what in MARK_LETTERS.items()]
     rows += [_row("×", "a value that is not finite (NaN or infinity)")]
+    rows += [_row("↓", "a value that a logarithmic scale has no place for (zero or below)")]
     return Content("\n").join(rows)
 
 
