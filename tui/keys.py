@@ -80,7 +80,7 @@ KEYS: Final[tuple[Key, ...]] = (
         in_footer=True),
     Key("ctrl+p", "command_palette", "Palette", "Find any action by name.", display="^p"),
     Key("t", "next_theme", "Theme", "Change to the next theme: dark, light, colour-blind safe."),
-    Key("e", "export", "Export", "Write this view as SVG and text, and its curves as CSV."),
+    Key("e", "export", "Export", "Write this view as SVG, PNG and text, its curves as CSV."),
     Key("Y", "copy_command", "Copy command", "Copy the command that opens this view."),
     Key("o,ctrl+o", "jump_to", "Jump", "Show a letter on every panel; the letter goes to it.",
         display="o"),

@@ -205,8 +205,13 @@ def _draw_marks(cells: Cells, frame: Frame, plot: Plot) -> None:
 
 
 def _draw_letters(cells: Cells, frame: Frame, plot: Plot) -> None:
-    for mark in _in_sight(plot.marks, frame):
-        cells.put(0, frame.column_of(mark.step), mark.letter, mark.style)
+    """Marks of one column stand below each other, the last kind on top."""
+    columns: dict[int, dict[str, PlotMark]] = {}
+    for mark in reversed(_in_sight(plot.marks, frame)):
+        columns.setdefault(frame.column_of(mark.step), {}).setdefault(mark.letter, mark)
+    for column, marks in columns.items():
+        for row, mark in enumerate(list(marks.values())[: max(1, frame.rows // 3)]):
+            cells.put(row, column, mark.letter, mark.style)
 
 
 def _in_sight(marks: Sequence[PlotMark], frame: Frame) -> list[PlotMark]:

@@ -12,7 +12,8 @@ from typing import Final
 from vtk.errors import MissingEnvironmentError, VtkError
 from vtk.format import visible_text
 
-_FAMILIES: Final = ("DejaVu Sans Mono", "Liberation Mono", "Menlo", "Consolas", "monospace")
+_FAMILIES: Final = ("DejaVu Sans Mono", "Liberation Mono", "Menlo", "Consolas")
+_NOBODY: Final = "no font has this name"
 _PROBE: Final = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20">{}</svg>'
 _NEEDED: Final = "A⣿│"
 _NO_FONT_CODE: Final = 3
@@ -28,7 +29,8 @@ def png_of(svg: str) -> bytes:
     """
     if importlib.util.find_spec("resvg_py") is None:
         raise MissingEnvironmentError(
-            "no PNG: resvg-py is not installed", f"{sys.executable} -m pip install resvg-py"
+            "no PNG: resvg-py is not installed",
+            "pip install resvg-py, or uv pip install resvg-py where uv made the environment",
         )
     try:
         done = subprocess.run(
@@ -55,13 +57,21 @@ def _render(svg: str, family: str) -> bytes:
 
 
 def _fitting_family() -> str | None:
-    """The first family that draws every kind of character the screens have."""
-    blank = _render(_PROBE.format(""), _FAMILIES[0])
+    """The first family that is there and draws every kind of character the screens have.
+
+    Where none of the names is there the renderer takes any font that has the character: `_NOBODY`
+    is that case, and the answer only if it draws them all.
+    """
+    blank, unnamed = _render(_PROBE.format(""), _NOBODY), [_drawn(c, _NOBODY) for c in _NEEDED]
     for family in _FAMILIES:
-        texts = (f'<text y="15" font-family="monospace">{char}</text>' for char in _NEEDED)
-        if all(_render(_PROBE.format(text), family) != blank for text in texts):
+        drawn = [_drawn(char, family) for char in _NEEDED]
+        if blank not in drawn and drawn != unnamed:
             return family
-    return None
+    return None if blank in unnamed else _NOBODY
+
+
+def _drawn(char: str, family: str) -> bytes:
+    return _render(_PROBE.format(f'<text y="15" font-family="monospace">{char}</text>'), family)
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from tui.compare.overlay import RunNumbers, metrics_of, overlay
 from tui.plot import ASCII_MARKERS, MARKERS, NUM_COLOURS, marker
 from tui.source import LiveSource
 from tui.widgets.chart import Chart
+from vtk.cli.app import main
 from vtk.runs.store import RunPaths
 
 SIZE = (140, 46)
@@ -116,3 +117,21 @@ def test_a_small_screen_has_the_table_or_the_chart(
 
     source = LiveSource(three_runs[0].root.parent, "base")
     drive(look, source=source, size=(60, 20), beside=three_runs)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "hint"),
+    [
+        (["base", "other", "--once"], "one run are printed, and 2", "vtk compare base other"),
+        (["base", "other", "--json"], "one run are printed, and 2", "vtk compare base other"),
+        (["--serve", "--once"], "--once leaves at once", "Leave out"),
+        (["base", "--demo"], "takes no RUN", "'base'"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], said: str, hint: str
+) -> None:
+    assert main(["dashboard", *arguments]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert hint in told

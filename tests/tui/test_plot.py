@@ -104,6 +104,19 @@ def test_marks_zero_line_and_crosshair() -> None:
     assert cells.chars[zero_row][frame.left - 2] == "0"
 
 
+def test_marks_of_one_column_stand_below_each_other() -> None:
+    marks = [PlotMark(10, "u"), PlotMark(11, "c"), PlotMark(12, "c"), PlotMark(10, "!", "alert")]
+    cells, frame = draw(plotted([0.0] * 2000, marks=marks), 60, 12)
+    assert frame is not None
+    column = frame.column_of(10)
+    assert [cells.chars[row][column] for row in range(3)] == ["!", "c", "u"]
+    flat, frame = draw(plotted([0.0] * 2000, marks=marks), 60, 4)
+    assert frame is not None
+    shown = [flat.chars[row][frame.column_of(10)] for row in range(3)]
+    assert shown[0] == "!"
+    assert not set(shown[1:]) & {"c", "u"}
+
+
 def test_a_window_shows_its_steps_only() -> None:
     plot = plotted([float(n) for n in range(1000)], window=(500.0, 520.0))
     _, frame = draw(plot, 60, 12)

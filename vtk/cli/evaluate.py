@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vtk.cli.asking import Session, ask_together, joined_peers
-from vtk.cli.config import ConfigFile, parse_assignments
+from vtk.cli.config import ConfigFile
 from vtk.cli.console import Console
 from vtk.cli.options import (
     DEFAULT_DATA_DIR,
@@ -17,7 +17,7 @@ from vtk.cli.options import (
     RunsDir,
     folder_options,
 )
-from vtk.cli.order import Order
+from vtk.cli.order import Order, given_settings
 from vtk.cli.questions import Words
 
 SuiteNames = Annotated[list[str], typer.Argument(metavar="SUITE...", help="Suites, or all.")]
@@ -116,7 +116,7 @@ def evaluate(
     console = Console(as_json)
     if ask_together(console, num_processes):
         return
-    overrides = parse_assignments(assignments) | {
+    options = {
         "eval.num_samples": num_samples,
         "eval.backend": None if backend is None else backend.value,
         "eval.temperature": temperature,
@@ -138,7 +138,7 @@ def evaluate(
             seed=seed,
             preset=preset,
             config=config,
-            overrides=overrides,
+            overrides=given_settings(assignments, options),
             name=name,
             is_new=restart,
             data_dir=data_dir,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from vtk.cli.config import parse_assignments
 from vtk.cli.console import Console
 from vtk.cli.questions import Words, chosen_suites, read_questions
 
@@ -116,6 +117,20 @@ class ReadOrder:
         )
 
 
+def given_settings(assignments: list[str] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value of all that the command line sets; an option comes before `--set`.
+
+    Args:
+        assignments: Those of `--set`, KEY=VALUE.
+        options: Dotted key -> an option's value; None is not given and leaves `--set` alone.
+
+    Raises:
+        ConfigError: An assignment is none.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    return parse_assignments(assignments) | given
+
+
 def read_order(console: Console, order: Order) -> ReadOrder:
     """Find the questions and the model that were ordered.
 
@@ -129,7 +144,7 @@ def read_order(console: Console, order: Order) -> ReadOrder:
     suites = chosen_suites(order.suites, order.data_dir, order.part, console)
     asked = read_questions(console, suites, order.data_dir, order.part, order.questions)
     target = find_target(order.model, order.runs_dir, order.preset, order.config, order.overrides)
-    given = [key for key, value in order.overrides.items() if value is not None]
+    given = list(order.overrides)
     engine = None if target.config.eval.backend == "transformers" else target.config.eval.backend
     chosen = [
         (suite, order.words.applied(protocol))

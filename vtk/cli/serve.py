@@ -12,6 +12,7 @@ from vtk.errors import MissingEnvironmentError
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8321
+_SERVER = "textual-serve>=1.1.3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,11 @@ def serve_dashboard(serving: Serving, console: Console) -> None:
     try:
         from tui.web.server import serve
     except ModuleNotFoundError as error:
+        from vtk.system.checks import pip_command
+
         raise MissingEnvironmentError(
             f"--serve needs textual-serve, which is not installed ({error.name} is missing)",
-            f"Install it: {sys.executable} -m pip install 'textual-serve>=1.1.3'",
+            f"Install it: {shlex.join(pip_command([_SERVER]))}",
         ) from error
 
     def tell(address: str) -> None:

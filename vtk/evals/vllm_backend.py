@@ -9,7 +9,7 @@ vllm/model_executor/models/qwen2_5_vl.py).
 """
 
 import os
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -47,6 +47,7 @@ _INSTALL: Final = (
     "--backend vllm away."
 )
 _LAUNCHER_VARIABLES: Final = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+_ENGINE_VARIABLES: Final = {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", "VLLM_NO_USAGE_STATS": "1"}
 
 
 def require_vllm() -> str:
@@ -185,7 +186,7 @@ def open_vllm(
     del policy, base
     from vllm import LLM, SamplingParams
 
-    with whole_model(path, model) as folder, _without_launcher():
+    with whole_model(path, model) as folder, engine_environment():
         engine = LLM(**engine_arguments(folder, dtype, max_tokens, settings[0].seed))
     return VllmBackend(engine, SamplingParams, processor, end_ids, max_tokens), identity
 
@@ -210,12 +211,20 @@ def whole_model(path: Path | str, model: ModelSettings) -> Iterator[Path | str]:
 
 
 @contextmanager
-def _without_launcher() -> Iterator[None]:
-    """Hide the evaluation's own processes from an engine, which would take them for its workers."""
-    hidden: Mapping[str, str] = {
-        name: os.environ.pop(name) for name in _LAUNCHER_VARIABLES if name in os.environ
-    }
+def engine_environment() -> Iterator[None]:
+    """What an engine finds in the environment when it starts its own process.
+
+    That process is a fresh one, because a copy of this one would hold its connection to the other
+    processes of the evaluation; nor may it take those for its own workers.
+    """
+    changed = (*_LAUNCHER_VARIABLES, *_ENGINE_VARIABLES)
+    before = {name: os.environ[name] for name in changed if name in os.environ}
+    for name in _LAUNCHER_VARIABLES:
+        os.environ.pop(name, None)
+    os.environ.update(_ENGINE_VARIABLES)
     try:
         yield
     finally:
-        os.environ.update(hidden)
+        for name in changed:
+            os.environ.pop(name, None)
+        os.environ.update(before)

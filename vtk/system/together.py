@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -148,7 +148,7 @@ def _first_failure(processes: "Sequence[subprocess.Popen[bytes]]") -> int | None
     A process that only lost another one is to blame when nobody else is.
     """
     while True:
-        codes = [process.poll() for process in processes]
+        codes = [_code_of(process) for process in processes]
         failed = [rank for rank, code in enumerate(codes) if code]
         to_blame = [rank for rank in failed if codes[rank] != LEFT_WITH_OTHERS]
         if to_blame:  # a killed one first: what it leaves can make others fail as well
@@ -158,11 +158,21 @@ def _first_failure(processes: "Sequence[subprocess.Popen[bytes]]") -> int | None
         time.sleep(_POLL_S)
 
 
+def _code_of(process: "subprocess.Popen[bytes]") -> int | None:
+    """A process's exit code, None while it works; what it has started ends with it."""
+    was_there = process.returncode is None
+    code = process.poll()
+    if was_there and code is not None:  # at once: its number still names the group
+        with suppress(ProcessLookupError):  # it had started nothing
+            os.killpg(process.pid, signal.SIGKILL)
+    return code
+
+
 def _end(processes: "Sequence[subprocess.Popen[bytes]]") -> None:
     """Ask those that still work to stop, and kill what does not in time."""
     _signal(processes, signal.SIGTERM)
     deadline_s = time.monotonic() + GRACE_S
-    while any(process.poll() is None for process in processes):
+    while any(_code_of(process) is None for process in processes):
         if time.monotonic() > deadline_s:
             return
         time.sleep(_POLL_S)
@@ -175,7 +185,7 @@ def _ended(processes: "Sequence[subprocess.Popen[bytes]]") -> Iterator[None]:
         yield
     finally:
         for process in processes:
-            if process.poll() is None:
+            if _code_of(process) is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
@@ -196,7 +206,7 @@ def _forwarding(processes: "Sequence[subprocess.Popen[bytes]]") -> Iterator[list
 
 def _signal(processes: "Sequence[subprocess.Popen[bytes]]", number: int) -> None:
     for process in processes:
-        if process.poll() is None:
+        if _code_of(process) is None:
             process.send_signal(number)
 
 

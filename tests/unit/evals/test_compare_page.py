@@ -190,21 +190,61 @@ def test_a_real_browser_shows_a_page_of_cards_and_runs_nothing_else(tmp_path: Pa
     facts = facts_of(runs, Strips({"f0": {"uri": PIXEL, "times_s": [0.0], "num_frames": 2}}, [], 0))
     facts.questions["clevrer-mini"][0].facts["frames"] = "f0"
     write_page(tmp_path / "page.html", facts)
+    dom = browse(tmp_path / "page.html")
+    assert "<title>base and cdpo, side by side</title>" in dom
+    assert dom.count("<article>") == 20
+    assert "1 to 20 of 60" in dom
+    assert dom.count('<img class="strip"') == 1
+    assert '<option value="only-1">cdpo (30)</option>' in dom
+    assert "onerror=" not in re.sub(r"<script.*?</script>|<pre.*?</pre>", "", dom, flags=re.S)
+
+
+DRIVER = """<script>
+const log = [];
+const note = () => log.push(document.querySelector("#top .tags").textContent
+  + ", " + document.querySelectorAll("article").length);
+const set = (id, value) => {
+  const field = document.getElementById(id);
+  field.value = value;
+  (field.onchange || field.oninput)();
+  note();
+};
+document.querySelectorAll("#bottom button")[1].click(); note();
+for (let i = 0; i < 9; i++) document.querySelectorAll("#top button")[1].click();
+note();
+set("right", "only-1"); set("type", "single"); set("words", "Q00003"); set("words", "<none>");
+document.title = log.join(" | ");
+</script></body>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed on this machine")
+def test_pages_and_filters_find_what_they_say(tmp_path: Path) -> None:
+    html = render_page(facts_of(pair(75)))
+    without_policy = re.sub(r"<meta http-equiv[^>]*>", "", html)
+    (tmp_path / "driven.html").write_text(without_policy.replace("</body>", DRIVER))
+    (title,) = re.findall("<title>(.*?)</title>", browse(tmp_path / "driven.html"))
+    assert title.split(" | ") == [
+        "21 to 40 of 50, 20",
+        "41 to 50 of 50, 10",
+        "1 to 20 of 25, 20",
+        "1 to 20 of 25, 20",
+        "1 to 1 of 1, 1",
+        "0 to 0 of 0, 0",
+    ]
+
+
+def browse(page: Path) -> str:
+    """The page as a headless Chromium has it once its script has run."""
     assert CHROMIUM is not None
     quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync")
-    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    profile = f"--user-data-dir={page.parent / 'profile'}"
     done = subprocess.run(
-        [CHROMIUM, *quiet, profile, "--dump-dom", f"file://{tmp_path / 'page.html'}"],
+        [CHROMIUM, *quiet, profile, "--dump-dom", f"file://{page}"],
         capture_output=True,
         text=True,
         timeout=240,
         check=False,
     )
-    assert "<title>base and cdpo, side by side</title>" in done.stdout
-    assert done.stdout.count("<article>") == 20
-    assert "1 to 20 of 60" in done.stdout
-    assert done.stdout.count('<img class="strip"') == 1
-    assert '<option value="only-1">cdpo (30)</option>' in done.stdout
-    assert "onerror=" not in re.sub(
-        r"<script.*?</script>|<pre.*?</pre>", "", done.stdout, flags=re.S
-    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout

@@ -16,7 +16,13 @@ from vtk.config.sections import LoraSettings, ModelSettings
 from vtk.errors import DataError, Interrupted, MissingEnvironmentError
 from vtk.evals import vllm_backend
 from vtk.evals.settings import EvaluationSettings
-from vtk.evals.vllm_backend import VllmBackend, open_vllm, require_vllm, whole_model
+from vtk.evals.vllm_backend import (
+    VllmBackend,
+    engine_environment,
+    open_vllm,
+    require_vllm,
+    whole_model,
+)
 from vtk.evals.vllm_inputs import (
     engine_arguments,
     longest_tokens,
@@ -215,7 +221,9 @@ def test_an_engine_does_not_take_the_evaluations_processes_for_its_own(
 ) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with vllm_backend._without_launcher():
-        assert "RANK" not in os.environ
-        assert "WORLD_SIZE" not in os.environ
-    assert (os.environ["RANK"], os.environ["WORLD_SIZE"]) == ("1", "2")
+    before = dict(os.environ)
+    with engine_environment():
+        assert not {"RANK", "WORLD_SIZE"} & set(os.environ)
+        assert os.environ["VLLM_WORKER_MULTIPROC_METHOD"] == "spawn"
+        assert os.environ["PATH"] == before["PATH"]
+    assert dict(os.environ) == before

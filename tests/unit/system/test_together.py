@@ -48,6 +48,21 @@ def test_a_killed_process_is_named_and_ends_the_others(tmp_path: Path) -> None:
             os.kill(int(path.read_text()), 0)
 
 
+def test_what_a_killed_process_had_started_ends_with_it(tmp_path: Path) -> None:
+    program = f"""
+        import subprocess
+        if rank == 1:
+            engine = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+            open({str(tmp_path / "engine")!r}, "w").write(str(engine.pid))
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(60)
+    """
+    with pytest.raises(VtkError, match="SIGKILL"):
+        run_together(command(program), 2, HINT, is_captured=True)
+    status = Path(f"/proc/{(tmp_path / 'engine').read_text()}/stat")
+    assert not status.exists() or ") Z " in status.read_text()
+
+
 def test_what_another_process_said_becomes_the_error_of_its_kind() -> None:
     program = f"""
         if rank == 2:

@@ -108,8 +108,10 @@ def _about(facts: PageFacts, num_shown: int) -> str:
             f", of {format_count(len(facts.strips.by_key))} clips."
         )
     if facts.strips.num_left_out:
-        pictures += f" {format_count(facts.strips.num_left_out)} questions have none for their size"
-        pictures += "; --html-clips N asks for more."
+        pictures += (
+            f" {format_count(facts.strips.num_left_out)} questions are without, to keep the "
+        )
+        pictures += "file small; --html-clips N shows more."
     return (
         f"The runs part ways on {format_count(total)} of {format_count(asked)} questions: one is "
         f"right and another is not, or they are wrong in different ways{left}.{pictures}"
