@@ -25,7 +25,7 @@ def absurd_inputs(num_mib: int, folder: Path) -> Figures:
         f"one row of {num_mib} MiB on a line": (_huge_line, True, 700),
         "brackets 10^6 deep in a list": (_deep_element, True, 100),
         "brackets 10^6 deep on a line": (_deep_line, True, 100),
-        "a million rows": (_many_rows, False, 6000),
+        f"{1000 * num_mib} rows": (_many_rows, False, 6000),
     }
     for number, (name, (write, is_refused, most_mib)) in enumerate(cases.items()):
         path, told = folder / f"{number}.json", folder / f"{number}.told"
@@ -82,8 +82,8 @@ def _deep_line(path: Path, _: int) -> None:
     path.write_text(json.dumps(ROW) + '\n{"a": ' + "[" * 1_000_000 + "]" * 1_000_000 + "}\n")
 
 
-def _many_rows(path: Path, _: int) -> None:
+def _many_rows(path: Path, num_thousands: int) -> None:
     line = json.dumps(ROW) + "\n"
     with path.open("w") as stream:
-        for _ in range(1000):
+        for _ in range(num_thousands):
             stream.write(line * 1000)
