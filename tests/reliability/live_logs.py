@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tests.reliability.figures import Figures, quantile
 from tests.reliability.process import Child, fork, wait_for
-from vtk.runs.owner import Owner, write_owner
+from vtk.runs.owner import STALE_AFTER_S, Owner, write_owner
 from vtk.runs.reader import EventTail
-from vtk.runs.state import STALE_AFTER_S, RunFollower, read_state
+from vtk.runs.state import RunFollower, read_state
 from vtk.runs.store import RunPaths, create_run
 from vtk.runs.writer import EventWriter
 
