@@ -185,9 +185,10 @@ class RolloutSettings(Section):
     repetition_penalty: float = Field(
         default=1.0, gt=0, description="Penalty on tokens already used; 1 is off."
     )
-    engine: Literal["reference", "shared"] = Field(
+    engine: Literal["reference", "shared", "static"] = Field(
         default="shared",
-        description="shared computes a prompt once for all its completions; reference repeats it.",
+        description="shared computes a prompt once for all its completions; static does too, and "
+        "decodes in fixed shapes that a GPU records and replays; reference repeats the prompt.",
     )
 
 

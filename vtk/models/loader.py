@@ -24,6 +24,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 from vtk.config.sections import ModelSettings
 from vtk.errors import ConfigError, DataError, MissingEnvironmentError
 from vtk.models.adapters import adapter_base, load_adapter
+from vtk.models.hub_cache import located
 from vtk.models.sources import resolve_model_path
 
 if not sys.stderr.isatty():
@@ -64,8 +65,10 @@ def load_policy(
 
     Raises:
         DataError: not a model, another architecture, damaged or missing weights.
+        NetworkError: a hub id that is not on this disk, and the Hub cannot be reached.
         MissingEnvironmentError: the attention kernel is not installed.
     """
+    path = located(path)
     if is_adapter(path):
         return _load_adapted(path, settings, merge_adapter)
     model_class, processor_class = MODEL_CLASSES[_architecture(path)]
