@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
+from tui.folded_log import FoldedLog
 from vtk.errors import DataError
 from vtk.format import visible_text
-from vtk.runs.events import to_json_value
+from vtk.runs.events import is_finite, to_json_value
 from vtk.runs.files import read_json
 from vtk.runs.snapshot import RunState
 from vtk.runs.state import RunFollower
@@ -38,6 +40,23 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """Where the replay of one run is: what is compared is what had happened by then.
+
+    Attributes:
+        run_id: The folder of the run that is replayed.
+        last_seq: The last of its events that had been written.
+        time_s: UTC seconds of then, by its log.
+        state: The run then; follows from the others.
+    """
+
+    run_id: str
+    last_seq: int
+    time_s: float
+    state: RunState = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """A run that can be chosen: its folder's name, and its stage as far as it says one."""
 
@@ -55,40 +74,54 @@ class RunSet:
     def __init__(self, runs_dir: Path) -> None:
         self.runs_dir = runs_dir
         self._followers: dict[str, RunFollower] = {}
+        self._logs: dict[str, FoldedLog] = {}
         self._lock = Lock()
 
-    def listed(self) -> list[Listed]:
-        """The newest runs of the folder, newest first."""
-        return [Listed(run.run_id, _stage(run)) for run in list_runs(self.runs_dir)[:MAX_LISTED]]
+    def listed(self, moment: Moment | None = None) -> list[Listed]:
+        """The newest runs of the folder, newest first; in a replay those that were there."""
+        listed = (_listed(run, moment) for run in list_runs(self.runs_dir))
+        return [*islice((run for run in listed if run is not None), MAX_LISTED)]
 
-    def poll(self, run_ids: Sequence[str]) -> tuple[RunFacts, ...]:
-        """The runs as of now, in the order asked for; one that is gone says so."""
+    def poll(self, run_ids: Sequence[str], moment: Moment | None = None) -> tuple[RunFacts, ...]:
+        """The runs as of now, or of a replay's moment, in the order asked for."""
         with self._lock:
             self._followers = {name: f for name, f in self._followers.items() if name in run_ids}
-            return tuple(self._facts(run_id) for run_id in run_ids)
+            self._logs = {name: log for name, log in self._logs.items() if name in run_ids}
+            return tuple(self._facts(run_id, moment) for run_id in run_ids)
 
-    def _facts(self, run_id: str) -> RunFacts:
+    def _facts(self, run_id: str, moment: Moment | None) -> RunFacts:
         paths = RunPaths(self.runs_dir / run_id)
         name = visible_text(run_id, 100)
         if not paths.exists():
             self._followers.pop(run_id, None)
             return RunFacts(name, None, problems=("the run is not there any more",))
-        follower = self._followers.setdefault(run_id, RunFollower(paths))
         settings, problems = _settings(paths)
         try:
-            state = follower.poll()
+            state = self._state(paths, moment)
         except DataError as error:
             return RunFacts(name, None, settings, (*problems, visible_text(error.message)))
         told = (visible_text(problem) for problem in state.problems)
         return RunFacts(name, state, settings, tuple(dict.fromkeys((*problems, *told))))
 
+    def _state(self, paths: RunPaths, moment: Moment | None) -> RunState:
+        run_id = paths.run_id
+        if moment is None:
+            return self._followers.setdefault(run_id, RunFollower(paths)).poll()
+        if run_id == moment.run_id:
+            return moment.state
+        return self._logs.setdefault(run_id, FoldedLog(paths)).at(moment.time_s)
 
-def _stage(paths: RunPaths) -> str:
+
+def _listed(paths: RunPaths, moment: Moment | None) -> Listed | None:
+    """A run of the list; None if it was not there yet at the moment."""
     try:
-        stage = read_json(paths.run_json).get("stage")
+        facts = read_json(paths.run_json)
     except DataError:
-        return ""
-    return visible_text(stage, 12) if isinstance(stage, str) else ""
+        return Listed(paths.run_id, "")
+    stage, created = facts.get("stage"), facts.get("created")
+    if moment is not None and is_finite(created) and created > moment.time_s:
+        return None
+    return Listed(paths.run_id, visible_text(stage, 12) if isinstance(stage, str) else "")
 
 
 def _settings(paths: RunPaths) -> tuple[dict[str, str], tuple[str, ...]]:

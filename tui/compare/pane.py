@@ -14,7 +14,7 @@ from textual.worker import get_current_worker
 
 from tui import keys
 from tui.compare.drawing import drawn
-from tui.compare.facts import Listed, RunFacts, RunSet
+from tui.compare.facts import Listed, Moment, RunFacts, RunSet
 from tui.compare.table import Reading, comparison
 from vtk.format import visible_text
 from vtk.runs.store import RunPaths
@@ -55,6 +55,7 @@ class ComparePane(Container):
         super().__init__()
         self.ascii_only = ascii_only
         self.reading: Reading = "latest"
+        self._moment: Moment | None = None
         self._begin(paths, runs_dir)
 
     def compose(self) -> ComposeResult:
@@ -70,11 +71,15 @@ class ComparePane(Container):
         self.set_interval(POLL_INTERVAL_S, self.look)
         self.look()
 
-    def follow(self, paths: RunPaths, runs_dir: Path | None = None) -> None:
-        """Begin with another run; nothing happens if it is the one that was begun with."""
-        if self.paths != paths:
-            self._begin(paths, runs_dir)
-            self.look()
+    def follow(self, paths: RunPaths, moment: Moment | None = None) -> None:
+        """Begin with a run, in a replay at a moment; the choice stays if the run is the same."""
+        is_same = self.paths == paths
+        if is_same and moment == self._moment:
+            return
+        self._moment = moment
+        if not is_same:
+            self._begin(paths, None)
+        self.look()
 
     def look(self) -> None:
         """Look for what the runs have added."""
@@ -97,10 +102,11 @@ class ComparePane(Container):
 
     @work(thread=True, exclusive=True, group="compare")
     def _read(self, runs: RunSet) -> None:
-        listed, chosen = runs.listed(), self._chosen
+        moment, chosen = self._moment, self._chosen
+        listed = runs.listed(moment)
         if self._listed is None:
             chosen = self._first_choice(listed)
-        facts = runs.poll(chosen)
+        facts = runs.poll(chosen, moment)
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._show, runs, listed, chosen, facts)
 

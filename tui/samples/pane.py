@@ -73,6 +73,7 @@ class SamplesPane(Vertical):
         self._notices: dict[int, str] = {}
         self._fault = ""
         self._strip_name: str | None = None
+        self._last_seq: int | None = None
 
     def compose(self) -> ComposeResult:
         """The list above, the group below."""
@@ -94,9 +95,14 @@ class SamplesPane(Vertical):
         """A tall screen shows list and group at once."""
         self.set_class(event.size.height >= TALL_FROM_ROWS, "-tall")
 
-    def follow(self, paths: RunPaths) -> None:
-        """Show another run; nothing happens if it is the one that is shown."""
-        if self.browser is not None and self.browser.paths == paths:
+    def follow(self, paths: RunPaths, last_seq: int | None = None) -> None:
+        """Show a run, in a replay as it was after the event `last_seq`."""
+        is_same = self.browser is not None and self.browser.paths == paths
+        if is_same and last_seq == self._last_seq:
+            return
+        self._last_seq = last_seq
+        if is_same:
+            self.look()
             return
         self.browser = SampleBrowser(paths)
         self._groups, self._notices, self._fault = {}, {}, ""
@@ -122,7 +128,7 @@ class SamplesPane(Vertical):
     @work(thread=True, group="poll")
     def _read(self, browser: SampleBrowser, is_first: bool = False) -> None:
         try:
-            changed, fault = browser.poll(), ""
+            changed, fault = browser.poll(self._last_seq), ""
         except DataError as error:
             changed, fault = set(), visible_text(error.message)
         if is_first or changed or fault != self._fault:

@@ -7,6 +7,7 @@ from textual.dom import DOMNode
 from textual.widget import Widget
 from typing_extensions import override
 
+from tui.compare.facts import Moment
 from tui.compare.pane import ComparePane
 from tui.keys import Where
 from tui.screens.run_screen import RunScreen
@@ -30,5 +31,11 @@ class CompareScreen(RunScreen):
 
     @override
     def show_body(self, snapshot: Snapshot) -> None:
-        if snapshot.paths is not None:
-            self.query_one(ComparePane).follow(snapshot.paths)
+        paths, played = snapshot.paths, snapshot.playback
+        if paths is not None:
+            moment = (
+                None
+                if played is None
+                else Moment(paths.run_id, played.last_seq, snapshot.now, snapshot.state)
+            )
+            self.query_one(ComparePane).follow(paths, moment)
