@@ -93,7 +93,8 @@ def test_agreement_with_the_bias_model_is_what_its_answers_say(
         compared = [r for r in rows if answers[r["group"]] is not None]
         metrics = bench.numbers(paths)[step]
         shown = {k: v for k, v in metrics.items() if k.startswith("bias_agreement/")}
-        assert shown and compared
+        assert shown
+        assert compared
         for name in ("observational", "inferential"):
             asked = [r for r in compared if r["label"] == name]
             agreeing = [r for r in asked if r["parsed"] == answers[r["group"]]]
