@@ -87,7 +87,7 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("i", "next_type", "Type", "Show the next question type only.", "samples", in_footer=True),
     Key("w", "next_answers", "Right/wrong", "Show groups by how many answers are right.", "samples",
         in_footer=True),
-    Key("g", "jump", "Go to step", "Go to the groups of a step.", "samples", in_footer=True),
+    Key("g", "jump", "Step", "Go to the groups of a step.", "samples", in_footer=True),
     Key("right_square_bracket", "step_group(1)", "Next group", "Show the next group.", "samples",
         display="]"),
     Key("left_square_bracket", "step_group(-1)", "Group before", "Show the group before.",

@@ -38,8 +38,8 @@ class ComparePane(Container):
     ComparePane { height: 1fr; }
     ComparePane #both { layout: vertical; height: 1fr; }
     ComparePane.-wide #both { layout: horizontal; }
-    ComparePane SelectionList { height: 8; width: 100%; border: round $primary; }
-    ComparePane.-wide SelectionList { height: 100%; width: 34; }
+    ComparePane SelectionList { height: auto; max-height: 8; width: 100%; border: round $primary; }
+    ComparePane.-wide SelectionList { height: 100%; max-height: 100%; width: 28; }
     ComparePane #table-box { height: 1fr; width: 1fr; }
     ComparePane #table-box:focus { border-left: tall $accent; }
     ComparePane #table { width: auto; height: auto; padding: 0 1; }
@@ -160,7 +160,7 @@ class ComparePane(Container):
         first = [facts for facts in self._facts if facts.run_id == self.baseline]
         runs = [*first, *(facts for facts in self._facts if facts.run_id != self.baseline)]
         sections = comparison(runs, self.reading, ascii_only=self.ascii_only)
-        max_name_cells = self.size.width // (3 if self.has_class("-wide") else 2)
+        max_name_cells = self.size.width // (4 if self.has_class("-wide") else 3)
         table.update(drawn(sections, [facts.run_id for facts in runs], max_name_cells))
 
     @on(SelectionList.SelectedChanged)

@@ -54,7 +54,7 @@ class GroupView(VerticalScroll, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "choose(-1)", "Previous completion", show=False),
         Binding("right,l", "choose(1)", "Next completion", show=True),
-        Binding("enter", "open", "Whole text", show=True),
+        Binding("enter", "open", "Whole text", show=True, key_display="Enter"),
     ]
     DEFAULT_CSS = """
     GroupView { height: 1fr; }
@@ -81,6 +81,11 @@ class GroupView(VerticalScroll, can_focus=True):
         yield Static(id="position", markup=False)
         yield Horizontal(id="columns")
         yield Static(id="bias", markup=False)
+
+    def on_mount(self) -> None:
+        """Without colours, underlines say which tokens have left the bias model."""
+        if self.app.no_color:
+            self.tint = "marks"
 
     def show(self, group: Group | None, said: str = "") -> None:
         """Show another group, or say why there is none."""
@@ -135,7 +140,7 @@ class GroupView(VerticalScroll, can_focus=True):
                 self.query_one(name, Static).update(Content(""))
             self._fit_columns(0)
             return
-        question.update(question_content(self.group))
+        question.update(question_content(self.group, ascii_only=self.ascii_only))
         answer = self.group.bias_answer
         bias = (
             Content("")

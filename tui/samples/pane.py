@@ -19,7 +19,7 @@ from tui import keys
 from tui.samples.browser import Loaded, SampleBrowser
 from tui.samples.copying import reproduce_command, sample_text
 from tui.samples.frame_view import FRAME_SIZES, FrameView
-from tui.samples.group_list import HEADING, GroupList
+from tui.samples.group_list import GroupList, heading
 from tui.samples.group_view import CompletionColumn, GroupView
 from tui.samples.query import ANSWER_FILTERS, ORDERS, QUESTION_FILTERS, GroupRef, Listing, Query
 from tui.samples.rows import Group
@@ -80,7 +80,7 @@ class SamplesPane(Vertical):
         yield Static(Content("reading the completions …"), id="status", markup=False)
         yield Static(id="notice", markup=False)
         with Vertical(id="list-box"):
-            yield Static(Content(HEADING + "question"), id="heading", markup=False)
+            yield Static(id="heading", markup=False)
             yield GroupList(id="groups")
         yield GroupView(ascii_only=self.ascii_only, id="group")
 
@@ -92,7 +92,8 @@ class SamplesPane(Vertical):
             self._read(self.browser, is_first=True)
 
     def on_resize(self, event: events.Resize) -> None:
-        """A tall screen shows list and group at once."""
+        """A tall screen shows list and group at once, a narrow one fewer columns."""
+        self.query_one("#heading", Static).update(Content(heading(event.size.width)))
         self.set_class(event.size.height >= TALL_FROM_ROWS, "-tall")
 
     def follow(self, paths: RunPaths, last_seq: int | None = None) -> None:
