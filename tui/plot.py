@@ -38,7 +38,7 @@ class PlotLine:
 
 @dataclass(frozen=True, slots=True)
 class PlotMark:
-    """Something that happened at a step: a letter on top of a vertical line."""
+    """Something that happened at a step: a letter below a vertical line, on the axis."""
 
     step: int
     letter: str
@@ -148,10 +148,9 @@ def draw(plot: Plot, width: int, height: int) -> tuple[Cells, Frame | None]:
     _draw_marks(cells, frame, plot)
     for line, envelope in zip(plot.lines, envelopes, strict=True):
         _draw_line(cells, frame, plot, line, envelope)
-    _draw_letters(cells, frame, plot)
     _draw_bad(cells, frame, plot, envelopes)
     _draw_cursor(cells, frame, plot)
-    _draw_axes(cells, frame)
+    _draw_axes(cells, frame, plot)
     return cells, frame
 
 
@@ -196,11 +195,6 @@ def _draw_marks(cells: Cells, frame: Frame, plot: Plot) -> None:
             for row in range(1, frame.rows):
                 shape = ":" if plot.ascii_only else "┊"
                 cells.put(row, frame.column_of(mark.step), shape, mark.style)
-
-
-def _draw_letters(cells: Cells, frame: Frame, plot: Plot) -> None:
-    for mark in _in_sight(plot.marks, frame):
-        cells.put(0, frame.column_of(mark.step), mark.letter, mark.style)
 
 
 def _in_sight(marks: Sequence[PlotMark], frame: Frame) -> list[PlotMark]:
@@ -258,17 +252,21 @@ def _draw_cursor(cells: Cells, frame: Frame, plot: Plot) -> None:
         cells.put(row, column, shape, "cursor")
 
 
-def _draw_axes(cells: Cells, frame: Frame) -> None:
+def _draw_axes(cells: Cells, frame: Frame, plot: Plot) -> None:
     values = ticks(frame.scale, max(2, frame.rows // _ROWS_PER_TICK))
     for value, label in zip(values, tick_labels(values), strict=True):
         row = frame.row_of(value)
         if row is not None:
             cells.put(row, 0, label[: frame.left - 1].rjust(frame.left - 1), "axis")
+    letters = {frame.column_of(mark.step): mark for mark in _in_sight(plot.marks, frame)}
+    for column, mark in letters.items():
+        cells.put(frame.rows, column, mark.letter, mark.style)
     first, last = frame.window
     free_from = frame.left
     for step in step_ticks(first, last - 1, max(2, frame.columns // _CELLS_PER_STEP_TICK)):
         label = f"{step:d}"
         column = min(frame.column_of(step) - len(label) // 2, cells.width - len(label))
-        if column >= free_from:
+        is_free = letters.keys().isdisjoint(range(column - 1, column + len(label) + 1))
+        if column >= free_from and is_free:
             cells.put(frame.rows, column, label, "axis")
             free_from = column + len(label) + 1
