@@ -33,7 +33,7 @@ def _dated(paths: RunPaths, start_s: float) -> RunPaths:
 
 def _seq_of_step(paths: RunPaths, step: int) -> int:
     events = [json.loads(line) for line in paths.events.read_text().splitlines()]
-    return next(e["seq"] for e in events if e["type"] == "step" and e["step"] == step)
+    return next(int(e["seq"]) for e in events if e["type"] == "step" and e["step"] == step)
 
 
 def test_samples_of_a_replay_are_those_that_were_there(drive: Drive, runs_dir: Path) -> None:
