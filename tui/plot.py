@@ -6,14 +6,14 @@ before, whole cells at a time, so that the colours of two lines never mix in one
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
 from tui.braille import DOTS_ACROSS, DOTS_DOWN, braille_cells, cell_text, line_dots
 from tui.scales import Scale, ScaleName, fitted_scale, step_ticks, tick_labels, ticks
-from tui.series import ColumnView, Envelope, Floats
+from tui.series import Bools, ColumnView, Envelope, Floats
 
 MARKERS: Final = "●▲■◆✚▼"
 ASCII_MARKERS: Final = "oa#d+v"
@@ -23,7 +23,14 @@ _ROWS_PER_TICK: Final = 3
 _CELLS_PER_STEP_TICK: Final = 12
 _CELLS_PER_MARKER: Final = 14
 _CELLS_PER_MARK: Final = 4
+_BESIDE: Final = (0, 1, -1, 2, -2)
 _SMALLEST: Final = (12, 3)
+
+
+def marker(number: int, ascii_only: bool) -> str:
+    """The shape of a line; with its colour it differs from those of the 35 lines before."""
+    shapes = ASCII_MARKERS if ascii_only else MARKERS
+    return shapes[(number + number // NUM_COLOURS) % NUM_COLOURS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +204,21 @@ def _draw_marks(cells: Cells, frame: Frame, plot: Plot) -> None:
                 cells.put(row, frame.column_of(mark.step), shape, mark.style)
 
 
+def _letters(frame: Frame, plot: Plot) -> dict[int, PlotMark]:
+    """Column to mark; those of one column stand beside each other, the last kind first."""
+    placed: dict[int, PlotMark] = {}
+    known: set[tuple[int, str]] = set()
+    for mark in reversed(_in_sight(plot.marks, frame)):
+        column = frame.column_of(mark.step)
+        if (column, mark.letter) not in known:
+            known.add((column, mark.letter))
+            inside = range(frame.left, frame.left + frame.columns)
+            near = (column + by for by in _BESIDE)
+            free = (at for at in near if at in inside and at not in placed)
+            placed[next(free, column)] = mark
+    return placed
+
+
 def _in_sight(marks: Sequence[PlotMark], frame: Frame) -> list[PlotMark]:
     first, last = frame.window
     return [mark for mark in marks if first <= mark.step < last]
@@ -204,6 +226,8 @@ def _in_sight(marks: Sequence[PlotMark], frame: Frame) -> list[PlotMark]:
 
 def _draw_line(cells: Cells, frame: Frame, plot: Plot, line: PlotLine, envelope: Envelope) -> None:
     lows, highs = frame.scale.place(envelope.low_W), frame.scale.place(envelope.high_W)
+    if frame.scale.name == "log":  # no line is drawn over what has no place
+        envelope = replace(envelope, bad_W=envelope.bad_W | _has_none_on_log(envelope))
     dots = line_dots(envelope, lows, highs, frame.rows * DOTS_DOWN)
     style = "faint" if line.is_faint else f"line{line.colour % NUM_COLOURS}"
     for row, text in enumerate(cell_text(braille_cells(dots), plot.ascii_only)):
@@ -224,19 +248,30 @@ def _draw_markers(
     columns = {int(known[-1])}
     if sum(not other.is_faint for other in plot.lines) > 1:
         every = _CELLS_PER_MARKER * DOTS_ACROSS
-        wanted = np.arange((line.colour * every // NUM_COLOURS) % every, len(places_W), every)
+        wanted = np.arange(line.colour * every // NUM_COLOURS % every, len(places_W), every)
         nearest = known[np.clip(np.searchsorted(known, wanted), None, len(known) - 1)]
         columns |= set(nearest.tolist())
-    shapes = ASCII_MARKERS if plot.ascii_only else MARKERS
+    shape = marker(line.colour, plot.ascii_only)
     for column in columns:
         if 0 <= places_W[column] <= 1:
             row = round((1 - places_W[column]) * (frame.rows * DOTS_DOWN - 1)) // DOTS_DOWN
-            shape = shapes[line.colour % NUM_COLOURS]
             cells.put(row, frame.left + column // DOTS_ACROSS, shape, style)
 
 
+def _has_none_on_log(envelope: Envelope) -> Bools:
+    """In which columns there is a value that a logarithm has no place for."""
+    return np.asarray(envelope.low_W <= 0)
+
+
 def _draw_bad(cells: Cells, frame: Frame, plot: Plot, envelopes: Sequence[Envelope]) -> None:
-    """Values that are not finite have no height: a cross at the bottom says where they are."""
+    """What has no height is told at the bottom: an arrow for zero and below on a logarithmic scale,
+    a cross for what is not finite.
+    """
+    if frame.scale.name == "log":
+        is_below = np.logical_or.reduce([_has_none_on_log(each) for each in envelopes])
+        for column in set((np.flatnonzero(is_below) // DOTS_ACROSS).tolist()):
+            shape = "v" if plot.ascii_only else "↓"
+            cells.put(frame.rows - 1, frame.left + column, shape, "bad")
     is_bad = np.logical_or.reduce([envelope.bad_W for envelope in envelopes])
     for column in set((np.flatnonzero(is_bad) // DOTS_ACROSS).tolist()):
         cells.put(frame.rows - 1, frame.left + column, "x" if plot.ascii_only else "×", "bad")
@@ -258,7 +293,7 @@ def _draw_axes(cells: Cells, frame: Frame, plot: Plot) -> None:
         row = frame.row_of(value)
         if row is not None:
             cells.put(row, 0, label[: frame.left - 1].rjust(frame.left - 1), "axis")
-    letters = {frame.column_of(mark.step): mark for mark in _in_sight(plot.marks, frame)}
+    letters = _letters(frame, plot)
     for column, mark in letters.items():
         cells.put(frame.rows, column, mark.letter, mark.style)
     first, last = frame.window

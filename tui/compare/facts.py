@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any, Final
 
 from tui.folded_log import FoldedLog
+from tui.series import ColumnSeries
 from vtk.errors import DataError
 from vtk.format import visible_text
 from vtk.runs.events import is_finite, to_json_value
@@ -27,12 +28,14 @@ class RunFacts:
     """One run.
 
     Attributes:
+        name: The folder, as `RunSet.poll` was asked for it.
         run_id: Safe to print.
         state: Its snapshot; None if its log cannot be read.
         settings: Dotted name to value, as safe text.
         problems: What could not be read.
     """
 
+    name: str
     run_id: str
     state: RunState | None
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -69,18 +72,21 @@ class RunSet:
 
     Args:
         runs_dir: The folder of all runs.
+        elsewhere: Absolute paths of runs outside of it.
     """
 
-    def __init__(self, runs_dir: Path) -> None:
-        self.runs_dir = runs_dir
+    def __init__(self, runs_dir: Path, elsewhere: Sequence[str] = ()) -> None:
+        self.runs_dir, self.elsewhere = runs_dir, elsewhere
         self._followers: dict[str, RunFollower] = {}
         self._logs: dict[str, FoldedLog] = {}
         self._lock = Lock()
 
     def listed(self, moment: Moment | None = None) -> list[Listed]:
         """The newest runs of the folder, newest first; in a replay those that were there."""
-        listed = (_listed(run, moment) for run in list_runs(self.runs_dir))
-        return [*islice((run for run in listed if run is not None), MAX_LISTED)]
+        inside = (_listed(run, run.run_id, moment) for run in list_runs(self.runs_dir))
+        outside = (_listed(RunPaths(Path(path)), path, moment) for path in self.elsewhere)
+        found = [*islice((run for run in inside if run is not None), MAX_LISTED)]
+        return [*found, *(run for run in outside if run is not None)]
 
     def poll(self, run_ids: Sequence[str], moment: Moment | None = None) -> tuple[RunFacts, ...]:
         """The runs as of now, or of a replay's moment, in the order asked for."""
@@ -90,38 +96,41 @@ class RunSet:
             return tuple(self._facts(run_id, moment) for run_id in run_ids)
 
     def _facts(self, run_id: str, moment: Moment | None) -> RunFacts:
-        paths = RunPaths(self.runs_dir / run_id)
+        paths = RunPaths(self.runs_dir / run_id)  # an absolute path stays what it is
         name = visible_text(run_id, 100)
         if not paths.exists():
             self._followers.pop(run_id, None)
-            return RunFacts(name, None, problems=("the run is not there any more",))
+            return RunFacts(run_id, name, None, problems=("the run is not there any more",))
         settings, problems = _settings(paths)
         try:
-            state = self._state(paths, moment)
+            state = self._state(run_id, paths, moment)
         except DataError as error:
-            return RunFacts(name, None, settings, (*problems, visible_text(error.message)))
+            return RunFacts(run_id, name, None, settings, (*problems, visible_text(error.message)))
         told = (visible_text(problem) for problem in state.problems)
-        return RunFacts(name, state, settings, tuple(dict.fromkeys((*problems, *told))))
+        return RunFacts(run_id, name, state, settings, tuple(dict.fromkeys((*problems, *told))))
 
-    def _state(self, paths: RunPaths, moment: Moment | None) -> RunState:
-        run_id = paths.run_id
+    def _state(self, run_id: str, paths: RunPaths, moment: Moment | None) -> RunState:
         if moment is None:
-            return self._followers.setdefault(run_id, RunFollower(paths)).poll()
+            follower = self._followers.get(run_id) or RunFollower(paths, new_series=ColumnSeries)
+            self._followers[run_id] = follower
+            return follower.poll()
         if run_id == moment.run_id:
             return moment.state
-        return self._logs.setdefault(run_id, FoldedLog(paths)).at(moment.time_s)
+        log = self._logs.get(run_id) or FoldedLog(paths)
+        self._logs[run_id] = log
+        return log.at(moment.time_s)
 
 
-def _listed(paths: RunPaths, moment: Moment | None) -> Listed | None:
+def _listed(paths: RunPaths, name: str, moment: Moment | None) -> Listed | None:
     """A run of the list; None if it was not there yet at the moment."""
     try:
         facts = read_json(paths.run_json)
     except DataError:
-        return Listed(paths.run_id, "")
+        return Listed(name, "")
     stage, created = facts.get("stage"), facts.get("created")
     if moment is not None and is_finite(created) and created > moment.time_s:
         return None
-    return Listed(paths.run_id, visible_text(stage, 12) if isinstance(stage, str) else "")
+    return Listed(name, visible_text(stage, 12) if isinstance(stage, str) else "")
 
 
 def _settings(paths: RunPaths) -> tuple[dict[str, str], tuple[str, ...]]:
