@@ -106,7 +106,7 @@ def verdict(trail: Trail) -> Verdict | None:
     quarter = QUARTERS[(distance.difference > 0, reward.difference > 0)]
     figures = (
         f"signed KL {_signed(distance)}, reward {_signed(reward)} "
-        f"(last {size} less first {size} steps)"
+        f"(last {size} less first {size})"
     )
     if distance.is_clear and reward.is_clear:
         return Verdict(quarter, distance, reward, MEANINGS[quarter], figures)
