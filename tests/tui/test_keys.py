@@ -156,7 +156,7 @@ def test_the_palette_does_what_it_names(drive: Drive, recording: RunPaths, tmp_p
             ("Them", lambda: app.theme == "vtk-light"),
             ("Smoo", lambda: screen.viewport.smoothing > 0),
             ("Open C", lambda: app.current_mode == "compare"),
-            ("Latest", lambda: "mean of the last 50 steps" in app.screen_text()),
+            ("Latest", lambda: "mean of 50 steps" in app.screen_text()),
         ):
             await pilot.press("ctrl+p", *[{" ": "space"}.get(c, c) for c in words])
             await shown(app, pilot, words)
