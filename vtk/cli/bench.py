@@ -8,6 +8,7 @@ from vtk.cli.bench_download import download
 from vtk.cli.bench_evaluation import evaluation
 from vtk.cli.bench_growth import growth
 from vtk.cli.bench_samples import samples
+from vtk.cli.bench_split import split
 from vtk.cli.bench_step import memory, step
 
 bench_app = typer.Typer(help="Measure how fast this machine does what vtk does.")
@@ -16,6 +17,7 @@ bench_app.command("memory")(memory)
 bench_app.command("growth")(growth)
 bench_app.command("decode")(decode)
 bench_app.command("samples")(samples)
+bench_app.command("split")(split)
 bench_app.command("dashboard")(dashboard)
 bench_app.command("download")(download)
 bench_app.command("eval")(evaluation)

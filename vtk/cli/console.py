@@ -17,7 +17,7 @@ from textwrap import wrap
 from typing import Any, Final, Literal, TextIO
 
 from vtk.errors import VtkError
-from vtk.format import visible_text
+from vtk.format import visible_text, without_secrets
 
 Style = Literal["", "bold", "dim", "green", "yellow", "red"]
 
@@ -130,6 +130,11 @@ class Console:
             text = json.dumps(value, indent=2, ensure_ascii=is_plain, allow_nan=False)
             print(text, file=self.stdout, flush=True)
 
+    def forward(self, text: str) -> None:
+        """Print what another process of the same command wrote as its result, as it is."""
+        if text:
+            print(text, end="", file=self.stdout, flush=True)
+
     def table(
         self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = ""
     ) -> None:
@@ -155,14 +160,14 @@ class Console:
             self._write(self.stderr, lead + error.hint.replace("\n", "\n" + " " * len(lead)), "")
         fault = {
             "kind": type(error).__name__,
-            "message": error.message,
+            "message": without_secrets(error.message),
             "hint": error.hint,
             "exit_code": error.exit_code,
         }
         self.document({"error": fault})
 
     def _write(self, stream: TextIO, text: str, style: Style) -> None:
-        shown = encodable(safe_lines(text), stream)
+        shown = encodable(safe_lines(without_secrets(text)), stream)
         if style and has_colour(stream):
             shown = "\n".join(_styled(line, style) for line in shown.split("\n"))
         # Through the stream itself: it is Rich's where bars are drawn, and keeps out of their way.

@@ -141,7 +141,7 @@ def download(
             mirror, parallel, keep_archives, everything, is_agreed, update, from_dir,
             (retries, retry_wait, stall_timeout),
         )  # fmt: skip
-        documents.append(_fetch(console, source, data_dir, wishes))
+        documents.append(fetch(console, source, data_dir, wishes))
     console.document(documents)
     show_next(console, names or [], data_dir)
 
@@ -182,7 +182,7 @@ def _wishes(
     )
 
 
-def _fetch(console: Console, source: "Source", data_dir: Path, wishes: "Wishes") -> dict[str, Any]:
+def fetch(console: Console, source: "Source", data_dir: Path, wishes: "Wishes") -> dict[str, Any]:
     """Have one source on the disk, and say what came of it."""
     import threading
 

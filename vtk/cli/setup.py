@@ -1,6 +1,7 @@
 """`vtk setup`: what this machine has and lacks, and how to mend it."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +11,7 @@ from vtk.cli.options import DEFAULT_DATA_DIR, DEFAULT_RUNS_DIR, DataDir, Json, R
 from vtk.errors import MissingEnvironmentError
 
 if TYPE_CHECKING:
+    from vtk.data.remote.sources import Source
     from vtk.system.checks import Check
 
 STYLES: dict[str, Style] = {"ok": "green", "note": "yellow", "fail": "red"}
@@ -25,34 +27,50 @@ def setup(
             "--model", metavar="NAME", help="Fetch a backbone: qwen2.5-vl-3b or OWNER/NAME."
         ),
     ] = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Agree to the terms of the --model.")
+    ] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     runs_dir: RunsDir = DEFAULT_RUNS_DIR,
     as_json: Json = False,
 ) -> None:
     """Check this machine: Python, torch, GPU, attention, decoders, disk, packages."""
-    from vtk.system.backbone import fetch_backbone, hub_id
+    from vtk.system.backbone import backbone_source
     from vtk.system.doctor import install_fixes, run_checks
 
     console = Console(as_json)
-    if model is not None:
-        hub_id(model)  # a misspelt name is told before the checks, which take seconds
+    # a misspelt name is told before the checks, which take seconds
+    source = None if model is None else backbone_source(model)
     checks = run_checks([data_dir, runs_dir])
     if install and install_fixes(checks):
         folders = ["--data-dir", str(data_dir), "--runs-dir", str(runs_dir)]
         wishes = ([] if model is None else ["--model", model]) + (["--json"] if as_json else [])
+        wishes += ["--accept-licence"] if accept_licence else []
         raise typer.Exit(check_again(folders + wishes))
     for check in checks:
         show_check(console, check)
     failed = [check for check in checks if check.status == "fail"]
-    fetched = str(fetch_backbone(model)) if model is not None else None
-    if fetched is not None:
-        console.say(f"{model} is in {fetched}.")
+    fetched = None if source is None else fetch_model(console, source, data_dir, accept_licence)
     console.document(
         {"ready": not failed, "checks": [asdict(check) for check in checks], "model": fetched}
     )
     if failed:
         raise typer.Exit(MissingEnvironmentError.exit_code)
     console.next_command("vtk demo", "the whole method on this machine's CPU")
+
+
+def fetch_model(console: Console, source: "Source", data_dir: Path, is_agreed: bool) -> str:
+    """Have a model in the Hub's cache, as `vtk download` does; the folder with its files."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    from vtk.cli.download import fetch
+    from vtk.cli.download_view import check, show_terms
+    from vtk.data.remote.wishes import Wishes
+
+    if HF_HUB_OFFLINE:
+        return str(check(console, source, data_dir, is_thorough=False)["path"])
+    agreed = show_terms(console, [source], data_dir, is_agreed)
+    return str(fetch(console, source, data_dir, Wishes(is_agreed=agreed))["path"])
 
 
 def show_check(console: Console, check: "Check") -> None:

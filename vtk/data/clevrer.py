@@ -10,6 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from vtk.data.annotation_text import parse_annotation_text
 from vtk.data.json_stream import iter_json_array
 
 COLORS = ("gray", "red", "blue", "green", "brown", "cyan", "purple", "yellow")
@@ -171,7 +172,7 @@ def read_annotation(path: Path) -> Annotation:
     except OSError as error:
         raise MalformedRowError(f"cannot read {path}: {error.strerror}") from error
     try:
-        raw = json.loads(content)
+        raw = parse_annotation_text(content)
     except (ValueError, RecursionError) as error:
         raise MalformedRowError(f"{path} is not JSON ({error})") from error
     try:

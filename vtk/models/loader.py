@@ -24,6 +24,7 @@ from transformers.utils.peft_utils import find_adapter_config_file
 from vtk.config.sections import ModelSettings
 from vtk.errors import ConfigError, DataError, MissingEnvironmentError
 from vtk.models.adapters import adapter_base, load_adapter
+from vtk.models.hub_cache import located
 from vtk.models.sources import resolve_model_path
 
 if not sys.stderr.isatty():
@@ -31,6 +32,7 @@ if not sys.stderr.isatty():
 
 __all__ = [
     "attention_kernel",
+    "is_adapter",
     "load_policy",
     "model_dtype",
     "resolve_model_path",
@@ -63,9 +65,11 @@ def load_policy(
 
     Raises:
         DataError: not a model, another architecture, damaged or missing weights.
+        NetworkError: a hub id that is not on this disk, and the Hub cannot be reached.
         MissingEnvironmentError: the attention kernel is not installed.
     """
-    if find_adapter_config_file(str(path)) is not None:
+    path = located(path)
+    if is_adapter(path):
         return _load_adapted(path, settings, merge_adapter)
     model_class, processor_class = MODEL_CLASSES[_architecture(path)]
     model, report = _from_checkpoint(
@@ -81,6 +85,11 @@ def load_policy(
     return model, _from_checkpoint(path, processor_class.from_pretrained)
 
 
+def is_adapter(path: Path | str) -> bool:
+    """Whether a path or hub id is an adapter, which lies on another model's weights."""
+    return find_adapter_config_file(str(path)) is not None
+
+
 def _set_trainable(model: Any, settings: ModelSettings) -> None:
     model.requires_grad_(True)
     if settings.freeze_vision:
@@ -91,7 +100,7 @@ def _load_adapted(
     path: Path | str, settings: ModelSettings, merge_adapter: bool
 ) -> tuple[Any, Qwen2_5_VLProcessor]:
     base_path = adapter_base(path)
-    if find_adapter_config_file(str(base_path)) is not None:
+    if is_adapter(base_path):
         raise DataError(f"the adapter {path} lies on another adapter, {base_path}")
     base, processor = load_policy(base_path, settings)
     adapted = load_adapter(base, path)

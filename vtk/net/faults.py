@@ -1,6 +1,7 @@
 """What goes wrong on the way: what may pass is tried again, what does not is told at once."""
 
 import time
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -22,6 +23,17 @@ class TryLater(Exception):
     def __init__(self, why: str, retry_after_s: float | None = None) -> None:
         super().__init__(why)
         self.retry_after_s = retry_after_s
+
+
+def unreachable(url: str, why: str, after_s: float) -> NetworkError:
+    """The error for a server that never answered, with what a user can do about it."""
+    return NetworkError(
+        f"{urlsplit(url).hostname or url} cannot be reached: {why}; "
+        f"not one answer came in {format_duration_s(after_s)}",
+        "Is this machine offline? Behind a proxy set HTTPS_PROXY; where the server is blocked "
+        "name another with --mirror (models: HF_ENDPOINT); what you have already is adopted with "
+        "vtk download NAME --from DIR. Then repeat the command.",
+    )
 
 
 class SpeedGuard:
@@ -99,5 +111,6 @@ def _plainly(error: Exception) -> str:
     if isinstance(error, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
         return "the encrypted connection broke"
     if isinstance(error, requests.exceptions.ConnectionError):
-        return "the server cannot be reached"
+        is_name = "NameResolutionError" in str(error)
+        return "its name cannot be looked up" if is_name else "it refuses or breaks the connection"
     return f"the connection broke ({type(error).__name__})"

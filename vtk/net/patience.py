@@ -22,6 +22,8 @@ class Patience:
             connection is given up and made anew.
         slowest_bytes_per_s: What counts as a stall.
         num_corrupt: Times that a whole file may arrive damaged.
+        unreachable_s: Seconds before giving up on servers of which none has ever answered: a
+            network that dies on the way gets all the retries, one that never was there does not.
     """
 
     num_retries: int = 8
@@ -31,6 +33,7 @@ class Patience:
     stall_s: float = 30.0
     slowest_bytes_per_s: float = 256.0
     num_corrupt: int = 2
+    unreachable_s: float = 15.0
 
     def pause_s(self, num_failures: int, asked_s: float | None, draw: random.Random) -> float:
         """Seconds before the next try.

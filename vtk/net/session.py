@@ -1,7 +1,9 @@
 """One HTTP connection pool as this project uses it: no compression, no token for strangers."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,6 +38,23 @@ class TokenFor(AuthBase):
         return request
 
 
+@dataclass(slots=True)
+class Contact:
+    """Whether any server has answered one download yet; its threads share it.
+
+    Attributes:
+        has_answered: Whether one has.
+        since_s: When one was asked first, by the monotonic clock.
+    """
+
+    has_answered: bool = False
+    since_s: float | None = None
+
+    def waited_s(self) -> float:
+        """Seconds since one was asked first."""
+        return 0.0 if self.since_s is None else time.monotonic() - self.since_s
+
+
 class Session:
     """Requests to servers of files.
 
@@ -43,14 +62,19 @@ class Session:
         auth: Who may see which token.
         connect_s: Seconds for a connection to be made.
         stall_s: Seconds without a byte.
+        contact: Told of the first answer; until then a connection gets a third of the time, because
+            a name may have many addresses and each is tried.
     """
 
-    def __init__(self, auth: TokenFor, connect_s: float, stall_s: float) -> None:
+    def __init__(
+        self, auth: TokenFor, connect_s: float, stall_s: float, contact: Contact | None = None
+    ) -> None:
+        self.contact = contact or Contact()
         self._session = requests.Session()
         self._session.auth = auth
         self._session.max_redirects = MAX_REDIRECTS
         self._session.headers.update({"User-Agent": "vtk", "Accept-Encoding": "identity"})
-        self._timeout = (connect_s, stall_s)
+        self._connect_s, self._stall_s = connect_s, stall_s
 
     @contextmanager
     def get(self, url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
@@ -64,9 +88,10 @@ class Session:
             url,
             headers=headers,
             stream=True,
-            timeout=self._timeout,
+            timeout=self._timeout(),
             hooks={"response": _refuse_downgrade},
         ) as response:
+            self.contact.has_answered = True
             yield response
 
     def head(self, url: str) -> requests.Response:
@@ -75,7 +100,15 @@ class Session:
         Raises:
             requests.RequestException: The server cannot be reached.
         """
-        return self._session.head(url, allow_redirects=True, timeout=self._timeout)
+        answer = self._session.head(url, allow_redirects=True, timeout=self._timeout())
+        self.contact.has_answered = True
+        return answer
+
+    def _timeout(self) -> tuple[float, float]:
+        if self.contact.since_s is None:
+            self.contact.since_s = time.monotonic()
+        connect_s = self._connect_s if self.contact.has_answered else self._connect_s / 3
+        return connect_s, self._stall_s
 
     def close(self) -> None:
         """Close its connections."""

@@ -4,6 +4,7 @@ The file appears under its name only when it is whole and its content is the exp
 then its bytes lie in a part (`vtk.net.partial`) that any later process goes on with.
 """
 
+import math
 import random
 import threading
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from vtk.errors import DataError, NetworkError
 from vtk.format import format_bytes, format_duration_s
 from vtk.net.claim import Claim, LostClaimError, claimed
 from vtk.net.content import Expected, Integrity, digest_file
-from vtk.net.faults import SpeedGuard, TryLater, network_fault, raise_for
+from vtk.net.faults import SpeedGuard, TryLater, network_fault, raise_for, unreachable
 from vtk.net.partial import Partial
 from vtk.net.patience import LONGEST_RETRY_AFTER_S, Patience
 from vtk.net.reply import Reply, read_reply
@@ -175,12 +176,29 @@ class Transfer:
             num_failures = 1 if is_progress else num_failures + 1
             furthest = max(furthest, partial.num_bytes)
             if num_failures > self._patience.num_retries:
+                contact = self._session.contact
+                if not contact.has_answered:
+                    raise unreachable(job.url, str(failure), contact.waited_s()) from failure
                 raise NetworkError(
                     f"{job.url} cannot be fetched: {failure}, {num_failures} times in a row",
                     f"{format_bytes(partial.num_bytes)} are kept. Check the network and proxy "
                     "(or name another server with --mirror); then repeat the command: it goes on.",
                 ) from failure
             self._pause(job, failure, num_failures)
+
+    def _seconds_left(self, job: FileJob, failure: TryLater) -> float:
+        """How long to go on; without end once any server has answered.
+
+        Raises:
+            NetworkError: None has, for too long.
+        """
+        contact = self._session.contact
+        if contact.has_answered:
+            return math.inf
+        waited_s = contact.waited_s()
+        if waited_s >= self._patience.unreachable_s:
+            raise unreachable(job.url, str(failure), waited_s) from failure
+        return self._patience.unreachable_s - waited_s
 
     def _pause(self, job: FileJob, failure: TryLater, num_failures: int) -> None:
         asked_s = failure.retry_after_s
@@ -189,7 +207,8 @@ class Transfer:
                 f"{job.url}: {failure}, and asks to wait {format_duration_s(asked_s)}",
                 "What arrived is kept. Repeat the command after that time: it goes on.",
             )
-        pause_s = self._patience.pause_s(num_failures, asked_s, self._draw)
+        left_s = self._seconds_left(job, failure)
+        pause_s = min(left_s, self._patience.pause_s(num_failures, asked_s, self._draw))
         self._watch.on_note(job.name, f"{failure}; trying again in {format_duration_s(pause_s)}")
         if self._cancelled.wait(pause_s):
             raise Cancelled

@@ -14,7 +14,7 @@ import importlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -23,13 +23,15 @@ import av
 import torch
 from torch import Tensor
 
-from vtk.errors import MissingEnvironmentError
+from vtk.errors import DataError, MissingEnvironmentError
+from vtk.format import format_bytes
 from vtk.video.containers import (
     StreamIndex,
     damaged,
     index_stream,
-    num_promised_frames,
+    is_file_at_fault,
     open_video,
+    read_promise,
     require_regular_file,
 )
 from vtk.video.frame_folder import FOLDER_FPS, frame_files, read_image
@@ -43,6 +45,9 @@ PyAV always installs, decord comes last because it repeats the last good frame o
 
 MIN_DECODED_FRAC = 0.5
 """A stream that yields less than this share of the frames its container promises is damaged."""
+
+MAX_HELD_BYTES = 8 << 30
+"""The wanted frames of one clip in their own size, as RGB: 32 frames of 8K are 3.2 GiB."""
 
 MAX_FULL_DECODE_FRAMES = 1500
 """Up to this many frames PyAV goes through the whole stream, and decodes all of it where a wanted
@@ -140,18 +145,37 @@ def decode(path: Path, decoder: DecoderName, pick: PickFrames) -> Decoded:
         decoder
     ]
     try:
-        promised = num_promised_frames(path)
-        decoded = run(path, pick)
+        promise = read_promise(path)
+        decoded = run(path, partial(_pick_what_fits, path, promise.frame_px, pick))
     except (av.FFmpegError, EOFError) as error:
-        if getattr(error, "errno", None) in (errno.ENOMEM, errno.EAGAIN):  # no memory, no thread
+        number = getattr(error, "errno", None)
+        is_short = number == errno.ENOMEM and not is_file_at_fault()
+        if is_short or number == errno.EAGAIN:  # no memory, no thread
             raise MemoryError(f"decoding {path}: {error}") from error
-        raise damaged(path, str(error)) from error
+        is_absurd = number == errno.ENOMEM
+        detail = "its header asks for more memory than a clip can need" if is_absurd else str(error)
+        raise damaged(path, detail) from error
     if decoded.num_source_frames == 0:
         raise damaged(path, "no frame can be decoded")
-    if decoded.num_source_frames < MIN_DECODED_FRAC * promised:
-        detail = f"only {decoded.num_source_frames} of {promised} frames can be decoded"
+    if decoded.num_source_frames < MIN_DECODED_FRAC * promise.num_frames:
+        detail = f"only {decoded.num_source_frames} of {promise.num_frames} frames can be decoded"
         raise damaged(path, detail)
     return decoded
+
+
+def _pick_what_fits(
+    path: Path, frame_px: int, pick: PickFrames, num_frames: int, fps: float
+) -> Sequence[int]:
+    """What `pick` chooses, refused where its frames together take more than `MAX_HELD_BYTES`."""
+    wanted = pick(num_frames, fps)
+    held_bytes = 3 * frame_px * len(wanted)
+    if held_bytes > MAX_HELD_BYTES:
+        raise DataError(
+            f"{len(wanted)} frames of the video {path} take {format_bytes(held_bytes)} to decode; "
+            f"at most {format_bytes(MAX_HELD_BYTES)} are allowed",
+            hint="ask for fewer with video.num_frames, or make the clip smaller",
+        )
+    return wanted
 
 
 def decode_folder(folder: Path, pick: PickFrames) -> Decoded:

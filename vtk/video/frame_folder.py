@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vtk.video.containers import damaged
+from vtk.video.containers import MAX_FRAME_PX, damaged
 
 FOLDER_DECODER: Final = "pillow"
 FOLDER_FPS: Final = 3.0
 """Frames per second of such a folder; nothing in it says so."""
 
-MAX_FRAME_PX: Final = 50_000_000
 _FAULTS: Final = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
 

@@ -20,8 +20,8 @@ from vtk.errors import DataError
 from vtk.video.containers import (
     damaged,
     index_stream,
-    num_promised_frames,
     open_video,
+    read_promise,
     require_regular_file,
 )
 from vtk.video.frame_folder import FOLDER_FPS, frame_files, read_image
@@ -72,7 +72,7 @@ def probe_clip(path: Path) -> Probe:
 def _probe_file(path: Path) -> Probe:
     require_regular_file(path)
     index = index_stream(path)
-    promised = num_promised_frames(path)
+    promised = read_promise(path).num_frames
     is_long = index.num_packets > MAX_WHOLE_FRAMES
     with open_video(path) as container:
         stream = container.streams.video[0]

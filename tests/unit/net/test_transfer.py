@@ -345,3 +345,20 @@ def test_no_server_is_a_network_error(client: "Client", tmp_path: Path) -> None:
         pass
     with pytest.raises(NetworkError, match="cannot be reached"):
         client.fetch(url=f"{url}/file.zip")
+
+
+def test_a_network_that_never_answered_is_given_up_soon(client: "Client") -> None:
+    client.patience = replace(client.patience, num_retries=1000, unreachable_s=0.1)
+    client.site.url = "http://127.0.0.1:9"
+    with pytest.raises(NetworkError, match="not one answer came") as caught:
+        client.fetch()
+    assert all(word in str(caught.value.hint) for word in ("offline", "HTTPS_PROXY", "--mirror"))
+    assert 0 < len(client.watcher.notes) < 20
+
+
+def test_a_server_that_once_answered_gets_all_the_patience(client: "Client", site: Site) -> None:
+    client.patience = replace(client.patience, num_retries=4, unreachable_s=0.0)
+    site.trick = in_turn(Trick(cut_at=2_000_000), Trick(status=503))
+    with pytest.raises(NetworkError, match="5 times in a row"):
+        client.fetch()
+    assert len(site.requests) == 5

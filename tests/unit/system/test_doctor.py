@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from vtk.cli.app import main
-from vtk.errors import ConfigError, DataError, MissingEnvironmentError
-from vtk.system import backbone, doctor
+from vtk.errors import ConfigError, MissingEnvironmentError
+from vtk.system import doctor
+from vtk.system.backbone import backbone_source
 from vtk.system.checks import Check, missing_package, pip_command, try_import
 from vtk.system.compute import check_attention, check_gpu, check_torch
 from vtk.system.decoding import check_decoder, check_decoders, write_probe_clip
@@ -170,25 +171,13 @@ def test_an_import_that_fails_says_why() -> None:
 
 
 def test_backbones_have_short_names() -> None:
-    assert backbone.hub_id("qwen2.5-vl-3b") == "Qwen/Qwen2.5-VL-3B-Instruct"
-    assert backbone.hub_id("me/mine") == "me/mine"
+    qwen = backbone_source("qwen2.5-vl-3b")
+    assert (qwen.repo, qwen.must_agree) == ("Qwen/Qwen2.5-VL-3B-Instruct", True)
+    assert backbone_source("Qwen/Qwen2.5-VL-3B-Instruct") is qwen
+    assert backbone_source("me/mine").repo == "me/mine"
     for wrong in ("qwen", "./folder/x", "a/b/c"):
         with pytest.raises(ConfigError):
-            backbone.hub_id(wrong)
-
-
-def test_a_backbone_without_network_is_an_environment_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(MissingEnvironmentError, match="Cannot fetch nobody/nothing") as caught:
-        backbone.fetch_backbone("nobody/nothing")
-    assert "network" in (caught.value.hint or "")
-
-
-def test_a_backbone_larger_than_the_disk_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"needs .* free"):
-        backbone._require_room(tmp_path / "cache", 2**60, "Qwen/Huge")
+            backbone_source(wrong)
 
 
 def test_setup_says_ready_or_exits_with_three(

@@ -145,7 +145,7 @@ def test_mutated_clips_are_read_or_refused_and_never_a_surprise(tmp_path: Path) 
             probe = prober.probe(clip)
             try:
                 is_read = read_clip(clip, frames).num_source_frames >= 2
-            except (DataError, MemoryError):  # what training skips, and what stops it with a hint
+            except DataError:  # what training skips
                 is_read = False
             outcomes[probe.problem is None, is_read] += 1
         assert prober.num_children == 1

@@ -22,7 +22,7 @@ from vtk.net.claim import Claim, LostClaimError, claimed
 from vtk.net.crew import work_together
 from vtk.net.disk import require_space
 from vtk.net.hub import hub_endpoint, hub_token, mend_access
-from vtk.net.session import Session, TokenFor
+from vtk.net.session import Contact, Session, TokenFor
 from vtk.net.transfer import FileJob, Transfer, Watch
 
 
@@ -74,7 +74,7 @@ class _Getter:
         self._source, self._root, self._wishes = source, root, wishes
         self._watch, self._cancelled, self._claim = watch, cancelled, claim
         self._selection = "needed" if source.questions and not wishes.is_everything else "all"
-        self._local = threading.local()
+        self._local, self._contact = threading.local(), Contact()
         self._is_new = False
 
     def get(self) -> Got:
@@ -256,7 +256,7 @@ class _Getter:
         patience = self._wishes.patience
         token = hub_token(self._wishes.mirror) if self._source.repo else None
         auth = TokenFor(hub_endpoint(self._wishes.mirror), token)
-        return Session(auth, patience.connect_s, patience.stall_s)
+        return Session(auth, patience.connect_s, patience.stall_s, self._contact)
 
     def _result(self, record: Record, needed: frozenset[str] | None) -> Got:
         root = link_snapshot(record) if self._source.kind == "model" else self._root
