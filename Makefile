@@ -23,9 +23,10 @@ install: $(INSTALLED)  ## install vtk and its tools into $(VENV)
 demo: $(INSTALLED)  ## run the whole method on this machine's CPU; ARGS="--quick" for two minutes
 	$(BIN)/vtk demo --out $(DEMO_OUT) $(ARGS)
 
-test: $(INSTALLED)  ## run every test that needs no GPU, the slow ones last
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "not gpu and not slow" $(ARGS)
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "slow and not gpu and not thorough" --durations=10 $(ARGS)
+# A process a core, at most four (each loads torch); whole files, whole processes of vtk first.
+test: $(INSTALLED)  ## run every test that needs no GPU
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "not gpu and not thorough" \
+	  -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder --durations=10 $(ARGS)
 
 thorough: $(INSTALLED)  ## run the slow tests with further settings (several processes; ten minutes)
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -q -m "thorough and not gpu" --durations=10 $(ARGS)

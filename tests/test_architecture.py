@@ -22,9 +22,11 @@ code = main(sys.argv[1:])
 print("MODULES", json.dumps([code, sorted({name.split(".")[0] for name in sys.modules})]))
 """
 MODULES_OF_THE_DASHBOARD = """
-import importlib, json, pkgutil, sys
+import importlib, importlib.util, json, pkgutil, sys
 import tui
 names = [found.name for found in pkgutil.walk_packages(tui.__path__, "tui.")]
+if importlib.util.find_spec("textual_serve") is None:
+    names.remove("tui.web.server")  # the extra `serve`
 for name in ["tui", *names]:
     importlib.import_module(name)
 print("MODULES", json.dumps([0, sorted({name.split(".")[0] for name in sys.modules})]))

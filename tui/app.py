@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.filter import LineFilter
@@ -17,13 +18,15 @@ from typing_extensions import override
 
 from tui import keys
 from tui.ascii import AsciiFilter
-from tui.export import export_name, write_view
+from tui.export import View, export_name, write_files
+from tui.keymap import textual_keymap
 from tui.poller import Poller
 from tui.replay import ReplaySource
 from tui.requests import Requests
 from tui.screens.alerts import AlertsScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.dialogs import Help
+from tui.screens.jump import JumpScreen, go_to, targets_of
 from tui.screens.overview import OverviewScreen
 from tui.screens.repulsion import RepulsionScreen
 from tui.screens.run_screen import RunScreen
@@ -55,10 +58,12 @@ SCREENS: Final[tuple[ScreenEntry, ...]] = (
     ScreenEntry("1", "overview", "Overview", lambda _: OverviewScreen()),
     ScreenEntry("2", "repulsion", "Repulsion", lambda _: RepulsionScreen()),
     ScreenEntry("3", "samples", "Samples", lambda _: SamplesScreen()),
-    ScreenEntry("4", "compare", "Compare", lambda _: CompareScreen()),
+    ScreenEntry("4", "compare", "Compare", lambda app: CompareScreen(app.beside)),
     ScreenEntry("5", "alerts", "Alerts", lambda _: AlertsScreen()),
 )
 """All screens, in the order of their keys."""
+ALL_KEYS: Final = keys.with_screens([(each.key, each.name, each.title) for each in SCREENS])
+"""Every action, the screens first."""
 
 
 class DashboardApp(App[None]):
@@ -71,13 +76,14 @@ class DashboardApp(App[None]):
         read_only: Ask the run for nothing.
         ascii_only: Draw with ASCII characters only.
         export_dir: Where exported views go.
+        all_keys: `ALL_KEYS` with the user's keys; those themselves by default.
+        beside: Runs to compare, the followed one first; the dashboard opens with them.
     """
 
     TITLE = "vtk dashboard"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")  # found from subclasses elsewhere too
     BINDINGS = [  # noqa: RUF012
-        *keys.bindings("app"),
-        *keys.bindings("replay"),
+        *(key.binding() for key in ALL_KEYS if key.where in ("app", "replay")),
         Binding("ctrl+c", "quit", "Quit", show=False, priority=True),  # from dialogs too
     ]
 
@@ -93,10 +99,13 @@ class DashboardApp(App[None]):
         read_only: bool = False,
         ascii_only: bool = False,
         export_dir: Path | None = None,
+        all_keys: Sequence[keys.Key] | None = None,
+        beside: Sequence[RunPaths] = (),
     ) -> None:
         super().__init__()
         self.runs_dir, self.read_only, self.ascii_only = runs_dir, read_only, ascii_only
         self.export_dir = export_dir or Path()
+        self.beside: tuple[RunPaths, ...] = tuple(beside)
         self.snapshot = Snapshot()
         self.requests = Requests(self)
         self.poller = Poller(source, 1 / fps, self._tell)
@@ -105,12 +114,14 @@ class DashboardApp(App[None]):
             self.register_theme(theme)
         self.theme = THEMES[0].name
         for entry in SCREENS:
-            self._bindings.bind(entry.key, f"open('{entry.name}')", entry.title, show=False)
             self.add_mode(entry.name, partial(entry.make, self))
+        self.keys = ALL_KEYS if all_keys is None else tuple(all_keys)
+        self.set_keymap(textual_keymap(ALL_KEYS, self.keys))
 
     def tabs(self) -> list[tuple[str, str, str]]:
         """Key, name and title of every screen."""
-        return [(entry.key, entry.name, entry.title) for entry in SCREENS]
+        pairs = zip(self.keys, SCREENS, strict=False)
+        return [(key.shown, entry.name, entry.title) for key, entry in pairs]
 
     @override
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -119,7 +130,7 @@ class DashboardApp(App[None]):
 
     def on_mount(self) -> None:
         """Open the first screen and begin to read."""
-        self.switch_mode(SCREENS[0].name)
+        self.switch_mode("compare" if self.beside else SCREENS[0].name)
         self.poller.start()
 
     def on_unmount(self) -> None:
@@ -138,14 +149,10 @@ class DashboardApp(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every screen and every action of the table of keys."""
-        where = screen.where if isinstance(screen, RunScreen) else "charts"
-        for entry in SCREENS:
-            yield SystemCommand(
-                f"Open {entry.title}", f"Key {entry.key}", partial(self.open, entry.name)
-            )
-        for key in keys.KEYS:
-            if key.action != "command_palette" and key.where in ("app", "replay", where):
-                run = partial(self._run_from_palette, key.action)
+        places = screen.places if isinstance(screen, RunScreen) else ()
+        for key in self.keys:
+            if key.action != "command_palette" and key.where in ("app", "replay", *places):
+                run = partial(self._run_from_palette, key)
                 yield SystemCommand(key.label, f"{key.help} Key {key.shown}", run)
 
     def say(self, words: str, *, severity: SeverityLevel = "information") -> None:
@@ -163,7 +170,11 @@ class DashboardApp(App[None]):
 
     def action_help(self) -> None:
         """Show every key."""
-        self.push_screen(Help(self.tabs(), self.read_only))
+        self.push_screen(Help(self.keys, self.read_only))
+
+    def action_jump_to(self) -> None:
+        """Show a letter on every panel, and go to the one whose letter is pressed."""
+        self.push_screen(JumpScreen(targets_of(self.screen)), go_to)
 
     def action_control(self) -> None:
         """Ask the run for something."""
@@ -192,21 +203,27 @@ class DashboardApp(App[None]):
     def action_export(self) -> None:
         """Write this view as files."""
         screen = self.screen
-        name = getattr(screen, "screen_name", "view")
         curves = [
             replace(curve, label=f"{chart.title} {curve.label}".strip())
             for chart in screen.query(Chart)
             for curve in chart.curves
         ]
-        file_name = export_name(self.snapshot.state.run_id, name, self.snapshot.state.step)
+        state, screen_name = self.snapshot.state, getattr(screen, "screen_name", "view")
+        name = export_name(state.run_id, screen_name, state.step)
+        self.write_view(View(name, self.export_screenshot(), self.screen_text(), curves))
+
+    @work(thread=True)
+    def write_view(self, view: View) -> None:
+        """Write the files, off the screen's thread: a picture takes a second or two."""
+        files, problem = view.files()
         try:
-            written = write_view(
-                self.export_dir, file_name, self.export_screenshot(), self.screen_text(), curves
-            )
+            written = write_files(self.export_dir, files)
         except VtkError as error:
-            self.say(error.message, severity="error")
-        else:
-            self.say(f"written: {', '.join(str(path) for path in written)}")
+            self.call_from_thread(self.say, error.message, severity="error")
+            return
+        self.call_from_thread(self.say, f"written: {', '.join(str(path) for path in written)}")
+        if problem:
+            self.call_from_thread(self.say, problem, severity="warning")
 
     def screen_text(self) -> str:
         """The characters on the screen, as lines."""
@@ -271,30 +288,12 @@ class DashboardApp(App[None]):
 
         self.poller.soon(change)
 
-    async def _run_from_palette(self, action: str) -> None:
+    async def _run_from_palette(self, key: keys.Key) -> None:
         screen = self.screen
-        await self.run_action(action, screen.actor if isinstance(screen, RunScreen) else screen)
+        if key.where in ("app", "replay"):
+            await self.run_action(key.action, self)
+        elif isinstance(screen, RunScreen):
+            await self.run_action(key.action, screen if key.where == "charts" else screen.actor)
 
     def _tell(self) -> None:
         self.post_message(self.Arrived())
-
-
-def run_dashboard(
-    runs_dir: Path,
-    ref: str | RunPaths | None,
-    *,
-    fps: float = DEFAULT_FPS,
-    read_only: bool = False,
-    ascii_only: bool = False,
-) -> None:
-    """Open the dashboard on this terminal until the user leaves it.
-
-    Args:
-        runs_dir: The folder of all runs.
-        ref: A run's id, its beginning or a path; None is the newest run; a recording is replayed.
-        fps: Looks a second.
-        read_only: Ask the run for nothing.
-        ascii_only: Draw with ASCII characters only.
-    """
-    source = ReplaySource(ref) if isinstance(ref, RunPaths) else LiveSource(runs_dir, ref)
-    DashboardApp(source, runs_dir, fps=fps, read_only=read_only, ascii_only=ascii_only).run()

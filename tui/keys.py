@@ -1,14 +1,29 @@
 """Every action of the dashboard in one table: help, footer and command palette are made from it.
 
-`where` is "app" for what works on every screen, "charts" for what works where charts are.
+`where` is "app" for what works on every screen, "charts" for what works where charts are; "list",
+"group" and "text" are parts of the samples. Dialogs alone have keys of their own, on their buttons.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from textual.binding import Binding
 
-Where = Literal["app", "charts", "samples", "compare", "replay"]
+Where = Literal["app", "charts", "samples", "list", "group", "text", "compare", "replay"]
+HEADS: Final[dict[Where, str]] = {
+    "app": "Everywhere",
+    "charts": "Charts",
+    "samples": "Samples",
+    "list": "Samples, in the list",
+    "group": "Samples, in the group",
+    "text": "Samples, in the whole text",
+    "compare": "Compare",
+    "replay": "Replay",
+}
+"""Each place with its heading in the help, in that order."""
+_UNFIT: Final = re.compile(r"[^a-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +53,19 @@ class Key:
     def binding(self) -> Binding:
         """For Textual."""
         return Binding(
-            self.keys, self.action, self.label, show=self.in_footer, key_display=self.display
-        )
+            self.keys, self.action, self.label, show=self.in_footer, key_display=self.display,
+            id=self.id,
+        )  # fmt: skip
+
+    @property
+    def name(self) -> str:
+        """What a file of keys calls the action, within its place."""
+        return _UNFIT.sub("-", self.label.lower()).strip("-")
+
+    @property
+    def id(self) -> str:
+        """The only one of its kind: place and name."""
+        return f"{self.where}.{self.name}"
 
     @property
     def shown(self) -> str:
@@ -54,8 +80,10 @@ KEYS: Final[tuple[Key, ...]] = (
         in_footer=True),
     Key("ctrl+p", "command_palette", "Palette", "Find any action by name.", display="^p"),
     Key("t", "next_theme", "Theme", "Change to the next theme: dark, light, colour-blind safe."),
-    Key("e", "export", "Export", "Write this view as SVG and text, and its curves as CSV."),
+    Key("e", "export", "Export", "Write this view as SVG, PNG and text, its curves as CSV."),
     Key("Y", "copy_command", "Copy command", "Copy the command that opens this view."),
+    Key("o,ctrl+o", "jump_to", "Jump", "Show a letter on every panel; the letter goes to it.",
+        display="o"),
     Key("n", "newer_run", "Newer run", "Open the run that was started since."),
     Key("c", "control", "Control", "Ask the run for something: checkpoint, pause, stop, evaluate, "
         "beta.", in_footer=True, changes_run=True),
@@ -101,9 +129,30 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("Y", "copy_command", "Copy command", "Copy the command that makes the sample again.",
         "samples"),
     Key("escape", "back", "Back", "Go from the group back to the list.", "samples"),
+    Key("up,k", "move(-1)", "Up", "Go to the group above.", "list", display="↑ or k"),
+    Key("down,j", "move(1)", "Down", "Go to the group below.", "list", display="↓ or j"),
+    Key("pageup", "page(-1)", "Page up", "Go a page up.", "list"),
+    Key("pagedown", "page(1)", "Page down", "Go a page down.", "list"),
+    Key("home", "move_to(0)", "First", "Go to the first group.", "list"),
+    Key("end", "move_to(-1)", "Last", "Go to the last group.", "list"),
+    Key("enter", "open", "Open", "Go into the group.", "list", in_footer=True),
+    Key("left,h", "choose(-1)", "Completion before", "Choose the completion to the left.", "group",
+        display="← or h"),
+    Key("right,l", "choose(1)", "Next completion", "Choose the completion to the right.", "group",
+        in_footer=True, display="→"),
+    Key("enter", "open", "Whole text", "Open the chosen completion in full.", "group",
+        in_footer=True),
+    Key("escape,q", "app.pop_screen", "Back", "Go back to the group.", "text", in_footer=True),
+    Key("y", "copy", "Copy sample", "Copy the completion with its question.", "text",
+        in_footer=True),
     Key("b", "pin", "Baseline", "Measure the others against the highlighted run.", "compare",
         in_footer=True),
     Key("m", "next_reading", "Latest/mean", "Show latest values, or means of the last steps.",
+        "compare", in_footer=True),
+    Key("v", "next_metric(1)", "Metric", "Show the next metric in the chart.", "compare",
+        in_footer=True),
+    Key("V", "next_metric(-1)", "Metric before", "Show the metric before.", "compare"),
+    Key("d", "next_division", "Chart/table", "Show chart and table, the chart alone, or the table.",
         "compare", in_footer=True),
     Key("space", "play", "Play", "Play or hold the replay.", "replay"),
     Key("comma", "seek(-0.05)", "Back", "Go back in the replay.", "replay", display=","),
@@ -116,6 +165,19 @@ KEYS: Final[tuple[Key, ...]] = (
 )  # fmt: skip
 
 
-def bindings(where: Where) -> list[Binding | tuple[str, str] | tuple[str, str, str]]:
-    """The bindings of one place."""
-    return [key.binding() for key in KEYS if key.where == where]
+def bindings(*places: Where) -> list[Binding | tuple[str, str] | tuple[str, str, str]]:
+    """The bindings of some places."""
+    return [key.binding() for key in KEYS if key.where in places]
+
+
+def with_screens(screens: Sequence[tuple[str, str, str]]) -> tuple[Key, ...]:
+    """The table with a key for each screen before it.
+
+    Args:
+        screens: Key, name and title of each.
+    """
+    opening = [
+        Key(key, f"open('{name}')", f"Open {title}", f"Open {title}.")
+        for key, name, title in screens
+    ]
+    return (*opening, *KEYS)

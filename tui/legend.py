@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from tui.plot import ASCII_MARKERS, MARKERS, NUM_COLOURS
+from tui.plot import NUM_COLOURS, marker
 from tui.scales import ScaleName
 from tui.series import ColumnView
 from tui.viewport import Viewport
@@ -17,11 +17,15 @@ Part = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One curve of a chart: its name in the legend, its points, the unit of its values."""
+    """One curve of a chart: its name in the legend, its points, the unit of its values.
+
+    `number` names its colour and marker; None is its place in the chart.
+    """
 
     label: str
     view: ColumnView
     unit: str = ""
+    number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,12 @@ class Legend:
         cursor = self.viewport.cursor
         where = "" if cursor is None else f" step {cursor}"
         parts: list[Part] = [(f"{self.title}{where}", "title")]
-        shapes = ASCII_MARKERS if self.ascii_only else MARKERS
-        for number, curve in enumerate(self.curves):
+        for place, curve in enumerate(self.curves):
+            number = place if curve.number is None else curve.number
             label = visible_text(curve.label, 30)[:label_chars]
             value = f"{label} {self._value(curve, is_short)}".strip()
-            colour = number % NUM_COLOURS
-            parts.append((f" {shapes[colour]} {value}", f"line{colour}"))
+            shape = marker(number, self.ascii_only)
+            parts.append((f" {shape} {value}", f"line{number % NUM_COLOURS}"))
         return parts
 
     def _notes(self) -> list[Part]:

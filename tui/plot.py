@@ -6,14 +6,14 @@ before, whole cells at a time, so that the colours of two lines never mix in one
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
 from tui.braille import DOTS_ACROSS, DOTS_DOWN, braille_cells, cell_text, line_dots
 from tui.scales import Scale, ScaleName, fitted_scale, step_ticks, tick_labels, ticks
-from tui.series import ColumnView, Envelope, Floats
+from tui.series import Bools, ColumnView, Envelope, Floats
 
 MARKERS: Final = "●▲■◆✚▼"
 ASCII_MARKERS: Final = "oa#d+v"
@@ -24,6 +24,12 @@ _CELLS_PER_STEP_TICK: Final = 12
 _CELLS_PER_MARKER: Final = 14
 _CELLS_PER_MARK: Final = 4
 _SMALLEST: Final = (12, 3)
+
+
+def marker(number: int, ascii_only: bool) -> str:
+    """The shape of a line; with its colour it differs from those of the 35 lines before."""
+    shapes = ASCII_MARKERS if ascii_only else MARKERS
+    return shapes[(number + number // NUM_COLOURS) % NUM_COLOURS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +205,13 @@ def _draw_marks(cells: Cells, frame: Frame, plot: Plot) -> None:
 
 
 def _draw_letters(cells: Cells, frame: Frame, plot: Plot) -> None:
-    for mark in _in_sight(plot.marks, frame):
-        cells.put(0, frame.column_of(mark.step), mark.letter, mark.style)
+    """Marks of one column stand below each other, the last kind on top."""
+    columns: dict[int, dict[str, PlotMark]] = {}
+    for mark in reversed(_in_sight(plot.marks, frame)):
+        columns.setdefault(frame.column_of(mark.step), {}).setdefault(mark.letter, mark)
+    for column, marks in columns.items():
+        for row, mark in enumerate(list(marks.values())[: max(1, frame.rows // 3)]):
+            cells.put(row, column, mark.letter, mark.style)
 
 
 def _in_sight(marks: Sequence[PlotMark], frame: Frame) -> list[PlotMark]:
@@ -210,6 +221,8 @@ def _in_sight(marks: Sequence[PlotMark], frame: Frame) -> list[PlotMark]:
 
 def _draw_line(cells: Cells, frame: Frame, plot: Plot, line: PlotLine, envelope: Envelope) -> None:
     lows, highs = frame.scale.place(envelope.low_W), frame.scale.place(envelope.high_W)
+    if frame.scale.name == "log":  # no line is drawn over what has no place
+        envelope = replace(envelope, bad_W=envelope.bad_W | _has_none_on_log(envelope))
     dots = line_dots(envelope, lows, highs, frame.rows * DOTS_DOWN)
     style = "faint" if line.is_faint else f"line{line.colour % NUM_COLOURS}"
     for row, text in enumerate(cell_text(braille_cells(dots), plot.ascii_only)):
@@ -230,19 +243,30 @@ def _draw_markers(
     columns = {int(known[-1])}
     if sum(not other.is_faint for other in plot.lines) > 1:
         every = _CELLS_PER_MARKER * DOTS_ACROSS
-        wanted = np.arange((line.colour * every // NUM_COLOURS) % every, len(places_W), every)
+        wanted = np.arange(line.colour * every // NUM_COLOURS % every, len(places_W), every)
         nearest = known[np.clip(np.searchsorted(known, wanted), None, len(known) - 1)]
         columns |= set(nearest.tolist())
-    shapes = ASCII_MARKERS if plot.ascii_only else MARKERS
+    shape = marker(line.colour, plot.ascii_only)
     for column in columns:
         if 0 <= places_W[column] <= 1:
             row = round((1 - places_W[column]) * (frame.rows * DOTS_DOWN - 1)) // DOTS_DOWN
-            shape = shapes[line.colour % NUM_COLOURS]
             cells.put(row, frame.left + column // DOTS_ACROSS, shape, style)
 
 
+def _has_none_on_log(envelope: Envelope) -> Bools:
+    """In which columns there is a value that a logarithm has no place for."""
+    return np.asarray(envelope.low_W <= 0)
+
+
 def _draw_bad(cells: Cells, frame: Frame, plot: Plot, envelopes: Sequence[Envelope]) -> None:
-    """Values that are not finite have no height: a cross at the bottom says where they are."""
+    """What has no height is told at the bottom: an arrow for zero and below on a logarithmic scale,
+    a cross for what is not finite.
+    """
+    if frame.scale.name == "log":
+        is_below = np.logical_or.reduce([_has_none_on_log(each) for each in envelopes])
+        for column in set((np.flatnonzero(is_below) // DOTS_ACROSS).tolist()):
+            shape = "v" if plot.ascii_only else "↓"
+            cells.put(frame.rows - 1, frame.left + column, shape, "bad")
     is_bad = np.logical_or.reduce([envelope.bad_W for envelope in envelopes])
     for column in set((np.flatnonzero(is_bad) // DOTS_ACROSS).tolist()):
         cells.put(frame.rows - 1, frame.left + column, "x" if plot.ascii_only else "×", "bad")

@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("tmux") is None, reason="no tmux on this machine"),
 ]
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
 _STEP = re.compile(r"step ([\d,]+)/")
 
 
@@ -38,6 +38,20 @@ class Terminal:
     def press(self, *keys: str) -> None:
         for key in keys:
             self._call("send-keys", "-t", "t", key)
+
+    def write(self, text: str) -> None:
+        """Type characters, whatever names of keys they are."""
+        self._call("send-keys", "-t", "t", "-l", "--", text)
+
+    def ask(self, key: str, question: str, answer: str) -> str:
+        """Ask the run for something, and give the screen once it answered."""
+        self.press("c", key)
+        return self.confirm(question, answer)
+
+    def confirm(self, question: str, answer: str) -> str:
+        self.shows(lambda screen: question in screen)
+        self.press("y")
+        return self.shows(lambda screen: answer in screen)
 
     def resize(self, width: int, height: int) -> None:
         self._call("resize-window", "-t", "t", "-x", str(width), "-y", str(height))
@@ -85,14 +99,20 @@ def training(tmp_path: Path) -> Iterator[RunPaths]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    yield RunPaths(tmp_path / "runs" / "watched")
-    process.kill()
+    run = RunPaths(tmp_path / "runs" / "watched")
+    yield run
+    process.terminate()  # and with it the worker, which outlives a starter that is killed
     process.wait()
 
 
 def step_on(screen: str) -> int:
     found = _STEP.search(screen)
     return int(found[1].replace(",", "")) if found else 0
+
+
+def marks_on(screen: str) -> set[str]:
+    """The letters above the reward chart."""
+    return set(screen.splitlines()[5][8:]) & set("ceur!")
 
 
 def test_a_training_is_watched_asked_killed_and_called_lost(
@@ -104,18 +124,11 @@ def test_a_training_is_watched_asked_killed_and_called_lost(
     for title in ("reward", "signed KL", "GPU memory", "accuracy"):
         assert title in screen
 
-    terminal.press("c", "k")
-    terminal.shows(lambda screen: "Checkpoint now?" in screen)
-    terminal.press("y")
-    terminal.shows(lambda screen: "checkpoint: saving after this step" in screen)
+    terminal.ask("k", "Checkpoint now?", "checkpoint: saving after this step")
     assert list(training.control_dir.glob("*.json")) == [], "the run took the request"
-    checkpoints = training.checkpoints_dir
-    end = time.monotonic() + PATIENCE_S
-    while not list(checkpoints.glob("step_*/manifest.json")):
-        assert time.monotonic() < end
-        time.sleep(0.1)
-    has_mark = re.compile(r"^.{8,}c", re.MULTILINE)
-    terminal.shows(lambda screen: has_mark.match(screen.splitlines()[5]) is not None)
+    until(lambda: any(training.checkpoints_dir.glob("step_*/manifest.json")))
+    terminal.shows(lambda screen: "c" in marks_on(screen))
+    steer(terminal, training)
 
     owner = Owner.read(training)
     assert owner is not None
@@ -131,3 +144,35 @@ def test_a_training_is_watched_asked_killed_and_called_lost(
     terminal.shows(lambda screen: "completion length" in screen)
     terminal.press("q")
     terminal.shows(lambda screen: "completion length" not in screen)
+
+
+def steer(terminal: Terminal, training: RunPaths) -> None:
+    """Evaluate, change beta, pause and go on, all from the dashboard."""
+    terminal.ask("v", "Evaluate now?", "eval: evaluating after this step")
+    terminal.shows(lambda screen: "e" in marks_on(screen) and "clevrer-mini at step" in screen)
+
+    terminal.press("c", "b")
+    terminal.shows(lambda screen: "New beta (now -0.05)" in screen)
+    terminal.press("C-a", "C-k")
+    terminal.shows(lambda screen: screen.count("-0.05") == 1)  # in the question alone
+    terminal.write("-0.02")
+    terminal.shows(lambda screen: "-0.02" in screen)
+    terminal.press("Enter")
+    terminal.confirm("-0.05 to -0.02", "set_beta: beta -0.05 -> -0.02")
+    terminal.shows(lambda screen: "beta set to -0.02" in screen)
+
+    terminal.ask("p", "Pause?", "pause: paused before the next step")
+    paused = terminal.shows(lambda screen: "paused" in "\n".join(screen.splitlines()[:3]))
+    size = training.events.stat().st_size
+    assert step_on(paused) > 0
+    terminal.ask("g", "Go on?", "resume: going on")
+    terminal.shows(lambda screen: step_on(screen) > step_on(paused))
+    assert training.events.stat().st_size > size
+    assert marks_on(terminal.screen()) >= {"c", "e", "u"}
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.1)

@@ -165,7 +165,7 @@ def test_nan_is_seen(drive: Drive, new_run: NewRun) -> None:
 
 def test_one_table_makes_help_palette_and_footer(drive: Drive, recording: RunPaths) -> None:
     async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
-        text = help_content(app.tabs(), is_read_only=False).plain
+        text = help_content(app.keys, is_read_only=False).plain
         assert len(keys.KEYS) > 20
         assert all(key.help in text for key in keys.KEYS)
         for name, where in (("overview", "charts"), ("samples", "samples"), ("compare", "compare")):

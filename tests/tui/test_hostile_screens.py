@@ -5,15 +5,24 @@ import os
 import pty
 import re
 import select
+import shlex
+import shutil
 import struct
 import subprocess
 import sys
 import termios
 import time
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
+from textual.widgets import OptionList
 
+from tests.conftest import REPOSITORY
 from tests.tui.conftest import Drive, NewRun, metrics_at, shown
+from tests.tui.hostile import HOSTILE_TEXTS, LITERAL
 from tui.app import SCREENS, DashboardApp
 from tui.literal import literal
 from vtk.runs.events import encode_line
@@ -40,11 +49,11 @@ _SEQUENCE = re.compile(
 _OURS = re.compile(r"\x1b\](?:22|8|10|11);")
 
 
-def hostile_run(run: RunPaths) -> RunPaths:
+def hostile_run(run: RunPaths, texts: Sequence[str] = NASTY) -> RunPaths:
     """A run in which every text that a screen shows is nasty."""
     with EventWriter(run) as writer:
         writer.emit("phase", name=NASTY[3], objective=NASTY[4])
-        for step, text in enumerate(NASTY, start=1):
+        for step, text in enumerate(texts, start=1):
             metrics = metrics_at(step) | {text[:200]: 1.0}
             writer.rollouts(
                 step, [{"reward": 0.0, "completion": text, "label": text, "step": step}]
@@ -57,7 +66,7 @@ def hostile_run(run: RunPaths) -> RunPaths:
                 "control", id=f"{step:020d}-0123abcd", action=text[:50], args={"x": text[:50]},
                 who=text[:50], result=text,
             )  # fmt: skip
-        per_type = {text[:100]: {"n": 4, "accuracy": 0.5, "ci95": [0.1, 0.9]} for text in NASTY}
+        per_type = {text[:100]: {"n": 4, "accuracy": 0.5, "ci95": [0.1, 0.9]} for text in texts}
         writer.emit("eval_result", step=3, suite=NASTY[3], per_type=per_type)
         writer.emit("gpu", devices=[], absent_reason=NASTY[3], process_memory_gib=1.0)
         with run.events.open("ab") as log:
@@ -106,33 +115,89 @@ def test_an_alert_shows_an_answer_in_brackets_as_it_is(drive: Drive, new_run: Ne
         drive(look, size=(120, 40))
 
 
+def test_no_character_of_an_alert_is_lost(drive: Drive, new_run: NewRun) -> None:
+    with EventWriter(new_run()) as writer:
+        writer.step(1, metrics_at(1))
+        for text in LITERAL.values():
+            writer.emit("alert", step=1, rule="a_rule", message=text)
+            writer.emit("alert", step=1, rule=f"after {text}"[:40], message="between")
+
+        async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
+            await pilot.press("5")
+            text = await shown(app, pilot, "a_rule")
+            listing = app.screen.query_one("#alert-list", OptionList)
+            listing.focus()
+            seen = ""
+            for _ in range(listing.option_count):
+                seen += app.screen_text()
+                await pilot.press("down")
+                await pilot.pause()
+            assert text
+            assert [text for text in LITERAL.values() if text not in seen] == []
+
+        drive(look, size=(160, 44))
+
+
+ALL_SCREENS = [*(entry.key for entry in SCREENS), "?", "\x1b", "r", "a", "s", "t", "o", "a", "1"]
+DEEPLY = [
+    "2", "3", *["\x1b[B", "v", "\r", "\x1b[C", "\r", "\x1b[6~", "\x1b"] * 6, "/", "[/", "\r",
+    "4", "\t", " ", "b", "v", "v", "V", "d", "d", "d", *["\x1b[6~"] * 8, "5",
+    *["\x1b[B"] * 45, "\t", *["\x1b[6~"] * 4, "c", "e", "Y", "\x10", "exp", "\x1b", *ALL_SCREENS,
+]  # fmt: skip
+
+
 @pytest.mark.slow
-def test_no_control_byte_of_the_data_reaches_a_real_terminal(new_run: NewRun) -> None:
-    run = hostile_run(new_run())
+@pytest.mark.parametrize(
+    ("texts", "keys"),
+    [
+        pytest.param(NASTY, ALL_SCREENS, id="every-screen"),
+        pytest.param(
+            tuple(HOSTILE_TEXTS.values()), DEEPLY, id="every-text", marks=pytest.mark.thorough
+        ),
+    ],
+)
+def test_no_control_byte_of_the_data_reaches_a_real_terminal(
+    new_run: NewRun, tmp_path: Path, texts: Sequence[str], keys: Sequence[str]
+) -> None:
+    run = hostile_run(new_run(), texts)
+    shutil.copytree(run.root, run.root.with_name("\x1b]0;HACKED\x07\u202e[bold]"))
+    sent, code = seen_in_a_terminal(run, keys, tmp_path)
+    assert code == 0
+    text = sent.decode()  # what cannot be decoded would be a raw byte of the data
+    assert "␛]52;c;" in text, "the data was on the screen"
+    sequences = _SEQUENCE.findall(text)
+    assert len(sequences) > 100
+    copied = [f"\x1b]52;c;{b64encode(word).decode()}\x07" for word in our_copies(run)]
+    titles = [found for found in sequences if found.startswith("\x1b]") and not _OURS.match(found)]
+    assert set(titles) <= set(copied), "no window title, no clipboard but what Y copies"
+    rest = _SEQUENCE.sub("", text)
+    assert re.findall("[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e\u2066]", rest) == []
+
+
+def our_copies(run: RunPaths) -> list[bytes]:
+    """What the key for it copies, on purpose."""
+    return [f"vtk dashboard {shlex.quote(str(run.root))}".encode()]
+
+
+def seen_in_a_terminal(run: RunPaths, keys: Sequence[str], folder: Path) -> tuple[bytes, int]:
+    """All that `vtk dashboard` sends while the keys are pressed, and how it ends."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "vtk", "dashboard", "--runs-dir", str(run.root.parent)],
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        env=os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
+        [sys.executable, "-m", "vtk", "dashboard", str(run.root)],
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, cwd=folder,
+        env=os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor",
+                          "PYTHONPATH": str(REPOSITORY)},
     )  # fmt: skip
     os.close(theirs)
     output = _read_until(ours, b"failed")
-    for key in [*(entry.key for entry in SCREENS), "?", "\x1b", "r", "a", "s", "t", "1"]:
+    for key in keys:
         os.write(ours, key.encode())
         output += _read_for(ours, 0.4)
     os.write(ours, b"\x03")
     output += _read_to_end(ours)
     os.close(ours)
-    assert process.wait(PATIENCE_S) == 0
-    text = output.decode()  # what cannot be decoded would be a raw byte of the data
-    assert "␛]52;c;" in text, "the data was on the screen"
-    sequences = _SEQUENCE.findall(text)
-    assert len(sequences) > 100
-    titles = [found for found in sequences if found.startswith("\x1b]") and not _OURS.match(found)]
-    assert titles == [], "no window title, no clipboard"
-    rest = _SEQUENCE.sub("", text)
-    assert re.findall("[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e\u2066]", rest) == []
+    return output, process.wait(PATIENCE_S)
 
 
 def test_ctrl_c_leaves_the_terminal_as_it_was(new_run: NewRun) -> None:

@@ -55,6 +55,18 @@ def test_a_value_that_is_not_finite_is_a_gap_with_a_cross() -> None:
     assert not gap & {column for _, column in styled(plot, "line0")} - {min(gap), max(gap)}
 
 
+def test_what_a_logarithm_has_no_place_for_is_told() -> None:
+    points = [1.0] * 20 + [-0.5, 0.0, -2.0] + [10.0] * 20
+    cells, frame = draw(plotted(points, scale="log"), 60, 12)
+    assert frame is not None
+    below = {column for _, column in styled(plotted(points, scale="log"), "bad")}
+    assert below == {frame.column_of(step) for step in (21, 22, 23)}
+    assert {cells.chars[frame.rows - 1][column] for column in below} == {"↓"}
+    assert styled(plotted(points), "bad") == set()
+    line = {column for _, column in styled(plotted(points, scale="log"), "line0")}
+    assert not below & line - {min(below), max(below)}
+
+
 def test_one_spike_among_a_hundred_thousand_points_is_drawn() -> None:
     series = ColumnSeries()
     values = np.zeros(100_000)
@@ -90,6 +102,19 @@ def test_marks_zero_line_and_crosshair() -> None:
     assert zero_row is not None
     assert (zero_row, frame.left + 30) in styled(plot, "zero", 90, 12)
     assert cells.chars[zero_row][frame.left - 2] == "0"
+
+
+def test_marks_of_one_column_stand_below_each_other() -> None:
+    marks = [PlotMark(10, "u"), PlotMark(11, "c"), PlotMark(12, "c"), PlotMark(10, "!", "alert")]
+    cells, frame = draw(plotted([0.0] * 2000, marks=marks), 60, 12)
+    assert frame is not None
+    column = frame.column_of(10)
+    assert [cells.chars[row][column] for row in range(3)] == ["!", "c", "u"]
+    flat, frame = draw(plotted([0.0] * 2000, marks=marks), 60, 4)
+    assert frame is not None
+    shown = [flat.chars[row][frame.column_of(10)] for row in range(3)]
+    assert shown[0] == "!"
+    assert not set(shown[1:]) & {"c", "u"}
 
 
 def test_a_window_shows_its_steps_only() -> None:

@@ -40,7 +40,8 @@ def test_the_palette_offers_the_keys_of_the_screen_in_front(drive: Drive, runs_d
         titles = {command.title for command in app.get_system_commands(app.screen)}
         assert {"Sort", "Frames", "Theme"} <= titles
         assert not titles & {"Baseline", "Smooth"}
-        await app._run_from_palette("next_order")
+        (sort,) = (key for key in app.keys if key.id == "samples.sort")
+        await app._run_from_palette(sort)
         await shown(app, pilot, "most repelled")
 
     drive(look, size=(120, 40))

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
+from tui.series import ColumnSeries
 from vtk.errors import DataError
 from vtk.format import visible_text
 from vtk.runs.events import to_json_value
@@ -25,12 +26,14 @@ class RunFacts:
     """One run.
 
     Attributes:
+        name: The folder, as `RunSet.poll` was asked for it.
         run_id: Safe to print.
         state: Its snapshot; None if its log cannot be read.
         settings: Dotted name to value, as safe text.
         problems: What could not be read.
     """
 
+    name: str
     run_id: str
     state: RunState | None
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -50,16 +53,18 @@ class RunSet:
 
     Args:
         runs_dir: The folder of all runs.
+        elsewhere: Absolute paths of runs outside of it.
     """
 
-    def __init__(self, runs_dir: Path) -> None:
-        self.runs_dir = runs_dir
+    def __init__(self, runs_dir: Path, elsewhere: Sequence[str] = ()) -> None:
+        self.runs_dir, self.elsewhere = runs_dir, elsewhere
         self._followers: dict[str, RunFollower] = {}
         self._lock = Lock()
 
     def listed(self) -> list[Listed]:
         """The newest runs of the folder, newest first."""
-        return [Listed(run.run_id, _stage(run)) for run in list_runs(self.runs_dir)[:MAX_LISTED]]
+        inside = [Listed(run.run_id, _stage(run)) for run in list_runs(self.runs_dir)[:MAX_LISTED]]
+        return [*inside, *(Listed(path, _stage(RunPaths(Path(path)))) for path in self.elsewhere)]
 
     def poll(self, run_ids: Sequence[str]) -> tuple[RunFacts, ...]:
         """The runs as of now, in the order asked for; one that is gone says so."""
@@ -68,19 +73,19 @@ class RunSet:
             return tuple(self._facts(run_id) for run_id in run_ids)
 
     def _facts(self, run_id: str) -> RunFacts:
-        paths = RunPaths(self.runs_dir / run_id)
+        paths = RunPaths(self.runs_dir / run_id)  # an absolute path stays what it is
         name = visible_text(run_id, 100)
         if not paths.exists():
             self._followers.pop(run_id, None)
-            return RunFacts(name, None, problems=("the run is not there any more",))
-        follower = self._followers.setdefault(run_id, RunFollower(paths))
+            return RunFacts(run_id, name, None, problems=("the run is not there any more",))
+        follower = self._followers.setdefault(run_id, RunFollower(paths, new_series=ColumnSeries))
         settings, problems = _settings(paths)
         try:
             state = follower.poll()
         except DataError as error:
-            return RunFacts(name, None, settings, (*problems, visible_text(error.message)))
+            return RunFacts(run_id, name, None, settings, (*problems, visible_text(error.message)))
         told = (visible_text(problem) for problem in state.problems)
-        return RunFacts(name, state, settings, tuple(dict.fromkeys((*problems, *told))))
+        return RunFacts(run_id, name, state, settings, tuple(dict.fromkeys((*problems, *told))))
 
 
 def _stage(paths: RunPaths) -> str:

@@ -1,4 +1,4 @@
-"""Runs side by side: statuses, accuracies, metrics, and the settings in which they differ."""
+"""Runs side by side: one metric as curves, statuses, accuracies, metrics, differing settings."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Final
 
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.containers import Container, ScrollableContainer
+from textual.containers import Container, ScrollableContainer, Vertical
 from textual.content import Content
 from textual.widgets import SelectionList, Static
 from textual.widgets.selection_list import Selection
@@ -15,21 +15,28 @@ from textual.worker import get_current_worker
 from tui import keys
 from tui.compare.drawing import drawn
 from tui.compare.facts import Listed, RunFacts, RunSet
+from tui.compare.overlay import FIRST_METRIC, RunNumbers, keeps_zero, metrics_of, overlay
 from tui.compare.table import Reading, comparison
+from tui.plot import marker
+from tui.viewport import Viewport
+from tui.widgets.chart import Chart
 from vtk.format import visible_text
 from vtk.runs.store import RunPaths
 
 POLL_INTERVAL_S: Final = 2.0
 WIDE_FROM_CELLS: Final = 110
+TALL_FROM_ROWS: Final = 28
+"""From this height on chart and table share the screen; below, one of them has it."""
 _NUM_CHOSEN_FIRST: Final = 3
+_DIVISIONS: Final = ("", "-chart", "-table")
 
 
 class ComparePane(Container):
-    """Compares runs of one folder, live ones too.
+    """Compares runs of one folder, live ones too, and others that were named.
 
     Args:
         paths: The run that the user comes from, the first baseline; None until `follow` names it.
-        runs_dir: The folder of all runs; the run's own by default.
+        beside: Runs that are chosen first; none is the run and the newest other trainings.
         ascii_only: Draw with ASCII characters only.
     """
 
@@ -40,7 +47,12 @@ class ComparePane(Container):
     ComparePane.-wide #both { layout: horizontal; }
     ComparePane SelectionList { height: 8; width: 100%; border: round $primary; }
     ComparePane.-wide SelectionList { height: 100%; width: 34; }
-    ComparePane #table-box { height: 1fr; width: 1fr; }
+    ComparePane #shown { height: 1fr; width: 1fr; }
+    ComparePane #overlay { height: 2fr; display: none; }
+    ComparePane.-tall #overlay, ComparePane.-chart #overlay { display: block; }
+    ComparePane #table-box { height: 3fr; width: 1fr; }
+    ComparePane.-chart #table-box { display: none; }
+    ComparePane.-table #overlay { display: none; }
     ComparePane #table-box:focus { border-left: tall $accent; }
     ComparePane #table { width: auto; height: auto; padding: 0 1; }
     """
@@ -48,21 +60,24 @@ class ComparePane(Container):
     def __init__(
         self,
         paths: RunPaths | None = None,
-        runs_dir: Path | None = None,
         *,
+        beside: Sequence[RunPaths] = (),
         ascii_only: bool = False,
     ) -> None:
         super().__init__()
-        self.ascii_only = ascii_only
+        self.ascii_only, self.beside = ascii_only, beside
         self.reading: Reading = "latest"
-        self._begin(paths, runs_dir)
+        self.metric, self.viewport, self.numbers = FIRST_METRIC, Viewport(), RunNumbers()
+        self._begin(paths)
 
     def compose(self) -> ComposeResult:
         """The runs to choose from, and the table."""
         with Container(id="both"):
             yield SelectionList[str](id="runs")
-            with ScrollableContainer(id="table-box"):
-                yield Static(Content("reading the runs …"), id="table", markup=False)
+            with Vertical(id="shown"):
+                yield Chart("", nothing="no chosen run has this metric", id="overlay")
+                with ScrollableContainer(id="table-box"):
+                    yield Static(Content("reading the runs …"), id="table", markup=False)
 
     def on_mount(self) -> None:
         """Begin to follow the runs."""
@@ -70,10 +85,10 @@ class ComparePane(Container):
         self.set_interval(POLL_INTERVAL_S, self.look)
         self.look()
 
-    def follow(self, paths: RunPaths, runs_dir: Path | None = None) -> None:
+    def follow(self, paths: RunPaths) -> None:
         """Begin with another run; nothing happens if it is the one that was begun with."""
         if self.paths != paths:
-            self._begin(paths, runs_dir)
+            self._begin(paths)
             self.look()
 
     def look(self) -> None:
@@ -81,18 +96,24 @@ class ComparePane(Container):
         if self.runs is not None and self.screen.is_current:
             self._read(self.runs)
 
-    def _begin(self, paths: RunPaths | None, runs_dir: Path | None) -> None:
+    def _begin(self, paths: RunPaths | None) -> None:
         self.paths = paths
         self._listed: list[Listed] | None = None
         self._facts: tuple[RunFacts, ...] = ()
-        root = Path() if paths is None else paths.root.absolute()
-        self.runs = None if paths is None else RunSet(runs_dir or root.parent)
-        self.baseline = root.name
-        self._chosen: tuple[str, ...] = (root.name,)
+        self._chosen: tuple[str, ...] = ()
+        self.runs, self.baseline = None, ""
+        if paths is not None:
+            runs_dir = paths.root.resolve().parent
+            names = [_name_in(runs_dir, run) for run in (paths, *self.beside)]
+            self._chosen = tuple(dict.fromkeys(names))
+            self.baseline = self._chosen[0]
+            elsewhere = [name for name in self._chosen if Path(name).is_absolute()]
+            self.runs = RunSet(runs_dir, elsewhere)
 
     def on_resize(self, event: events.Resize) -> None:
-        """A wide screen has the runs beside the table."""
+        """A wide screen has the runs beside the rest, a tall one chart and table at once."""
         self.set_class(event.size.width >= WIDE_FROM_CELLS, "-wide")
+        self.set_class(event.size.height >= TALL_FROM_ROWS, "-tall")
         self.draw()
 
     @work(thread=True, exclusive=True, group="compare")
@@ -105,7 +126,9 @@ class ComparePane(Container):
             self.app.call_from_thread(self._show, runs, listed, chosen, facts)
 
     def _first_choice(self, listed: Sequence[Listed]) -> tuple[str, ...]:
-        """The user's run, and the newest other trainings."""
+        """The runs that the user named, else theirs and the newest other trainings."""
+        if self.beside:
+            return self._chosen
         others = [r.run_id for r in listed if r.run_id != self.baseline and r.stage != "eval"]
         return (self.baseline, *others[: _NUM_CHOSEN_FIRST - 1])
 
@@ -151,18 +174,34 @@ class ComparePane(Container):
         if not self._facts:
             table.update(Content("Choose runs with the space bar."))
             return
-        first = [facts for facts in self._facts if facts.run_id == self.baseline]
-        runs = [*first, *(facts for facts in self._facts if facts.run_id != self.baseline)]
+        runs = self._ordered()
         sections = comparison(runs, self.reading, ascii_only=self.ascii_only)
         max_name_cells = self.size.width // (3 if self.has_class("-wide") else 2)
-        table.update(drawn(sections, [facts.run_id for facts in runs], max_name_cells))
+        heads = [f"{marker(self.numbers[r.name], self.ascii_only)} {r.run_id}" for r in runs]
+        table.update(drawn(sections, heads, max_name_cells))
+        self.show_curves(self.viewport)
+
+    def show_curves(self, viewport: Viewport) -> None:
+        """Draw the chosen metric of the chosen runs."""
+        self.viewport = viewport
+        self.numbers.choose(self._chosen)
+        chart = self.query_one(Chart)
+        chart.title, chart.zero = visible_text(self.metric, 40), keeps_zero(self.metric)
+        chart.own_scale = "symlog" if chart.zero else "linear"
+        curves = overlay(self._ordered(), self.metric, self.numbers)
+        chart.show(curves, (), viewport, self.ascii_only)
+
+    def _ordered(self) -> list[RunFacts]:
+        """The runs, the baseline first."""
+        first = [facts for facts in self._facts if facts.name == self.baseline]
+        return [*first, *(facts for facts in self._facts if facts.name != self.baseline)]
 
     @on(SelectionList.SelectedChanged)
     def _on_chosen(self) -> None:
         selected = set(self.query_one(SelectionList).selected)
         kept = [name for name in self._chosen if name in selected]
         self._chosen = (*kept, *sorted(selected - set(kept)))
-        self._facts = tuple(f for f in self._facts if f.run_id in self._chosen)
+        self._facts = tuple(f for f in self._facts if f.name in self._chosen)
         self.look()
 
     def action_pin(self) -> None:
@@ -176,7 +215,29 @@ class ComparePane(Container):
             runs.select(name)
         self.draw()
 
+    def action_next_metric(self, by: int) -> None:
+        """Show another metric in the chart."""
+        found = metrics_of(self._facts)
+        if found:
+            place = found.index(self.metric) + by if self.metric in found else 0
+            self.metric = found[place % len(found)]
+            self.show_curves(self.viewport)
+
+    def action_next_division(self) -> None:
+        """Show chart and table as they fit, the chart alone, or the table alone."""
+        now = next((name for name in _DIVISIONS if name and self.has_class(name)), "")
+        then = _DIVISIONS[(_DIVISIONS.index(now) + 1) % len(_DIVISIONS)]
+        self.remove_class("-chart", "-table")
+        if then:
+            self.add_class(then)
+
     def action_next_reading(self) -> None:
         """Show the latest values, or means of the last steps."""
         self.reading = "mean" if self.reading == "latest" else "latest"
         self.draw()
+
+
+def _name_in(runs_dir: Path, run: RunPaths) -> str:
+    """The run's folder within the folder of all runs; elsewhere its absolute path."""
+    root = run.root.resolve()
+    return root.name if root.parent == runs_dir else str(root)

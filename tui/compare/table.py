@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from tui.compare.facts import RunFacts
+from tui.compare.overlay import metrics_of
 from vtk.format import (
     MISSING,
     format_age_s,
@@ -143,11 +144,7 @@ def _problems(runs: Sequence[RunFacts]) -> str:
 def _metric_rows(
     runs: Sequence[RunFacts], reading: Reading, ascii_only: bool
 ) -> Iterator[TableRow]:
-    found = {name for run in runs if run.state for name in run.state.history}
-    known = [name for name in METRICS if name in found]
-    for name in [*known, *sorted(found - set(known))]:
-        if name.startswith("acc/") and name.endswith("_n"):
-            continue
+    for name in metrics_of(runs):
         unit = METRICS[name].unit if name in METRICS else ""
         told_unit = unit if unit in _SPOKEN_UNITS else ""
         values = [read_metric(run.state, name, reading) for run in runs]

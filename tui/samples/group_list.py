@@ -8,13 +8,13 @@ from rich.cells import set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from tui import keys
 from tui.samples.query import GroupRef, Listing
 from tui.samples.rows import Group
 from vtk.format import MISSING, visible_text
@@ -28,15 +28,7 @@ HEADING: Final = "".join(name.ljust(width) for name, width in (*_COLUMNS, *_LAST
 class GroupList(ScrollView, can_focus=True):
     """Groups in order; the highlighted one is what the rest of the screen shows."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home", "move_to(0)", "First", show=False),
-        Binding("end", "move_to(-1)", "Last", show=False),
-        Binding("enter", "open", "Open", show=True),
-    ]
+    BINDINGS = keys.bindings("list")
     COMPONENT_CLASSES: ClassVar[set[str]] = {"group-list--cursor", "group-list--faint"}
     DEFAULT_CSS = """
     GroupList { height: 1fr; overflow-x: hidden; }

@@ -1,15 +1,15 @@
 """One group: the question, the frames, and as many of its completions side by side as fit."""
 
-from typing import ClassVar, Final
+from typing import Final
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from tui import keys
 from tui.samples.frame_view import FrameView
 from tui.samples.rows import Completion, Group
 from tui.samples.text import bias_content, completion_content, completion_heading, question_content
@@ -51,11 +51,7 @@ class GroupView(VerticalScroll, can_focus=True):
         id: The widget's.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left,h", "choose(-1)", "Previous completion", show=False),
-        Binding("right,l", "choose(1)", "Next completion", show=True),
-        Binding("enter", "open", "Whole text", show=True),
-    ]
+    BINDINGS = keys.bindings("group")
     DEFAULT_CSS = """
     GroupView { height: 1fr; }
     GroupView > Static { height: auto; padding: 0 1; }

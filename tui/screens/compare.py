@@ -1,6 +1,6 @@
 """A screen with the run beside others of its folder."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual.dom import DOMNode
@@ -11,13 +11,22 @@ from tui.compare.pane import ComparePane
 from tui.keys import Where
 from tui.screens.run_screen import RunScreen
 from tui.source import Snapshot
+from vtk.runs.store import RunPaths
 
 
 class CompareScreen(RunScreen):
-    """Shows the run beside others of its folder, whichever run the dashboard follows."""
+    """Shows the run beside others of its folder, whichever run the dashboard follows.
+
+    Args:
+        beside: Runs that are chosen first; none is the newest trainings.
+    """
 
     screen_name: ClassVar[str] = "compare"
-    where: ClassVar[Where] = "compare"
+    places: ClassVar[tuple[Where, ...]] = ("compare", "charts")
+
+    def __init__(self, beside: Sequence[RunPaths] = ()) -> None:
+        super().__init__()
+        self.beside = beside
 
     @property
     @override
@@ -26,9 +35,11 @@ class CompareScreen(RunScreen):
 
     @override
     def body(self) -> Iterable[Widget]:
-        yield ComparePane(ascii_only=self.dashboard.ascii_only)
+        yield ComparePane(beside=self.beside, ascii_only=self.dashboard.ascii_only)
 
     @override
     def show_body(self, snapshot: Snapshot) -> None:
+        pane = self.query_one(ComparePane)
+        pane.show_curves(self.viewport)
         if snapshot.paths is not None:
-            self.query_one(ComparePane).follow(snapshot.paths)
+            pane.follow(snapshot.paths)

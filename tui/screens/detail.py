@@ -1,14 +1,12 @@
 """One completion in full, as far as a screen can hold it."""
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
+from tui import keys
 from tui.samples.copying import sample_text
 from tui.samples.rows import MAX_TEXT_CHARS, Completion, Group
 from tui.samples.text import (
@@ -29,10 +27,7 @@ class DetailScreen(Screen[None]):
         ascii_only: Draw with ASCII characters only.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "app.pop_screen", "Back"),
-        Binding("y", "copy", "Copy sample"),
-    ]
+    BINDINGS = keys.bindings("text")
     DEFAULT_CSS = """
     DetailScreen VerticalScroll > Static { height: auto; padding: 0 1; }
     DetailScreen #legend { color: $text-muted; }

@@ -1,5 +1,6 @@
 """Dialogs over a screen: what to ask of the run, a question with yes and no, help."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from textual.app import ComposeResult
@@ -127,43 +128,37 @@ class Help(ModalScreen[None]):
     """Every key, and what the letters on the charts mean; made from the table of keys.
 
     Args:
-        screens: Key, name and title of each screen.
+        all_keys: The table, with the user's keys.
         is_read_only: Actions that change the run are off.
     """
 
     BINDINGS = [Binding("escape,q,question_mark", "dismiss", "Close")]  # noqa: RUF012
 
-    def __init__(self, screens: list[tuple[str, str, str]], is_read_only: bool) -> None:
+    def __init__(self, all_keys: Sequence[keys.Key], is_read_only: bool) -> None:
         super().__init__()
-        self.screens, self.is_read_only = screens, is_read_only
+        self.all_keys, self.is_read_only = all_keys, is_read_only
 
     def compose(self) -> ComposeResult:
         """A list that scrolls."""
         with VerticalScroll(classes="dialog help"):
-            yield Static(help_content(self.screens, self.is_read_only), markup=False)
+            yield Static(help_content(self.all_keys, self.is_read_only), markup=False)
 
 
-def help_content(screens: list[tuple[str, str, str]], is_read_only: bool) -> Content:
+def help_content(all_keys: Sequence[keys.Key], is_read_only: bool) -> Content:
     """The text of the help."""
-    rows = [literal("Screens", "bold $primary")]
-    rows += [_row(key, f"Open {title}.") for key, _, title in screens]
-    heads = {
-        "app": "Everywhere",
-        "charts": "Charts",
-        "samples": "Samples",
-        "compare": "Compare",
-        "replay": "Replay",
-    }
-    for where, head in heads.items():
-        rows += [Content(""), literal(head, "bold $primary")]
-        for key in keys.KEYS:
+    rows = list[Content]()
+    for where, head in keys.HEADS.items():
+        rows += [literal(head, "bold $primary")]
+        for key in all_keys:
             if key.where == where:
                 is_off = is_read_only and key.changes_run
                 rows.append(_row(key.shown, key.help + (" (off: read-only)" if is_off else "")))
+        rows.append(Content(""))
     rows += [_row("mouse", "Move: crosshair. Wheel: zoom. Shift+wheel: values. Drag: pan.")]
     rows += [Content(""), literal("Letters on the charts", "bold $primary")]
     rows += [_row(letter, what) for letter, what in MARK_LETTERS.items()]
     rows += [_row("×", "a value that is not finite (NaN or infinity)")]
+    rows += [_row("↓", "a value that a logarithmic scale has no place for (zero or below)")]
     return Content("\n").join(rows)
 
 

@@ -37,7 +37,7 @@ class RunScreen(Screen[None]):
     HORIZONTAL_BREAKPOINTS = _WIDTHS
     VERTICAL_BREAKPOINTS = _HEIGHTS
     screen_name: ClassVar[str] = ""
-    where: ClassVar[keys.Where] = "charts"
+    places: ClassVar[tuple[keys.Where, ...]] = ("charts",)
 
     def __init__(self) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ class SamplesScreen(RunScreen):
     """Shows the completions of the run, whichever run the dashboard follows."""
 
     screen_name: ClassVar[str] = "samples"
-    where: ClassVar[Where] = "samples"
+    places: ClassVar[tuple[Where, ...]] = ("samples",)
 
     @property
     @override

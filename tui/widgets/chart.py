@@ -84,7 +84,8 @@ class Chart(Widget, can_focus=True):
         ascii_only: bool = False,
     ) -> None:
         """Draw these curves, where they differ from what is drawn."""
-        key = (tuple((c.label, id(c.view)) for c in curves), tuple(marks), viewport, ascii_only)
+        drawn = tuple((c.label, id(c.view), c.number) for c in curves)
+        key = (self.title, drawn, tuple(marks), viewport, ascii_only)
         if key != self._shown:
             self._shown = key
             self.curves, self.marks = tuple(curves), tuple(marks)
@@ -158,12 +159,11 @@ class Chart(Widget, can_focus=True):
 
     def _lines(self) -> Sequence[PlotLine]:
         weight = self.viewport.smoothing
+        numbered = [(n if c.number is None else c.number, c) for n, c in enumerate(self.curves)]
         if not weight:
-            return [PlotLine(c.label, c.view, n) for n, c in enumerate(self.curves)]
-        raw = [PlotLine(c.label, c.view, n, is_faint=True) for n, c in enumerate(self.curves)]
-        return raw + [
-            PlotLine(c.label, self._average(c, weight), n) for n, c in enumerate(self.curves)
-        ]
+            return [PlotLine(c.label, c.view, n) for n, c in numbered]
+        raw = [PlotLine(c.label, c.view, n, is_faint=True) for n, c in numbered]
+        return raw + [PlotLine(c.label, self._average(c, weight), n) for n, c in numbered]
 
     def _average(self, curve: Curve, weight: float) -> ColumnView:
         average = self._averages.setdefault((curve.label, weight), Smoothed(weight))

@@ -39,6 +39,11 @@ class Panel(Widget):
         self.ascii_only = False
         self._content: Content | None = None
 
+    @property
+    def is_clickable(self) -> bool:
+        """Whether a click does something."""
+        return self._do_on_click is not None
+
     def show(self, snapshot: Snapshot, ascii_only: bool = False) -> None:
         """Take the newest snapshot; the screen changes only where the text does."""
         self.snapshot, self.ascii_only = snapshot, ascii_only

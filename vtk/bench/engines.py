@@ -1,7 +1,8 @@
 """The engines that are compared, each as the same four computations.
 
 published: everything G times over, as published. reference: the library's own generate and forward,
-with one vision pass and completion log-probabilities only. shared: each prompt once.
+with one vision pass and completion log-probabilities only. shared: each prompt once. static:
+likewise, decoding in fixed shapes, which pays where a GPU records a step.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,13 +15,14 @@ from torch import Tensor
 
 from vtk.bench.published import published_logps, published_rollout
 from vtk.bench.workload import Workload
+from vtk.rollout import engines as rollout_engines
 from vtk.rollout.embeddings import video_features
-from vtk.rollout.generate import Rollout, SamplingSettings, generate
+from vtk.rollout.generate import Rollout, SamplingSettings
 from vtk.rollout.prompts import PromptInputs
-from vtk.rollout.shared import generate_shared
 from vtk.train.forward import ScoringBatch, score_completions
 
 ENGINES = ("published", "reference", "shared")
+ALL_ENGINES = (*ENGINES, "static")
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Engine:
     """One engine on one workload.
 
     Attributes:
-        name: One of `ENGINES`.
+        name: One of `ALL_ENGINES`.
         model: The policy, which also stands for the reference model.
         batch: Prompts, and completions to score.
         workload: The sizes.
@@ -98,8 +100,8 @@ class _Wordless:
 def rollout(
     engine: str, model: Any, prompts: PromptInputs, sampling: SamplingSettings, num_generations: int
 ) -> Rollout:
-    """Completions of full length by the engine "shared" or "reference"."""
-    draw = generate_shared if engine == "shared" else generate
+    """Completions of full length by one of vtk's own engines."""
+    draw = rollout_engines.ENGINES[engine]
     processor: Any = SimpleNamespace(tokenizer=_Wordless())
     return draw(model, processor, prompts, sampling, num_generations, generator_seed=0)
 
@@ -107,8 +109,8 @@ def rollout(
 def make_engine(
     name: str, model: Any, batch: ScoringBatch, workload: Workload, is_tower_trained: bool
 ) -> Engine:
-    """An engine on a batch; the shared one gets a frozen tower's features, which it keeps."""
-    if name == "shared" and not is_tower_trained:
+    """An engine on a batch; one that can use a frozen tower's features gets and keeps them."""
+    if name in ("shared", "static") and not is_tower_trained:
         batch = replace(batch, prompts=with_features(model, batch.prompts))
     return Engine(name, model, batch, workload)
 

@@ -18,6 +18,7 @@ from vtk.data.registry import get_dataset
 from vtk.data.sample import VideoSample
 from vtk.data.split import SplitOptions, split_dataset
 from vtk.errors import VtkError
+from vtk.evals.backends import MAX_FEATURE_CACHE_BYTES, TransformersBackend
 from vtk.evals.record import EvalRow
 from vtk.evals.runner import iter_rows
 from vtk.evals.settings import EvaluationSettings
@@ -93,11 +94,13 @@ def _ask(
     processor: Any,
     samples: Sequence[VideoSample],
     settings: EvaluationSettings,
+    max_feature_bytes: int = MAX_FEATURE_CACHE_BYTES,
     **options: Any,
 ) -> tuple[list[EvalRow], float]:
     """The rows, and the seconds that they took."""
     start_s = perf_counter()
-    rows = list(iter_rows(model, processor, samples, settings, **options))
+    backend = TransformersBackend(model, processor, max_feature_bytes)
+    rows = list(iter_rows(backend, samples, settings, **options))
     return rows, perf_counter() - start_s
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from vtk.bench.counters import count_work
-from vtk.bench.engines import ENGINES, Engine, make_engine
+from vtk.bench.engines import ALL_ENGINES, ENGINES, Engine, make_engine
 from vtk.bench.floor import shape_of, sizes_of, step_floor_s
 from vtk.bench.gate import check_equal
 from vtk.bench.machine import measure_ceilings, this_machine
@@ -122,9 +122,9 @@ def build_engines(
     Raises:
         ConfigError: No such engine.
     """
-    unknown = [name for name in settings.engines if name not in ENGINES]
+    unknown = [name for name in settings.engines if name not in ALL_ENGINES]
     if unknown:
-        raise ConfigError(f"unknown engine {unknown[0]!r}", f"one of: {', '.join(ENGINES)}")
+        raise ConfigError(f"unknown engine {unknown[0]!r}", f"one of: {', '.join(ALL_ENGINES)}")
     workload = workload or WORKLOADS[settings.workload]
     model = build_model(workload.model, device, dtype)
     model.model.visual.requires_grad_(settings.is_tower_trained)

@@ -20,13 +20,14 @@ from typer.exceptions import TyperException
 from vtk.cli.bench import bench_app
 from vtk.cli.cache import data_app
 from vtk.cli.check import check
+from vtk.cli.compare import compare
 from vtk.cli.config import config_app
 from vtk.cli.console import Console
 from vtk.cli.dashboard import dashboard
 from vtk.cli.data import split
 from vtk.cli.demo import demo
 from vtk.cli.download import download
-from vtk.cli.evaluate import compare, evaluate
+from vtk.cli.evaluate import evaluate
 from vtk.cli.mini import mini_app
 from vtk.cli.runs import runs_app
 from vtk.cli.setup import setup
@@ -250,8 +251,20 @@ _add(split, "split", DATA, "vtk split clevrer-mini")
 _add(train_bias, "train-bias", TRAIN)
 _add(train_cdpo, "train-cdpo", TRAIN)
 _add(train_grpo, "train-grpo", TRAIN)
-_add(evaluate, "eval", JUDGE, "vtk eval clevrer-mini --model tiny --preset tiny")
-_add(compare, "compare", JUDGE, "vtk compare BASELINE_RUN OTHER_RUN")
+_add(
+    evaluate,
+    "eval",
+    JUDGE,
+    "vtk eval clevrer-mini --model tiny --preset tiny",
+    "vtk eval all --model RUN --num-processes 8",
+)
+_add(
+    compare,
+    "compare",
+    JUDGE,
+    "vtk compare BASELINE_RUN OTHER_RUN",
+    "vtk compare BASELINE_RUN OTHER_RUN --html compare.html",
+)
 _add(dashboard, "dashboard", LOOK, "vtk dashboard", "vtk dashboard RUN --once --json")
 app.add_typer(bench_app, name="bench", rich_help_panel=LOOK, no_args_is_help=True)
 app.add_typer(runs_app, name="runs", rich_help_panel=LOOK, no_args_is_help=True)

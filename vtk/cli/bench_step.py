@@ -24,18 +24,27 @@ def step(
     train_vision: TrainedTower = False,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Measured rounds.")] = 5,
     threads: Threads = 1,
+    with_static: Annotated[
+        bool, typer.Option("--with-static", help="Time the engine static as well.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Time a training step by every engine, after a proof that they compute the same.
 
     "published" does what the published code does, "reference" uses the library's own generate and
-    forward, "shared" computes each prompt once. Random weights: this says nothing about quality.
+    forward, "shared" computes each prompt once, "static" also decodes in fixed shapes, which a GPU
+    records and replays. Random weights: this says nothing about quality.
     """
+    from vtk.bench.engines import ALL_ENGINES, ENGINES
     from vtk.bench.step import StepSettings, bench_step
 
     console = Console(as_json)
     settings = StepSettings(
-        workload, is_tower_trained=train_vision, num_rounds=rounds, num_threads=threads
+        workload,
+        engines=ALL_ENGINES if with_static else ENGINES,
+        is_tower_trained=train_vision,
+        num_rounds=rounds,
+        num_threads=threads,
     )
     document = bench_step(settings, on_progress=lambda what: console.note(f"{what} ..."))
     show_head(console, document)

@@ -130,6 +130,11 @@ class Console:
             text = json.dumps(value, indent=2, ensure_ascii=is_plain, allow_nan=False)
             print(text, file=self.stdout, flush=True)
 
+    def forward(self, text: str) -> None:
+        """Print what another process of the same command wrote as its result, as it is."""
+        if text:
+            print(text, end="", file=self.stdout, flush=True)
+
     def table(
         self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = ""
     ) -> None:

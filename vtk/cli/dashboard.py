@@ -1,8 +1,11 @@
 """`vtk dashboard`: one run on the whole screen, or its facts printed once."""
 
 import io
+import shlex
 import sys
 import time
+import tomllib
+from collections.abc import Sequence
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Final, TextIO
 
@@ -10,6 +13,7 @@ import typer
 
 from vtk.cli.console import Console, encodable, has_colour, is_terminal
 from vtk.cli.options import DEFAULT_RUNS_DIR, Json, RunsDir
+from vtk.cli.serve import DEFAULT_HOST, DEFAULT_PORT, Serving, serve_dashboard
 from vtk.errors import ConfigError
 from vtk.runs.snapshot import RunState
 from vtk.runs.state import read_state
@@ -24,26 +28,52 @@ OptionalRun = Annotated[
     str | None,
     typer.Argument(metavar="RUN", help="A run's id, its beginning, or a path; default newest."),
 ]
+Runs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[RUN]...",
+        help="A run's id, its beginning, or a path; default newest. Several are compared.",
+        show_default=False,
+    ),
+]
 _PLAIN_CHARS: Final = 100
 _DRAWING: Final = "▁█×–"
 _BRAILLE: Final = "⣿●┊"
 
 
 def dashboard(
-    run: OptionalRun = None,
+    runs: Runs = None,
     once: Annotated[bool, typer.Option("--once", help="Print the facts once and leave.")] = False,
     fps: Annotated[
         float, typer.Option("--fps", min=0.1, max=30, help="Looks at the run a second.")
     ] = 2.0,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Look only: nothing can be asked of the run.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--read-only/--control",
+            help="Look only, or ask the run for things too; --serve looks only by default.",
+            show_default=False,
+        ),
+    ] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="Play a recorded run that is part of the package.")
     ] = False,
     ascii_only: Annotated[
         bool, typer.Option("--ascii", help="Draw with ASCII characters only.")
     ] = False,
+    shows_keys: Annotated[
+        bool, typer.Option("--keys", help="Print every key, as a file that can change them.")
+    ] = False,
+    is_served: Annotated[
+        bool, typer.Option("--serve", help="Show it in a browser; prints the address.")
+    ] = False,
+    host: Annotated[
+        str, typer.Option("--host", help="With --serve: name or address to bind to.")
+    ] = DEFAULT_HOST,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="With --serve; 0 takes a free one.")
+    ] = DEFAULT_PORT,
+    is_behind_page: Annotated[bool, typer.Option("--behind-page", hidden=True)] = False,
     runs_dir: RunsDir = DEFAULT_RUNS_DIR,
     as_json: Json = False,
 ) -> None:
@@ -52,23 +82,71 @@ def dashboard(
     On a terminal it stays open, waits for a run that is not there yet, and shows all keys with
     "?"; elsewhere, or with --once or --json, the facts are printed once.
     """
-    console = Console(as_json)
-    if demo and run is not None:
-        raise ConfigError(
-            "--demo plays its own run and takes no RUN", f"Leave out {run!r}, or --demo."
-        )
-    is_screen = is_terminal(console.stdout) and is_terminal(sys.stderr) and sys.stdin.isatty()
-    if as_json or once or not is_screen:
-        state = read_state(_recording() if demo else resolve_run(runs_dir, run))
-        console.document(state.to_dict())
-        if not as_json:
-            print_view(console, state)
+    console, named = Console(as_json), runs or []
+    _check(named, demo, once or (as_json and not is_served), is_served)
+    if shows_keys:
+        _print_keys(console)
         return
-    from tui.app import run_dashboard  # the engine knows the dashboard here only
+    if is_served:
+        options = [*(["--demo"] if demo else []), *(["--ascii"] if ascii_only else [])]
+        options += ["--fps", f"{fps:g}"]
+        is_read_only = read_only is not False
+        serving = Serving(named, runs_dir, host, port, is_read_only, options)
+        serve_dashboard(serving, console)
+        return
+    is_screen = is_terminal(console.stdout) and is_terminal(sys.stderr) and sys.stdin.isatty()
+    if as_json or once or not (is_screen or is_behind_page):
+        ref = named[0] if named else None
+        _print_once(console, _recording() if demo else resolve_run(runs_dir, ref))
+        return
+    from tui.opening import run_dashboard  # the engine knows the dashboard here only
 
-    is_plain = ascii_only or encodable(_BRAILLE, console.stdout) != _BRAILLE
-    ref = _recording() if demo else run
-    run_dashboard(runs_dir, ref, fps=fps, read_only=read_only, ascii_only=is_plain)
+    is_plain = ascii_only or (
+        not is_behind_page and encodable(_BRAILLE, console.stdout) != _BRAILLE
+    )
+    run_dashboard(
+        runs_dir,
+        [_recording()] if demo else named,
+        fps=fps,
+        read_only=read_only is True,
+        ascii_only=is_plain,
+        is_behind_page=is_behind_page,
+    )
+
+
+def _check(named: Sequence[str], demo: bool, is_once: bool, is_served: bool) -> None:
+    """Refuse what contradicts itself.
+
+    Raises:
+        ConfigError: It does.
+    """
+    if demo and named:
+        raise ConfigError(
+            "--demo plays its own run and takes no RUN", f"Leave out {named[0]!r}, or --demo."
+        )
+    if is_once and len(named) > 1:
+        raise ConfigError(
+            f"the facts of one run are printed, and {len(named)} are named",
+            f"Compare them: vtk compare {shlex.join(named)}",
+        )
+    if is_once and is_served:
+        raise ConfigError("--once leaves at once, and --serve stays", "Leave out one of them.")
+
+
+def _print_keys(console: Console) -> None:
+    from tui.opening import keys_as_toml
+
+    text = keys_as_toml()
+    console.document({"keys": tomllib.loads(text)})
+    if not console.is_json:
+        console.say(text)
+
+
+def _print_once(console: Console, paths: RunPaths) -> None:
+    state = read_state(paths)
+    console.document(state.to_dict())
+    if not console.is_json:
+        print_view(console, state)
 
 
 def _recording() -> RunPaths:

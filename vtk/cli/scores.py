@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from vtk.cli.console import Console
 from vtk.cli.progress import Progress
-from vtk.format import MISSING, format_count, format_interval, format_number, format_percent
+from vtk.format import (
+    MISSING,
+    format_count,
+    format_duration_s,
+    format_interval,
+    format_number,
+    format_percent,
+)
 
 if TYPE_CHECKING:
     from vtk.evals.record import EvalRow, ReadRows
@@ -31,12 +38,23 @@ _WEIGHTS_KEY: Final = "model.weights_sha256"  # two models differ in it, always;
 
 
 class Tracker:
-    """Running accuracy, speed and errors of one suite."""
+    """Running accuracy, speed and errors of one suite, and the time left for all.
 
-    def __init__(self, console: Console, progress: Progress, score: str = "strict") -> None:
+    Args:
+        console: The command's console.
+        progress: Where answers are counted.
+        score: The accuracy that is shown.
+        num_later: Answers that later suites will need.
+    """
+
+    def __init__(
+        self, console: Console, progress: Progress, score: str = "strict", num_later: int = 0
+    ) -> None:
         self.console = console
         self.progress = progress
         self.score = score
+        self.num_later = num_later
+        self.num_to_ask = 0
         self.rows: list[EvalRow] = []
         self.num_new = 0
         self.started_s = self.noted_s = time.monotonic()
@@ -44,7 +62,8 @@ class Tracker:
     def start(self, kept: "ReadRows", num_rows: int) -> None:
         """Take in what earlier attempts left."""
         self.rows = list(kept.rows.values())
-        self.progress.update(total=max(0, num_rows - len(self.rows)))
+        self.num_to_ask = max(0, num_rows - len(self.rows))
+        self.progress.update(total=self.num_to_ask)
         if self.rows:
             self.console.note(f"Kept {len(self.rows)} of {num_rows} answers of earlier attempts")
         if kept.num_unreadable:
@@ -70,7 +89,11 @@ class Tracker:
         rate = self.num_new / max(now_s - self.started_s, 1e-9)
         interval = format_interval(estimate.low, estimate.high)
         accuracy = f"{self.score} {format_percent(estimate.mean)} {interval}"
-        return f"{accuracy}, {num_errors} errors, {format_number(rate, 2)} answers/s"
+        shown = f"{accuracy}, {num_errors} errors, {format_number(rate, 2)} answers/s"
+        if not self.num_later:
+            return shown
+        left_s = (self.num_to_ask - self.num_new + self.num_later) / rate
+        return f"{shown}, all suites in about {format_duration_s(left_s)}"
 
 
 def show_results(console: Console, results: dict[str, Any]) -> None:
@@ -176,18 +199,42 @@ def show_comparison(console: Console, document: dict[str, Any], protocol: str) -
             console.note(f"{title} {dotted}: {said}")
 
 
-def show_published(console: Console, suite: str) -> list[dict[str, Any]]:
-    """Print what others published of a suite, marked as theirs; returns it as plain data."""
+def show_published(
+    console: Console, name: str, document: dict[str, Any], accuracy: str
+) -> list[dict[str, Any]]:
+    """Print what others published of a suite below what the runs have; returns theirs as data.
+
+    Args:
+        console: The command's console.
+        name: The name of the results.
+        document: The comparison of the runs.
+        accuracy: Which of the runs' accuracies to show.
+    """
     from vtk.evals.published import as_json, published_numbers
 
-    numbers = published_numbers(suite)
+    numbers = published_numbers(name)
     if not numbers:
-        console.note(f"nothing is published of {suite}")
+        console.note(f"nothing is published of {name}")
         return []
-    rows = [
-        [number.model, format_percent(number.accuracy), number.protocol, number.source]
-        for number in numbers
+    ours = [
+        [run["run"], "all", _with_interval(run[accuracy]["all"]), accuracy, "MEASURED HERE"]
+        for run in document["runs"]
     ]
-    title = f"PUBLISHED by others of {suite}: not measured here, not paired, no interval"
-    console.table(["model", "published", "nearest protocol", "source"], rows, title)
+    theirs = [
+        [
+            n.model,
+            n.type,
+            format_percent(n.accuracy),
+            n.protocol,
+            f"published: {n.source} ({n.asked})",
+        ]
+        for n in numbers
+    ]
+    title = f"{name}: ours, and PUBLISHED by others: not measured here, not paired, no interval"
+    columns = ["model", "of", "accuracy", "nearest protocol", "where from"]
+    console.table(columns, [*ours, *theirs], title)
     return as_json(numbers)
+
+
+def _with_interval(found: dict[str, Any]) -> str:
+    return f"{format_percent(found['accuracy'])} {format_interval(*found['ci95'])}"

@@ -185,9 +185,10 @@ class RolloutSettings(Section):
     repetition_penalty: float = Field(
         default=1.0, gt=0, description="Penalty on tokens already used; 1 is off."
     )
-    engine: Literal["reference", "shared"] = Field(
+    engine: Literal["reference", "shared", "static"] = Field(
         default="shared",
-        description="shared computes a prompt once for all its completions; reference repeats it.",
+        description="shared computes a prompt once for all its completions; static does too, and "
+        "decodes in fixed shapes that a GPU records and replays; reference repeats the prompt.",
     )
 
 
@@ -283,7 +284,14 @@ class EvalSettings(Section):
         default=0, ge=0, description="Steps between evaluations during training; 0 is off."
     )
     num_samples: int | None = Field(
-        default=200, ge=1, description="Held-out questions per evaluation; none is all."
+        default=200,
+        ge=1,
+        description="Held-out questions per evaluation during training; none is all. `vtk eval` "
+        "asks all, unless its command line says otherwise.",
+    )
+    backend: Literal["transformers", "vllm"] = Field(
+        default="transformers",
+        description="What makes the completions of `vtk eval`; a training asks the policy itself.",
     )
     batch_size: int = Field(default=8, ge=1, description="Questions answered at once.")
     max_completion_tokens: int = Field(

@@ -9,7 +9,7 @@ import re
 from typing import Any, Final
 
 _BEGIN: Final = re.compile(r'"motion_trajectory"\s*:\s*\[\s*')
-_END: Final = re.compile(r'\]\s*,\s*\Z')
+_END: Final = re.compile(r"\]\s*,\s*\Z")
 _NEXT_KEY: Final = '"collision"'
 _DECODER: Final = json.JSONDecoder()
 

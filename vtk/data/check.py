@@ -18,7 +18,7 @@ from vtk.data.registry import DATASETS, SPLIT_FILES, dataset_dir
 from vtk.data.sample import load_samples
 from vtk.data.verdicts import BAD, Verdict, Verdicts, clip_version, read_verdicts, write_verdicts
 from vtk.errors import ConfigError, DataError
-from vtk.video.prober import Prober, ProbeLimits
+from vtk.video.prober import ProbeLimits, Prober
 
 _WRITE_EVERY_S: Final = 5.0
 
@@ -156,7 +156,9 @@ def _probed(
             pool.shutdown()  # a child's pipes are closed only when no thread reads them any more
 
 
-def _take(upcoming: Iterator[str], workers: int, waiting: set[Future[tuple[str, Verdict]]]) -> list[str]:
+def _take(
+    upcoming: Iterator[str], workers: int, waiting: set[Future[tuple[str, Verdict]]]
+) -> list[str]:
     """As many clips as keep every child busy and one more each waiting."""
     return [name for _, name in zip(range(2 * workers - len(waiting)), upcoming, strict=False)]
 

@@ -71,9 +71,7 @@ def make_mini(
     if overwrite:
         _remove_split(root)
     write_world(root, settings, workers=workers, overwrite=overwrite, on_progress=on_progress)
-    return Download(
-        MINI, str(root), is_new=True, settings=asdict(settings), bytes=size_bytes(root)
-    )
+    return Download(MINI, str(root), is_new=True, settings=asdict(settings), bytes=size_bytes(root))
 
 
 def _check_space(root: Path, settings: WorldSettings) -> None:

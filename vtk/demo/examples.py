@@ -5,8 +5,6 @@ takes, among the questions of that outcome, inferential ones first, then the one
 hash puts first, and no clip twice. Only the first completion of a question is looked at.
 """
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,7 +19,6 @@ RULE: Final = (
 )
 NUM_SHOWN_FRAMES: Final = 8
 _FRAME_PIXELS_PX: Final = 252 * 168
-_JPEG_QUALITY: Final = 72
 
 RowsByModel = Mapping[str, Sequence[EvalRow]]
 _Said = Mapping[str, EvalRow]
@@ -89,6 +86,7 @@ def read_frames(video: Path, num_model_frames: int) -> list[Frame]:
         DataError: The clip cannot be read.
     """
     from vtk.video.frames import FrameSettings, read_clip
+    from vtk.video.jpeg import jpeg_uri
 
     settings = FrameSettings(
         num_frames=num_model_frames,
@@ -99,7 +97,7 @@ def read_frames(video: Path, num_model_frames: int) -> list[Frame]:
     clip = read_clip(video, settings)
     every = max(1, len(clip.timestamps_s) // NUM_SHOWN_FRAMES)
     return [
-        Frame(clip.timestamps_s[index], _jpeg_uri(clip.frames_FCHW[index].permute(1, 2, 0).numpy()))
+        Frame(clip.timestamps_s[index], jpeg_uri(clip.frames_FCHW[index].permute(1, 2, 0)))
         for index in range(0, len(clip.timestamps_s), every)
     ]
 
@@ -124,11 +122,3 @@ def _rank(said: _Said) -> int:
 
 def _place(sample_id: str, seed: int) -> bytes:
     return sha256(f"{seed}:{sample_id}".encode()).digest()
-
-
-def _jpeg_uri(pixels_HWC: object) -> str:
-    from PIL import Image
-
-    memory = io.BytesIO()
-    Image.fromarray(pixels_HWC).save(memory, "JPEG", quality=_JPEG_QUALITY)  # type: ignore[arg-type]
-    return f"data:image/jpeg;base64,{base64.b64encode(memory.getvalue()).decode()}"

@@ -10,19 +10,17 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from vtk.data.sample import VideoSample
 from vtk.errors import ConfigError, Interrupted, MissingEnvironmentError, UserInterrupt, VtkError
+from vtk.evals.backends import Backend, Prompt, free_device_memory
 from vtk.evals.record import EvalRow
 from vtk.evals.settings import EvaluationSettings
 from vtk.mini.language import classify_strategy
-from vtk.rollout.embeddings import FeatureCache
-from vtk.rollout.engines import ENGINES
-from vtk.rollout.generate import Rollout, base_model
-from vtk.rollout.prompts import PromptInputs, collate_prompts, prepare_prompt
+from vtk.rollout.generate import Rollout
 from vtk.runs.files import file_sha256
 from vtk.scoring.answers import join_letters
 from vtk.scoring.rewards import grade, is_well_formed
@@ -30,10 +28,6 @@ from vtk.scoring.verdicts import Asked
 from vtk.video.frame_folder import folder_sha256
 from vtk.video.frames import Clip
 
-if TYPE_CHECKING:
-    from transformers import Qwen2_5_VLProcessor
-
-MAX_FEATURE_CACHE_BYTES = 512 * 2**20  # questions about one clip mostly stand together
 _MAX_MESSAGE_CHARS = 500
 _NEVER_OF_ONE_QUESTION = (ConfigError, Interrupted, MissingEnvironmentError, UserInterrupt)
 
@@ -43,31 +37,19 @@ class _Asked:
     """One question that could be put to the model, with its clip's evidence."""
 
     sample: VideoSample
-    prompt: PromptInputs
+    prompt: Prompt
     evidence: dict[str, Any]
-
-    @property
-    def num_video_tokens(self) -> int:
-        """Visual tokens of the prompt, what frames and pixels come to."""
-        return int((self.prompt.mm_token_type_ids != 0).sum())
 
 
 class Asker:
-    """Puts batches of questions to one model, whose weights stay as they are meanwhile."""
+    """Puts batches of questions to one backend."""
 
     def __init__(
-        self,
-        model: Any,
-        processor: "Qwen2_5_VLProcessor",
-        settings: EvaluationSettings,
-        should_stop: Callable[[], bool],
-        max_feature_bytes: int = MAX_FEATURE_CACHE_BYTES,
+        self, backend: Backend, settings: EvaluationSettings, should_stop: Callable[[], bool]
     ) -> None:
-        self.model = model
-        self.processor = processor
+        self.backend = backend
         self.settings = settings
         self.should_stop = should_stop
-        self.features = FeatureCache(max_feature_bytes)
 
     def ask(
         self, batch: Sequence[VideoSample], futures: Sequence["Future[Clip]"]
@@ -94,9 +76,12 @@ class Asker:
             clip = future.result()
             evidence = _evidence(sample.video, clip)
             kind = "prompt"
-            words, template = self.settings.words_of(sample)
-            prompt = prepare_prompt(
-                self.processor, words, clip, template, self.settings.max_prompt_tokens
+            clip_key = (
+                sample.video,
+                self.settings.frames_of(sample),
+            )  # of a clip, or of a part of it
+            prompt = self.backend.prepare(
+                *self.settings.words_of(sample), clip, clip_key, self.settings.max_prompt_tokens
             )
         except _NEVER_OF_ONE_QUESTION:
             raise
@@ -111,8 +96,8 @@ class Asker:
         answered = self._generate(asked, seed_name)
         if isinstance(answered, Rollout):
             return self._grade(asked, answered)
-        if isinstance(answered, torch.OutOfMemoryError) and torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        if isinstance(answered, torch.OutOfMemoryError):
+            free_device_memory()
         if len(asked) > 1:
             names = [f"{seed_name}/{one.sample.sample_id}" for one in asked]
             alone = [self._answer([one], name) for one, name in zip(asked, names, strict=True)]
@@ -124,29 +109,13 @@ class Asker:
 
     def _generate(self, asked: Sequence[_Asked], seed_name: str) -> "Rollout | Exception":
         """Completions, or what prevented them; its traceback is dropped, it would hold tensors."""
-        pad_id = self.processor.tokenizer.pad_token_id
-        make = ENGINES[self.settings.engine]
+        prompts, seed = [one.prompt for one in asked], _seed_of(self.settings.seed, seed_name)
         try:
-            return make(
-                self.model,
-                self.processor,
-                collate_prompts([self._with_features(one) for one in asked], pad_id),
-                self.settings.sampling,
-                self.settings.num_draws,
-                generator_seed=_seed_of(self.settings.seed, seed_name),
-                should_stop=self.should_stop,
-            )
+            return self.backend.answer(prompts, self.settings, seed, self.should_stop)
         except _NEVER_OF_ONE_QUESTION:
             raise
         except Exception as fault:  # noqa: BLE001 - the border, as above
             return fault.with_traceback(None)
-
-    def _with_features(self, one: _Asked) -> PromptInputs:
-        """The prompt, with the clip's features if the engine can use them."""
-        if self.settings.engine == "reference":
-            return one.prompt
-        key = one.sample.video, self.settings.frames_of(one.sample)  # of a clip, or of a part of it
-        return self.features.attach(base_model(self.model), one.prompt, key)
 
     def _grade(self, asked: Sequence[_Asked], rollout: Rollout) -> dict[str, list[EvalRow]]:
         num_draws = self.settings.num_draws
@@ -165,7 +134,7 @@ class Asker:
             completion=completion,
             num_tokens=len(rollout.completion_ids[place]),
             is_truncated=rollout.truncated[place],
-            num_video_tokens=one.num_video_tokens,
+            num_video_tokens=one.prompt.num_video_tokens,
             strategy=classify_strategy(completion) if self.settings.has_strategies else None,
         )
         return self._with_verdict(_with_readings(row, one.sample, completion), one.sample)

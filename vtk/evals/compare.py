@@ -56,8 +56,23 @@ class GradedRun:
         return name
 
 
-def load_graded_run(run: RunPaths, suite: str) -> GradedRun:
+def split_reference(ref: str) -> tuple[str, str | None]:
+    """A run as a user names it, and the results of it that are meant: RUN:mvbench.16-frames.
+
+    Returns:
+        The run, and the name of the results; None leaves them to be chosen.
+    """
+    run, colon, results = ref.rpartition(":")
+    return (run, results) if run and colon and "/" not in results else (ref, None)
+
+
+def load_graded_run(run: RunPaths, suite: str, is_named: bool = False) -> GradedRun:
     """Read what a run answered.
+
+    Args:
+        run: The run.
+        suite: The name of its results.
+        is_named: Call it RUN:SUITE, because several results of one run are compared.
 
     Raises:
         DataError: The run has no results of this suite, or they are damaged.
@@ -76,12 +91,25 @@ def load_graded_run(run: RunPaths, suite: str) -> GradedRun:
             f"Ask their questions again: vtk eval {suite} --model {run.run_id}, as before.",
         )
     return GradedRun(
-        name=run.run_id,
+        name=f"{run.run_id}:{suite}" if is_named else run.run_id,
         questions={draws[0].sample_id: draws for draws in group_by_question(found.rows.values())},
         is_complete=bool(results.get("complete")),
         settings=_read_json_or_empty(folder / SETTINGS_FILE).get("settings", {}),
         config=_training_config(run),
     )
+
+
+def shared_suites(runs: Sequence[RunPaths]) -> list[str]:
+    """The results that all runs have, by name.
+
+    Raises:
+        DataError: There are none.
+    """
+    shared = set.intersection(*(_answered_suites(run) for run in runs))
+    if not shared:
+        names = ", ".join(run.run_id for run in runs)
+        raise DataError(f"no suite was answered by all of {names}", "Make results with: vtk eval")
+    return sorted(shared)
 
 
 def choose_suite(runs: Sequence[RunPaths], wanted: str | None) -> str:
@@ -93,16 +121,13 @@ def choose_suite(runs: Sequence[RunPaths], wanted: str | None) -> str:
     """
     if wanted is not None:
         return wanted
-    shared = set.intersection(*(_answered_suites(run) for run in runs))
-    if len(shared) == 1:
-        return shared.pop()
-    if shared:
+    shared = shared_suites(runs)
+    if len(shared) > 1:
         raise ConfigError(
-            f"these runs share several suites: {', '.join(sorted(shared))}",
-            "Choose one with --suite NAME.",
+            f"these runs share several suites: {', '.join(shared)}",
+            "Choose one with --suite NAME, or --suite all.",
         )
-    names = ", ".join(run.run_id for run in runs)
-    raise DataError(f"no suite was answered by all of {names}", "Make results with: vtk eval")
+    return shared[0]
 
 
 def require_protocol(document: Mapping[str, Any], name: str | None) -> str:

@@ -3,6 +3,7 @@
 ```
 eval/<suite>/settings.json   hash and settings; written before the first question
 eval/<suite>/samples.jsonl   one graded question a line (`vtk.evals.record`)
+eval/<suite>/parts/          what several processes have answered (`vtk.evals.parts`)
 eval/<suite>/results.json    recomputed from samples.jsonl, replaced as a whole
 eval/<suite>/previous-N/     what --restart set aside
 ```
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vtk.errors import ConfigError, DataError
-from vtk.evals.record import SAMPLES_FILE
+from vtk.evals.record import PARTS_DIR, SAMPLES_FILE
 from vtk.runs.events import to_json_value
 from vtk.runs.files import read_json, storage_error, write_json_atomic
 from vtk.runs.results import RESULTS_FILE
@@ -25,7 +26,9 @@ from vtk.runs.results import RESULTS_FILE
 SETTINGS_FILE: Final = "settings.json"
 _VERSION: Final = 1
 _NUM_DIFFERENCES_SHOWN: Final = 6
-_RESTART_HINT: Final = "Use the same settings, or set those results aside with --restart."
+_RESTART_HINT: Final = (
+    "Use the same settings, keep both with --name NAME, or set those results aside with --restart."
+)
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:
@@ -54,7 +57,7 @@ def claim_settings(
     path = folder / SETTINGS_FILE
     wanted = settings_hash(settings)
     if not path.exists():
-        if (folder / SAMPLES_FILE).exists():
+        if (folder / SAMPLES_FILE).exists() or (folder / PARTS_DIR).exists():
             raise DataError(f"{folder} holds rows without {SETTINGS_FILE}", _RESTART_HINT)
         document = {"version": _VERSION, "hash": wanted, "settings": settings}
         write_json_atomic(path, document | {"environment": environment})
@@ -73,7 +76,9 @@ def set_aside(folder: Path) -> Path | None:
         Where they went; None if there were none.
     """
     names = [
-        name for name in (SETTINGS_FILE, SAMPLES_FILE, RESULTS_FILE) if (folder / name).exists()
+        name
+        for name in (SETTINGS_FILE, PARTS_DIR, SAMPLES_FILE, RESULTS_FILE)
+        if (folder / name).exists()
     ]
     if not names:
         return None

@@ -1,16 +1,16 @@
 """Accuracies that others published, to be set beside ours and never mixed with them.
 
-They were measured with other prompts, frames and parsers than any run here; the protocol named with
-each is the nearest of ours. Sources: falonss703/VideoThinker:README.md and the main table of the
-paper (CVPR 2026); tulerfeng/Video-R1:images/performance.png, read by eye.
+They were measured with other prompts, frames and readers than any run here; the protocol named with
+each is the nearest of ours. `published.csv` has a row a number, with where it is from: the main
+table and ablations of VideoThinker (CVPR 2026), and what the papers and repositories that it stands
+among report of the same benchmarks.
 """
 
+import csv
 from dataclasses import asdict, dataclass
-from typing import Any, Final
-
-_PAPER: Final = "VideoThinker (CVPR 2026), main table"
-_VIDEO_R1: Final = "Video-R1, figure of results, read by eye"
-_SUITES: Final = ("clevrer", "mmvu", "video-holmes", "mvbench", "tempcompass", "video-mme")
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,44 +18,41 @@ class Published:
     """One published number.
 
     Attributes:
+        suite: The suite that it is of.
+        type: The type of question that it is of, "all" for all.
+        protocol: The nearest of our protocols or readings.
         model: As its authors call it.
         accuracy: From 0 to 1.
-        protocol: The nearest of our protocols.
+        asked: How its authors asked and scored.
         source: Where it is published.
     """
 
+    suite: str
+    type: str
+    protocol: str
     model: str
     accuracy: float
-    protocol: str
+    asked: str
     source: str
 
 
-_ROWS: Final[tuple[tuple[str, str, tuple[float | None, ...]], ...]] = (
-    ("Qwen2.5-VL-3B (CoT)", _PAPER, (44.7, 52.8, 32.5, 49.6, 30.0, 52.0)),
-    ("VideoRFT-3B", _PAPER, (59.3, 55.1, 33.0, 59.5, 61.0, 45.4)),
-    ("Qwen2.5-VL-3B GRPO", _PAPER, (64.9, 52.0, 32.3, 54.9, 41.4, 50.3)),
-    ("VideoThinker-R1-3B", _PAPER, (79.1, 56.8, 34.3, 60.9, 63.5, 52.4)),
-    ("Qwen2.5-VL-7B (CoT, 32 frames)", _VIDEO_R1, (None, 60.0, None, 59.0, 72.6, 56.6)),
-    ("Video-R1-7B (32 frames)", _VIDEO_R1, (None, 63.8, None, 63.9, 73.2, 59.3)),
-)
-
-
-def published_numbers(suite: str) -> list[Published]:
+def published_numbers(name: str) -> list[Published]:
     """The published accuracies of a suite; none for a suite that nobody published.
 
     Args:
-        suite: A suite's name, or that of its results under a protocol (mvbench-recipe).
+        name: A suite's name, or that of its results under a protocol (mvbench-recipe.16-frames).
     """
-    name = suite.removesuffix("-recipe")
-    if name not in _SUITES:
-        return []
-    column = _SUITES.index(name)
-    found = [(model, source, percent[column]) for model, source, percent in _ROWS]
-    return [
-        Published(model, percent / 100, "recipe", source)
-        for model, source, percent in found
-        if percent is not None
-    ]
+    suite = name.partition(".")[0].removesuffix("-recipe")
+    return [number for number in _all_numbers() if number.suite == suite]
+
+
+@cache
+def _all_numbers() -> tuple[Published, ...]:
+    text = files("vtk.evals").joinpath("published.csv").read_text(encoding="utf-8")
+    return tuple(
+        Published(accuracy=round(float(row.pop("percent")) / 100, 6), **row)
+        for row in csv.DictReader(text.splitlines())
+    )
 
 
 def as_json(numbers: list[Published]) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from vtk.runs.events import decode_line, encode_line
 from vtk.runs.files import storage_error
 
 SAMPLES_FILE: Final = "samples.jsonl"
+PARTS_DIR: Final = "parts"
 _SYNC_INTERVAL_S: Final = 1.0
 
 RowKey = tuple[str, int]
@@ -163,23 +164,22 @@ class SampleLog:
 
     Args:
         folder: eval/<suite> of a run; made if missing.
+        name: The file in it.
 
     Raises:
         ConfigError: Another process is writing there.
         VtkError: The file cannot be written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / SAMPLES_FILE
+    def __init__(self, folder: Path, name: str = SAMPLES_FILE) -> None:
+        self.path = folder / name
         self._descriptor = -1
         self._synced_at = time.monotonic()
 
     def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
-            self._descriptor = os.open(self.path, flags, 0o666)
-            self._lock()
+            self._open_and_lock()
             content = self.path.read_bytes()
             os.ftruncate(self._descriptor, content.rfind(b"\n") + 1)
         except OSError as error:
@@ -212,6 +212,17 @@ class SampleLog:
                 self._synced_at = time.monotonic()
         except OSError as error:
             raise storage_error(self.path, error) from error
+
+    def _open_and_lock(self) -> None:
+        """Lock the file that has the name, also if it was replaced in between."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+        while True:
+            self._descriptor = os.open(self.path, flags, 0o666)
+            self._lock()
+            held = os.fstat(self._descriptor)
+            if self.path.exists() and os.path.samestat(held, self.path.stat()):
+                return
+            os.close(self._descriptor)
 
     def _lock(self) -> None:
         try:

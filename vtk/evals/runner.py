@@ -10,30 +10,29 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TypeVar
 
 from vtk.data.sample import VideoSample
 from vtk.errors import VtkError
-from vtk.evals.asker import MAX_FEATURE_CACHE_BYTES, Asker
+from vtk.evals.asker import Asker
+from vtk.evals.backends import Backend
 from vtk.evals.record import EvalRow, RowKey
 from vtk.evals.results import TypeResults, summarise
 from vtk.evals.settings import EvaluationSettings, plan_rows
 from vtk.video.cache import ClipCache
 from vtk.video.frames import Clip
 
-if TYPE_CHECKING:
-    from transformers import Qwen2_5_VLProcessor
-
 MAX_CACHE_BYTES = 256 * 2**20
 MAX_ERRORS_AT_START = 16
 _NUM_DECODE_THREADS = 2
+_STRETCHES_A_PROCESS = 8
+_Batch = TypeVar("_Batch")
 
 OnRow = Callable[[EvalRow], None]
 
 
 def evaluate(
-    model: Any,
-    processor: "Qwen2_5_VLProcessor",
+    backend: Backend,
     samples: Sequence[VideoSample],
     settings: EvaluationSettings,
     on_result: OnRow | None = None,
@@ -44,8 +43,7 @@ def evaluate(
     """Accuracy of a model on questions, in memory.
 
     Args:
-        model: On its device, in any mode; left as it was.
-        processor: The model's own.
+        backend: What answers; a model in it is left as it was.
         samples: The questions.
         settings: How to ask them.
         on_result: Called with each graded question.
@@ -60,7 +58,7 @@ def evaluate(
         VtkError: The first `MAX_ERRORS_AT_START` rows were all errors.
     """
     rows = []
-    for row in iter_rows(model, processor, samples, settings, should_stop=should_stop, clips=clips):
+    for row in iter_rows(backend, samples, settings, should_stop=should_stop, clips=clips):
         rows.append(row)
         if on_result is not None:
             on_result(row)
@@ -68,36 +66,38 @@ def evaluate(
 
 
 def iter_rows(
-    model: Any,
-    processor: "Qwen2_5_VLProcessor",
+    backend: Backend,
     samples: Sequence[VideoSample],
     settings: EvaluationSettings,
     *,
     done: Collection[RowKey] = (),
     should_stop: Callable[[], bool] = lambda: False,
     clips: ClipCache | None = None,
-    max_feature_bytes: int = MAX_FEATURE_CACHE_BYTES,
     is_reading_ahead: bool = True,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[EvalRow]:
     """Graded rows in the order of the plan; see `evaluate`.
 
     Args:
-        model: As there.
-        processor: As there.
+        backend: As there.
         samples: As there.
         settings: As there.
         done: Rows to leave out.
         should_stop: As there.
         clips: As there.
-        max_feature_bytes: Host memory for the features of clips; 0 computes them for each question.
         is_reading_ahead: Whether the next batch's clips are decoded while the model answers.
+        share: This process's number and how many share the work; whole batches are shared out, so
+            the rows of all are those that one process gives.
     """
-    asker = Asker(model, processor, settings, should_stop, max_feature_bytes)
-    batches = [
-        batch
-        for batch in _batches(samples, settings.batch_size)
-        if any(key not in done for key in plan_rows(batch, settings))
-    ]
+    asker = Asker(backend, settings, should_stop)
+    batches = share_of(
+        [
+            batch
+            for batch in _batches(samples, settings.batch_size)
+            if any(key not in done for key in plan_rows(batch, settings))
+        ],
+        *share,
+    )
     guard = _StartGuard()
     decoded = _decoded(batches, settings, clips, num_ahead=int(is_reading_ahead))
     for batch, futures in decoded:
@@ -105,6 +105,22 @@ def iter_rows(
             if row.key not in done:
                 guard.check(row)
                 yield row
+
+
+def share_of(batches: Sequence[_Batch], rank: int, count: int) -> list[_Batch]:
+    """The batches that one of several processes answers.
+
+    Neighbours stay together, because questions about one clip stand together and a clip is decoded
+    and seen once; yet each process gets several stretches from all over the suite, because some of
+    its parts take longer than others.
+
+    Args:
+        batches: All that are to be answered, in order.
+        rank: This process, from 0.
+        count: All processes.
+    """
+    stretch = max(1, len(batches) // (count * _STRETCHES_A_PROCESS))
+    return [batch for index, batch in enumerate(batches) if index // stretch % count == rank]
 
 
 class _StartGuard:

@@ -1,16 +1,26 @@
 """One suite asked of one model, kept on disk: start, resume, retry, finish."""
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vtk.data.sample import VideoSample
-from vtk.errors import Interrupted
+from vtk.errors import DataError, Interrupted
+from vtk.evals.backends import Backend
 from vtk.evals.folder import claim_settings, set_aside, settings_hash
+from vtk.evals.parts import (
+    PartsFollower,
+    part_log,
+    put_in_order,
+    remove_parts,
+    take_in_parts,
+    wait_for_rows,
+)
+from vtk.evals.peers import ALONE, Peers
 from vtk.evals.record import SAMPLES_FILE, EvalRow, ReadRows, RowKey, SampleLog, read_rows
 from vtk.evals.results import build_results
 from vtk.evals.runner import iter_rows
@@ -18,10 +28,8 @@ from vtk.evals.settings import EvaluationSettings, plan_rows
 from vtk.evals.suites import Suite
 from vtk.runs.files import write_json_atomic
 from vtk.runs.results import RESULTS_FILE
+from vtk.runs.store import RunPaths
 from vtk.video.cache import ClipCache
-
-if TYPE_CHECKING:
-    from transformers import Qwen2_5_VLProcessor
 
 _RECORDED_PACKAGES = ("torch", "transformers", "tokenizers", "av", "numpy")
 
@@ -39,6 +47,7 @@ class Inquiry:
         folder: eval/<name> of a run.
         origin: Where the model came from, for people.
         not_asked: Reason -> number of the suite's questions that are left out for it.
+        variant: What the user calls these settings, so that answers under others lie beside them.
     """
 
     suite: Suite
@@ -48,6 +57,7 @@ class Inquiry:
     folder: Path
     origin: Mapping[str, str] = field(default_factory=dict)
     not_asked: Mapping[str, int] = field(default_factory=dict)
+    variant: str | None = None
 
     @property
     def protocol(self) -> str | None:
@@ -58,9 +68,10 @@ class Inquiry:
     def name(self) -> str:
         """How results and their folder are called: the suite, with a protocol that is not its own.
 
-        The official protocol, and the one of suites that have no other, adds nothing.
+        The official protocol, and the one of suites that have no other, adds nothing. A variant is
+        set off by a dot: mvbench-recipe.16-frames.
         """
-        return result_name(self.suite.name, self.protocol)
+        return result_name(self.suite.name, self.protocol, self.variant)
 
     @property
     def plan(self) -> list[RowKey]:
@@ -77,9 +88,19 @@ class Inquiry:
         }
 
 
-def result_name(suite: str, protocol: str | None) -> str:
+def result_name(suite: str, protocol: str | None, variant: str | None = None) -> str:
     """The name of a suite's results under a protocol, also that of their folder."""
-    return suite if protocol in (None, "official") else f"{suite}-{protocol}"
+    name = suite if protocol in (None, "official") else f"{suite}-{protocol}"
+    return name if variant is None else f"{name}.{variant}"
+
+
+def placed_in(run: RunPaths, inquiries: Sequence[Inquiry]) -> list[Inquiry]:
+    """The inquiries with their folders in a run.
+
+    Raises:
+        ConfigError: A variant's name cannot be a folder's name.
+    """
+    return [replace(one, folder=run.eval_dir(one.name)) for one in inquiries]
 
 
 def questions_hash(samples: Sequence[VideoSample]) -> str:
@@ -96,8 +117,7 @@ def questions_hash(samples: Sequence[VideoSample]) -> str:
 
 def run_inquiry(
     inquiry: Inquiry,
-    model: Any,
-    processor: "Qwen2_5_VLProcessor",
+    backend: Backend,
     *,
     on_start: Callable[[ReadRows, int], None] | None = None,
     on_row: Callable[[EvalRow], None] | None = None,
@@ -105,20 +125,24 @@ def run_inquiry(
     clips: ClipCache | None = None,
     is_retry: bool = False,
     is_restart: bool = False,
+    peers: Peers = ALONE,
 ) -> dict[str, Any]:
     """Ask what has not been answered yet and write results.json.
 
+    Several processes share the questions out, and the rows and results are those of one.
+
     Args:
-        inquiry: What is asked of which model, and where the answers go.
-        model: On its device.
-        processor: The model's own.
+        inquiry: What is asked of which model, and where the answers go; the same in all processes.
+        backend: What answers.
         on_start: Called with the rows that are kept from earlier attempts, those to be asked again
-            left out, and the number of rows in all.
-        on_row: Called with each new row.
+            left out, and the number of rows in all; in the main process only.
+        on_row: Called with each new row of all processes; in the main process only, where there
+            are several in another thread.
         should_stop: Asked often.
         clips: What clips are read through; a cache in memory when None.
         is_retry: Ask the questions that ended in an error again.
         is_restart: Set earlier results aside and start anew.
+        peers: The processes that share the questions.
 
     Returns:
         The results document.
@@ -126,13 +150,23 @@ def run_inquiry(
     Raises:
         ConfigError: Rows of other settings are there, or another process is writing.
         Interrupted: `should_stop` said yes; what was answered is kept.
-        VtkError: Nothing works, or the disk is full; what was answered is kept.
+        SystemExit: The main process failed, and this is another one.
+        VtkError: Nothing works, the disk is full, or a process is gone; what was answered is kept.
     """
-    if is_restart:
-        set_aside(inquiry.folder)
-    environment = describe_environment(model) | {"model": dict(inquiry.origin)}
-    claim_settings(inquiry.folder, inquiry.as_json(), environment)
+    ask = _Asking(inquiry, backend, should_stop, clips, peers)
+    with peers.main_first():
+        if peers.is_main:
+            if is_restart:
+                set_aside(inquiry.folder)
+            environment = describe_environment(backend) | {"model": dict(inquiry.origin)}
+            claim_settings(inquiry.folder, inquiry.as_json(), environment)
+    _require_same_inquiry(inquiry, peers)
+    if not peers.is_main:
+        ask.into_part(peers.told_by_main(set()))
+        return peers.told_by_main({})
     with SampleLog(inquiry.folder) as log:
+        take_in_parts(log, inquiry.folder, inquiry.plan)
+        remove_parts(inquiry.folder)
         kept = read_rows(log.path)
         if is_retry:
             answered = {key: row for key, row in kept.rows.items() if not row.error}
@@ -140,23 +174,65 @@ def run_inquiry(
         if on_start is not None:
             on_start(kept, len(inquiry.plan))
         try:
-            for row in iter_rows(
-                model,
-                processor,
-                inquiry.samples,
-                inquiry.settings,
-                done=set(kept.rows),
-                should_stop=should_stop,
-                clips=clips,
-            ):
-                log.append(row)
-                if on_row is not None:
-                    on_row(row)
+            if peers.count == 1:
+                ask.into(log, set(kept.rows), on_row)
+            else:
+                with PartsFollower(inquiry.folder, on_row or (lambda _: None)):
+                    ask.into_part(peers.told_by_main(set(kept.rows)))
+                    wait_for_rows(inquiry.folder, set(inquiry.plan) - set(kept.rows))
         except Interrupted as stop:
             raise Interrupted(stop.message, "Repeat the command to go on.") from stop
         finally:
+            take_in_parts(log, inquiry.folder, inquiry.plan)
+            put_in_order(log.path, inquiry.plan)
             results = write_results(inquiry)
-    return results
+        remove_parts(inquiry.folder)
+    return peers.told_by_main(results)
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """The asking of one process's share."""
+
+    inquiry: Inquiry
+    backend: Backend
+    should_stop: Callable[[], bool]
+    clips: ClipCache | None
+    peers: Peers
+
+    def into(
+        self, log: SampleLog, done: Collection[RowKey], on_row: Callable[[EvalRow], None] | None
+    ) -> None:
+        """Ask what is not done and append it."""
+        for row in iter_rows(
+            self.backend,
+            self.inquiry.samples,
+            self.inquiry.settings,
+            done=done,
+            should_stop=self.should_stop,
+            clips=self.clips,
+            share=(self.peers.rank, self.peers.count),
+        ):
+            log.append(row)
+            if on_row is not None:
+                on_row(row)
+
+    def into_part(self, done: Collection[RowKey]) -> None:
+        """Append this process's share to its own part; returns when all processes have done so."""
+        with part_log(self.inquiry.folder, self.peers.rank) as log:
+            self.into(log, done, None)
+        self.peers.wait_for_all(self.should_stop)
+
+
+def _require_same_inquiry(inquiry: Inquiry, peers: Peers) -> None:
+    """Refuse processes that see other data, weights or settings than the main one."""
+    own = settings_hash(inquiry.as_json())
+    if peers.told_by_main(own) != own:
+        raise DataError(
+            f"process {peers.rank} was to ask {inquiry.name} with other questions, weights or "
+            "settings than process 0",
+            "All processes need the same data, model, settings and versions.",
+        )
 
 
 def write_results(inquiry: Inquiry) -> dict[str, Any]:
@@ -164,6 +240,7 @@ def write_results(inquiry: Inquiry) -> dict[str, Any]:
     found = read_rows(inquiry.folder / SAMPLES_FILE)
     settings = inquiry.as_json()
     context = {
+        "name": inquiry.name,
         "label": inquiry.suite.label or inquiry.suite.name,
         "model": dict(inquiry.origin),
         "num_unreadable_lines": found.num_unreadable,
@@ -178,11 +255,10 @@ def write_results(inquiry: Inquiry) -> dict[str, Any]:
     return results
 
 
-def describe_environment(model: Any) -> dict[str, Any]:
+def describe_environment(backend: Backend) -> dict[str, Any]:
     """Versions and device: recorded beside the settings, because they can change a completion."""
-    device = next(model.parameters()).device
     return {
         "python": platform.python_version(),
-        "device": str(device),
-        "packages": {name: version(name) for name in _RECORDED_PACKAGES},
+        "device": backend.device,
+        "packages": {name: version(name) for name in _RECORDED_PACKAGES} | dict(backend.packages),
     }

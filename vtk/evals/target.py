@@ -3,25 +3,25 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from vtk.config.files import stages_of
 from vtk.config.loading import Resolved, load_config
 from vtk.config.schema import VtkConfig
 from vtk.errors import DataError
+from vtk.evals.backends import Backend, TransformersBackend
 from vtk.evals.folder import SETTINGS_FILE, settings_hash
 from vtk.evals.protocols import Protocol
 from vtk.evals.session import Inquiry
 from vtk.evals.settings import EvaluationSettings
 from vtk.evals.suites import Suite
+from vtk.evals.vllm_backend import BATCH_SIZE, open_vllm
+from vtk.evals.vllm_inputs import VLLM
 from vtk.models.loader import attention_kernel, load_policy, resolve_model_path, weights_hash
 from vtk.rollout.generate import SamplingSettings
 from vtk.runs.files import read_json
 from vtk.runs.store import RunPaths, create_run, list_runs
 from vtk.video.frames import FrameSettings
-
-if TYPE_CHECKING:
-    from transformers import Qwen2_5_VLProcessor
 
 EVAL_STAGE: Final = "eval"
 _TINY: Final = "tiny"
@@ -112,6 +112,7 @@ def evaluation_settings(
     seed: int | None = None,
     protocol: Protocol | None = None,
     given: Collection[str] = (),
+    engine: str | None = None,
 ) -> EvaluationSettings:
     """How a configuration asks the questions of a suite.
 
@@ -122,6 +123,7 @@ def evaluation_settings(
         seed: Decides the draws; the configuration's when None.
         protocol: Asks and scores instead of the suite; what it fixes comes before the settings.
         given: Dotted keys that the user gave for this evaluation; they come before the protocol.
+        engine: What makes the completions; the configuration's when None.
     """
     eval_, rollout = config.eval, config.rollout
     settings = EvaluationSettings(
@@ -135,14 +137,19 @@ def evaluation_settings(
             min_p=rollout.min_p,
             repetition_penalty=rollout.repetition_penalty,
         ),
-        batch_size=eval_.batch_size,
+        batch_size=_batch_size(config, engine, given),
         num_draws=num_draws,
         seed=config.seed if seed is None else seed,
         max_prompt_tokens=config.prompt.max_prompt_tokens,
-        engine=rollout.engine,
+        engine=engine or rollout.engine,
         has_strategies=suite.has_strategies,
     )
     return settings if protocol is None else _under_protocol(settings, protocol, set(given))
+
+
+def _batch_size(config: VtkConfig, engine: str | None, given: Collection[str]) -> int:
+    is_chosen = engine != VLLM or "eval.batch_size" in given
+    return config.eval.batch_size if is_chosen else BATCH_SIZE
 
 
 def _frames(config: VtkConfig) -> FrameSettings:
@@ -178,13 +185,25 @@ def _under_protocol(
     )
 
 
-def load_target(target: Target) -> "tuple[Any, Qwen2_5_VLProcessor, dict[str, Any]]":
+def load_target(
+    target: Target, asked: Sequence[EvaluationSettings]
+) -> tuple[Backend, dict[str, Any]]:
     """Load a target onto the GPU if there is one.
 
+    Args:
+        target: The model.
+        asked: How it will be asked, which decides how much memory an engine reserves.
+
     Returns:
-        Model, processor, and what identifies the computation: the weights' sha256, their number
-        format and the attention kernel in use.
+        What answers, and what identifies the computation: the weights' sha256, their number format
+        and the attention kernel in use.
+
+    Raises:
+        MissingEnvironmentError: The backend is not installed here.
+        DataError: The model cannot be loaded.
     """
+    if target.config.eval.backend == VLLM:
+        return open_vllm(target.path, target.config.model, asked)
     import torch
 
     model, processor = load_policy(target.path, target.config.model, merge_adapter=False)
@@ -194,17 +213,17 @@ def load_target(target: Target) -> "tuple[Any, Qwen2_5_VLProcessor, dict[str, An
         "attention": attention_kernel(model),
     }
     model.to("cuda" if torch.cuda.is_available() else "cpu")
-    return model, processor, identity
+    return TransformersBackend(model, processor), identity
 
 
-def place_inquiries(
+def find_run(
     target: Target,
     inquiries: Sequence[Inquiry],
     runs_dir: Path,
     argv: Sequence[str] = (),
     is_new: bool = False,
-) -> tuple[RunPaths, list[Inquiry]]:
-    """Decide in which run the results go.
+) -> RunPaths:
+    """The run in which the results go.
 
     A run's model keeps its results in its own run. Any other model gets a run of stage "eval": the
     newest one that was asked the same by the same weights, so that repeating a command goes on
@@ -212,23 +231,20 @@ def place_inquiries(
 
     Args:
         target: The model.
-        inquiries: What is asked of it; their folders are replaced.
+        inquiries: What is asked of it.
         runs_dir: The folder of all runs.
         argv: The command line, for a new run's record.
         is_new: Make a new run of stage "eval" in any case.
     """
     run = target.run or (None if is_new else _same_inquiry_before(inquiries, runs_dir))
-    if run is None:
-        run = create_run(
-            runs_dir,
-            EVAL_STAGE,
-            argv=argv,
-            config=target.config.model_dump(mode="json"),
-            provenance=target.resolved.provenance,
-            extra={"model": target.origin},
-        )
-    placed = [replace(one, folder=run.eval_dir(one.name)) for one in inquiries]
-    return run, placed
+    return run or create_run(
+        runs_dir,
+        EVAL_STAGE,
+        argv=argv,
+        config=target.config.model_dump(mode="json"),
+        provenance=target.resolved.provenance,
+        extra={"model": target.origin},
+    )
 
 
 def is_eval_run(run: RunPaths) -> bool:

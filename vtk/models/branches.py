@@ -64,10 +64,12 @@ class Branches:
         place = self.length
         for buffer, new in zip(self._own[layer_idx], (key, value), strict=True):
             buffer[:, :, place] = new[:, :, 0]
-        if layer_idx == len(self._own) - 1:
-            self.length += 1
         keys, values = self._own[layer_idx]
         return keys[:, :, : place + 1], values[:, :, : place + 1]
+
+    def advance(self) -> None:
+        """All layers have this token: the next one goes behind it."""
+        self.length += 1
 
     def keep(self, index_M: Tensor) -> None:
         """Drop every row that is not in `index_M`, which is ascending, and prompts without rows."""
@@ -95,7 +97,7 @@ class Branches:
         """
         num_heads, (num_rows, num_kv, length, size) = query_MQ1D.shape[1], key_MKtD.shape
         query_MKRD = query_MQ1D.reshape(num_rows, num_kv, num_heads // num_kv, size) * scale
-        own_MKRt = query_MKRD @ key_MKtD.transpose(2, 3)
+        own_MKRt = self._seen(query_MKRD @ key_MKtD.transpose(2, 3))
         key_BKPD, value_BKPD = self._prompts[layer]
         # All rows of a prompt are queries of one product with its states: (B, K, rows·R, D).
         scores_BKmP = self._seats.take(query_MKRD) @ key_BKPD.transpose(2, 3)
@@ -106,6 +108,10 @@ class Branches:
         prompt_part = self._seats.leave(weights[..., :-length] @ value_BKPD, num_heads // num_kv)
         own_part = self._seats.leave(weights[..., -length:], num_heads // num_kv) @ value_MKtD
         return (prompt_part + own_part).reshape(num_rows, 1, num_heads, size)
+
+    def _seen(self, own_MKRt: Tensor) -> Tensor:
+        """The scores against a row's own tokens: of all that `update` gave."""
+        return own_MKRt
 
     def _hidden(self) -> Tensor | None:
         """Which places of the prompts are padding, (B, P); None if none is."""

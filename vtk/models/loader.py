@@ -32,6 +32,7 @@ if not sys.stderr.isatty():
 
 __all__ = [
     "attention_kernel",
+    "is_adapter",
     "load_policy",
     "model_dtype",
     "resolve_model_path",
@@ -68,7 +69,7 @@ def load_policy(
         MissingEnvironmentError: the attention kernel is not installed.
     """
     path = located(path)
-    if find_adapter_config_file(str(path)) is not None:
+    if is_adapter(path):
         return _load_adapted(path, settings, merge_adapter)
     model_class, processor_class = MODEL_CLASSES[_architecture(path)]
     model, report = _from_checkpoint(
@@ -84,6 +85,11 @@ def load_policy(
     return model, _from_checkpoint(path, processor_class.from_pretrained)
 
 
+def is_adapter(path: Path | str) -> bool:
+    """Whether a path or hub id is an adapter, which lies on another model's weights."""
+    return find_adapter_config_file(str(path)) is not None
+
+
 def _set_trainable(model: Any, settings: ModelSettings) -> None:
     model.requires_grad_(True)
     if settings.freeze_vision:
@@ -94,7 +100,7 @@ def _load_adapted(
     path: Path | str, settings: ModelSettings, merge_adapter: bool
 ) -> tuple[Any, Qwen2_5_VLProcessor]:
     base_path = adapter_base(path)
-    if find_adapter_config_file(str(base_path)) is not None:
+    if is_adapter(base_path):
         raise DataError(f"the adapter {path} lies on another adapter, {base_path}")
     base, processor = load_policy(base_path, settings)
     adapted = load_adapter(base, path)

@@ -27,6 +27,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import eager_attention_forward
 
+from vtk.errors import ConfigError
 from vtk.models.branches import Branches
 
 _NAME_PREFIX = "shared_prefix_"
@@ -124,7 +125,10 @@ def _attention_of(kernel: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
             )
             return found
         if options.get("dropout"):
-            raise NotImplementedError("packed sequences have no attention dropout")
+            raise ConfigError(
+                "the shared engine has no attention dropout, which this model asks for",
+                "set attention_dropout to 0 in config.json, or use --set rollout.engine=reference",
+            )
         return packed_attention(query, key, value, attention_mask, options["scaling"]), None
 
     return attention

@@ -179,9 +179,9 @@ def prepare_prompt(
         DataError: the prompt is longer than accepted (it is never cut), or holds a control token.
     """
     inputs = processor(
-        text=[_chat_text(processor, build_prompt_text(problem, template))],
+        text=[chat_text(processor, build_prompt_text(problem, template))],
         videos=[clip.frames_FCHW],
-        video_metadata=[_metadata(clip)],
+        video_metadata=[video_metadata(clip)],
         do_resize=False,
         do_sample_frames=False,
         return_mm_token_type_ids=True,
@@ -199,14 +199,16 @@ def prepare_prompt(
     return prompt
 
 
-def _chat_text(processor: "Qwen2_5_VLProcessor", user_text: str) -> str:
+def chat_text(processor: "Qwen2_5_VLProcessor", user_text: str) -> str:
+    """The chat up to where the completion begins: one token for the clip, then the words."""
     content = [{"type": "video"}, {"type": "text", "text": user_text}]
     messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
     text: str = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     return text
 
 
-def _metadata(clip: Clip) -> dict[str, Any]:
+def video_metadata(clip: Clip) -> dict[str, Any]:
+    """What the processor needs to know of a clip's frames: which they are, of how many a second."""
     return {
         "total_num_frames": clip.num_source_frames,
         "fps": clip.source_fps,

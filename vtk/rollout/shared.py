@@ -10,6 +10,7 @@ Shape letters: B prompts, G completions per prompt, N = B·G rows in prompt-majo
 still go on, P prompt tokens, T tokens so far, V vocabulary.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +27,7 @@ from transformers import (
 
 from vtk.models.branches import Branches, PromptStates
 from vtk.models.shared_prefix import prompts_layout, use_shared_prefix
+from vtk.models.static_branches import StaticBranches
 from vtk.rollout.embeddings import prompt_embeddings, prompt_positions
 from vtk.rollout.generate import (
     Rollout,
@@ -40,6 +42,7 @@ from vtk.rollout.generate import (
     seeded,
 )
 from vtk.rollout.prompts import PromptInputs
+from vtk.rollout.recorded import RecordedStep
 
 if TYPE_CHECKING:
     from transformers import Qwen2_5_VLProcessor
@@ -70,6 +73,8 @@ def generate_shared(
     generator_seed: Seeds,
     should_stop: ShouldStop = lambda: False,
     part: Part | None = None,
+    *,
+    is_static: bool = False,
 ) -> Rollout:
     """Sample completions; arguments, result and errors are those of the reference engine.
 
@@ -82,6 +87,7 @@ def generate_shared(
         generator_seed: as in the reference engine.
         should_stop: asked after every token.
         part: these completions are a part of what a seed draws for, and drawn as if all were.
+        is_static: decode in tensors of fixed shape, so that a GPU records a step and replays it.
 
     Raises:
         Interrupted: ``should_stop`` said yes.
@@ -93,7 +99,8 @@ def generate_shared(
     noise = _Noise.of(generator_seed, prompts.num_prompts, num_branches, base.device, part)
     batch_seed = generator_seed if isinstance(generator_seed, int) else None
     with torch.no_grad(), sampling_mode(base), seeded(batch_seed, base.device):
-        batch = _prefill(base, inputs, num_branches, sampling.max_completion_tokens)
+        states = StaticBranches if is_static else Branches
+        batch = _prefill(base, inputs, num_branches, sampling.max_completion_tokens, states)
         rows, logps = _decode(base, batch, sampling, end_ids, noise, should_stop)
     if sampling.is_greedy:
         rows = [row for row in rows for _ in range(num_generations)]
@@ -170,7 +177,11 @@ class _Branches:
 
 
 def _prefill(
-    model: Any, prompts: PromptInputs, num_branches: int, max_completion_tokens: int
+    model: Any,
+    prompts: PromptInputs,
+    num_branches: int,
+    max_completion_tokens: int,
+    make_states: type[Branches],
 ) -> _Branches:
     """Compute the prompts once, packed, and branch them."""
     language, lengths = model.model.language_model, prompts.prompt_lengths_tokens
@@ -196,7 +207,7 @@ def _prefill(
         ids_MT=branch(prompts.input_ids_1P),
         position_M=branch(next_B),
         logits_MV=branch(logits_BV),
-        states=Branches(states, lengths, num_branches, max_completion_tokens),
+        states=make_states(states, lengths, num_branches, max_completion_tokens),
     )
 
 
@@ -209,7 +220,7 @@ def _decode(
     should_stop: ShouldStop,
 ) -> tuple[list[list[int]], list[list[float]]]:
     """Draw until every row has ended or is at the length bound: N rows of ids, N of logps."""
-    processors = _logits_processors(sampling)
+    processors, forward = _logits_processors(sampling), _step(model, batch.states)
     ends = torch.tensor(sorted(end_ids), device=model.device)
     num_rows = batch.row_M.shape[0]
     ids_NL = ends[:1].repeat(num_rows, sampling.max_completion_tokens)
@@ -230,7 +241,10 @@ def _decode(
             index = live_M.nonzero().flatten()
             batch.keep(index)
             token_M = token_M[index]
-        _forward(model, batch, token_M)
+        batch.ids_MT = torch.cat([batch.ids_MT, token_M[:, None]], dim=1)
+        batch.logits_MV = forward(token_M, batch.position_M)
+        batch.position_M = batch.position_M + 1
+        batch.states.advance()
     return ids_NL[:, : step + 1].tolist(), logps_NL[:, : step + 1].tolist()
 
 
@@ -246,18 +260,26 @@ def _draw(
     return (scores_MV.softmax(dim=-1) / noise_NV[noise.first + batch.row_M]).argmax(dim=-1)
 
 
-def _forward(model: Any, batch: _Branches, token_M: Tensor) -> None:
-    """One step of the model; ``batch`` then holds the logits of the token after."""
-    batch.ids_MT = torch.cat([batch.ids_MT, token_M[:, None]], dim=1)
-    output = model.model.language_model(
-        input_ids=token_M[:, None],
-        attention_mask={"full_attention": batch.states},
-        position_ids=batch.position_M[None, :, None].expand(3, -1, -1),
-        past_key_values=batch.states,
-        use_cache=True,
+def _step(model: Any, states: Branches) -> Callable[[Tensor, Tensor], Tensor]:
+    """The model's answer to one new token a row; the states then hold it."""
+
+    def compute(token_M: Tensor, position_M: Tensor) -> Tensor:
+        output = model.model.language_model(
+            input_ids=token_M[:, None],
+            attention_mask={"full_attention": states},
+            position_ids=position_M[None, :, None].expand(3, -1, -1),
+            past_key_values=states,
+            use_cache=True,
+        )
+        logits: Tensor = model.get_output_embeddings()(output.last_hidden_state[:, -1])
+        return logits
+
+    if not isinstance(states, StaticBranches):
+        return compute
+    recorded = RecordedStep(compute)
+    return lambda token_M, position_M: recorded(
+        token_M, position_M, key=(len(token_M), states.window)
     )
-    batch.position_M = batch.position_M + 1
-    batch.logits_MV = model.get_output_embeddings()(output.last_hidden_state[:, -1])
 
 
 def _logits_processors(sampling: SamplingSettings) -> LogitsProcessorList:

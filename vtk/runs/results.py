@@ -63,7 +63,9 @@ def _read(path: Path, time_s: float) -> EvalResult | str | None:
 
 
 def _suite(document: dict[str, Any]) -> str:
-    """The suite's name, with the protocol where it is not the suite's usual one."""
+    """What the results are called; in older ones the suite and a protocol that is not its own."""
+    if (name := payload.optional_text(document, "name")) is not None:
+        return name
     suite, protocol = payload.text(document, "suite"), payload.optional_text(document, "protocol")
     return suite if protocol in (None, _USUAL_PROTOCOL) else f"{suite}-{protocol}"
 

@@ -121,8 +121,8 @@ class RunState:
 
     `metrics` holds the latest value of each metric, `history` its (step, value) pairs by rising
     step, `process_memory` the GiB that the process reported to hold. `objective` says in words what
-    beta does. Times are UTC seconds, durations seconds. `is_partial` says that only the end of the log
-    was read: then `history`, `alerts` and the counts begin there.
+    beta does. Times are UTC seconds, durations seconds. `is_partial` says that only the end of the
+    log was read: then `history`, `alerts` and the counts begin there.
     """
 
     run_id: str = ""
@@ -227,8 +227,7 @@ _LIST_FIELDS: Final = (
 _PLAIN_FIELDS: Final = tuple(
     name
     for name in RunState.__slots__
-    if name
-    not in (*_LIST_FIELDS, "metrics", "history", "process_memory", "eval_history", "gpu")
+    if name not in (*_LIST_FIELDS, "metrics", "history", "process_memory", "eval_history", "gpu")
 )
 
 

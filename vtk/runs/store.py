@@ -5,7 +5,8 @@ runs/<run_id>/
   run.json        id, stage, created, argv, code, packages, machine      written once, before work
   config.json     {"config": resolved values, "provenance": where each came from}
   events.jsonl    append-only, one writer          owner.json   who that writer is, while it runs
-  rollouts/step_000050.jsonl    rollouts/frames/<clip>.png    eval/<suite>/    checkpoints/step_000500/    control/    logs/
+  rollouts/step_000050.jsonl    rollouts/frames/<clip>.png    eval/<suite>/
+  checkpoints/step_000500/      control/    logs/
   ranks/rank_1.json     what each of several processes says of itself
 ```
 

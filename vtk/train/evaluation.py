@@ -7,6 +7,7 @@ from accelerate.utils import gather_object
 
 from vtk.config.schema import VtkConfig
 from vtk.data.sample import VideoSample
+from vtk.evals.backends import TransformersBackend
 from vtk.evals.results import event_per_type, summarise, summarise_strategies
 from vtk.evals.runner import iter_rows
 from vtk.evals.suites import SUITES, Suite, draw_subset
@@ -65,8 +66,7 @@ class HeldOutEvaluation:
             rows = gather_object(
                 list(
                     iter_rows(
-                        self.policy,
-                        self.processor,
+                        TransformersBackend(self.policy, self.processor),
                         self.samples,
                         self.settings,
                         should_stop=self.should_stop,

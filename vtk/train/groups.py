@@ -241,7 +241,7 @@ class GroupCollector:
     def _with_features(self, policy: Any, asked: Sequence[_Asked]) -> list[PromptInputs]:
         """The prompts, with their clips' features where no weight of the tower is trained."""
         base = base_model(policy)
-        if self.config.rollout.engine != "shared" or not has_frozen_tower(base):
+        if self.config.rollout.engine == "reference" or not has_frozen_tower(base):
             return [one.prompt for one in asked]
         return [self.features.attach(base, one.prompt, one.clip_key) for one in asked]
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.data.benchmarks.layouts import WRITERS, write_json
 from vtk.cli.console import Console
+from vtk.cli.order import given_settings
 from vtk.cli.questions import Words, chosen_suites, known_bad_clips, read_questions
 from vtk.data.verdicts import Verdict, clip_version, write_verdicts
 from vtk.errors import ConfigError, DataError
@@ -112,3 +113,10 @@ def test_clips_known_to_be_bad_are_handed_on(
     suites = [find_suite("mmvu"), find_suite("mvbench")]
     assert known_bad_clips(Console(), suites, data_dir) == {clip.resolve(): "torn (vtk data check)"}
     assert "clips.json names bad clips: 1" in capsys.readouterr().err
+
+
+def test_an_option_that_is_not_given_leaves_an_assignment_alone() -> None:
+    options = {"eval.temperature": None, "eval.batch_size": 4}
+    found = given_settings(["eval.temperature=1", "eval.batch_size=2"], options)
+    assert found == {"eval.temperature": "1", "eval.batch_size": 4}
+    assert given_settings(None, {"eval.temperature": None}) == {}

@@ -112,9 +112,7 @@ def test_malformed_rows_are_listed_up_to_a_limit_and_all_in_the_file(
     assert len(problems["train"]["malformed"]) == 15
 
 
-def test_the_list_names_what_a_script_relies_on(
-    cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_list_names_what_a_script_relies_on(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cli.data_dir / "hub"))
     assert cli("download", "--list", "--json") == 0
     found = {entry["name"]: entry for entry in cli.document()}

@@ -12,7 +12,8 @@ import torch
 
 from vtk.data.sample import VideoSample
 from vtk.errors import DataError
-from vtk.evals import asker
+from vtk.evals import backends
+from vtk.evals.backends import TransformersBackend
 from vtk.evals.record import EvalRow
 from vtk.evals.settings import EvaluationSettings
 from vtk.rollout.engines import ENGINES
@@ -95,14 +96,10 @@ class Script:
     calls: list[tuple[list[str], int | None]] = field(default_factory=list)
 
     @property
-    def model(self) -> torch.nn.Module:
-        """Something with parameters on a device; it is never called."""
-        return torch.nn.Linear(1, 1)
-
-    @property
-    def processor(self) -> Any:
-        """Something with a padding token."""
-        return SimpleNamespace(tokenizer=SimpleNamespace(pad_token_id=0))
+    def backend(self) -> TransformersBackend:
+        """Something with parameters on a device, never called, and with a padding token."""
+        processor: Any = SimpleNamespace(tokenizer=SimpleNamespace(pad_token_id=0))
+        return TransformersBackend(torch.nn.Linear(1, 1), processor)
 
 
 class Words(str):
@@ -184,7 +181,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
         return Rollout([[1, 2]] * len(texts), texts, [False] * len(texts))
 
     monkeypatch.setattr(ClipCache, "read", read)
-    monkeypatch.setattr(asker, "prepare_prompt", prepare)
-    monkeypatch.setattr(asker, "collate_prompts", lambda prompts, _: list(prompts))
+    monkeypatch.setattr(backends, "prepare_prompt", prepare)
+    monkeypatch.setattr(backends, "collate_prompts", lambda prompts, _: list(prompts))
     monkeypatch.setitem(ENGINES, "reference", answer)
     return found

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from tests.unit.evals.conftest import FAILED, WRONG, make_row
+from vtk.cli.compare import _graded
+from vtk.data.benchmarks.table import BENCHMARKS
 from vtk.errors import ConfigError, DataError
 from vtk.evals.compare import (
     GradedRun,
@@ -15,6 +17,7 @@ from vtk.evals.compare import (
     compare_runs,
     load_graded_run,
     require_protocol,
+    split_reference,
 )
 from vtk.evals.published import published_numbers
 from vtk.evals.record import EvalRow, SampleLog
@@ -208,8 +211,63 @@ def test_examples_leave_out_errors() -> None:
 
 
 def test_published_numbers_are_those_of_the_suite_and_marked() -> None:
-    (base, *_, best) = [n for n in published_numbers("mvbench-recipe") if "3B" in n.model]
-    assert (base.accuracy, best.accuracy) == (0.496, 0.609)
-    assert "main table" in best.source
-    assert [n.model for n in published_numbers("clevrer")][-1] == "VideoThinker-R1-3B"
+    found = [n for n in published_numbers("mvbench-recipe.16-frames") if "main table" in n.source]
+    assert {n.model: n.accuracy for n in found} == {
+        "Video-UTR-7B": 0.588,
+        "Qwen2.5-VL-3B (CoT)": 0.496,
+        "VideoRFT-3B": 0.595,
+        "Qwen2.5-VL-3B GRPO": 0.549,
+        "VideoThinker-R1-3B": 0.609,
+    }
+    assert {n.suite for n in found} == {"mvbench"}
     assert published_numbers("clevrer-mini") == []
+
+
+@pytest.mark.parametrize("suite", [*BENCHMARKS, "clevrer"])
+def test_every_published_number_says_how_it_was_asked_and_where_it_is_from(suite: str) -> None:
+    found = published_numbers(suite)
+    assert len([n for n in found if "main table" in n.source]) >= 4
+    for number in found:
+        assert 0.0 < number.accuracy < 1.0
+        assert number.protocol in {"recipe", "official", "strict", "partial", "per_option"}
+        assert all((number.model, number.asked, number.source, number.type))
+    places = [(n.type, n.protocol, n.model, n.asked, n.source) for n in found]
+    assert len(set(places)) == len(places)
+
+
+def test_metrics_of_clevrer_are_not_mixed() -> None:
+    found = {
+        number.protocol: number.accuracy
+        for number in published_numbers("clevrer")
+        if number.model == "Qwen2.5-VL-3B" and "CausalSight" in number.source
+    }
+    assert found == {"per_option": 0.712, "strict": 0.316}
+
+
+def test_two_sets_of_answers_of_one_run_are_compared(tmp_path: Path) -> None:
+    run = create_run(tmp_path, "cdpo", "mine")
+    for name, rows in ((SUITE, BASE), (f"{SUITE}.more", BETTER)):
+        with SampleLog(run.eval_dir(name)) as log:
+            for row in rows:
+                log.append(row)
+    graded = _graded([f"mine:{SUITE}", f"mine:{SUITE}.more"], tmp_path, None, is_page=False)
+    assert [one.name for one in graded[SUITE]] == [f"mine:{SUITE}", f"mine:{SUITE}.more"]
+    document = compare_runs(SUITE, graded[SUITE])
+    assert document["differences"][0]["strict"]["all"]["difference"] == pytest.approx(2 / 6)
+    assert list(_graded(["mine", "mine"], tmp_path, "all", is_page=False)) == [
+        SUITE,
+        f"{SUITE}.more",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ref", "expected"),
+    [
+        ("mine", ("mine", None)),
+        ("mine:mvbench.x", ("mine", "mvbench.x")),
+        ("C:/runs/mine", ("C:/runs/mine", None)),
+        ("runs/mine:clevrer", ("runs/mine", "clevrer")),
+    ],
+)
+def test_a_reference_may_name_results(ref: str, expected: tuple[str, str | None]) -> None:
+    assert split_reference(ref) == expected

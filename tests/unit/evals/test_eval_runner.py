@@ -17,9 +17,7 @@ from vtk.scoring.rewards import grade
 
 
 def ask(script: Script, **options: Any) -> list[EvalRow]:
-    return list(
-        iter_rows(script.model, script.processor, script.samples, script.settings, **options)
-    )
+    return list(iter_rows(script.backend, script.samples, script.settings, **options))
 
 
 def by_key(rows: list[EvalRow]) -> dict[RowKey, EvalRow]:
@@ -61,7 +59,7 @@ def test_questions_are_asked_in_batches_with_a_seed_each(script: Script) -> None
 
 def test_evaluate_returns_what_its_rows_add_up_to(script: Script) -> None:
     rows: list[EvalRow] = []
-    found = evaluate(script.model, script.processor, script.samples, script.settings, rows.append)
+    found = evaluate(script.backend, script.samples, script.settings, rows.append)
     inferential = [row.strict for row in rows if row.label == "inferential"]
     assert found["strict"]["inferential"]["n"] == 3
     assert found["strict"]["inferential"]["accuracy"] == pytest.approx(sum(inferential) / 3)
@@ -135,10 +133,10 @@ def test_memory_that_does_not_suffice_for_a_batch_costs_nothing(script: Script) 
 
 
 def test_errors_keep_the_denominator_and_count_as_wrong(script: Script) -> None:
-    clean = evaluate(script.model, script.processor, script.samples, script.settings)
+    clean = evaluate(script.backend, script.samples, script.settings)
     rows = ask(script)
     script.bad_clips = {"clip0"}
-    found = evaluate(script.model, script.processor, script.samples, script.settings)
+    found = evaluate(script.backend, script.samples, script.settings)
     left = sum(row.strict for row in rows if row.clip_id != "clip0")
     assert found["strict"]["all"]["n"] == clean["strict"]["all"]["n"] == 12
     assert found["strict"]["all"]["num_errors"] == 3
@@ -171,7 +169,7 @@ def test_an_evaluation_in_which_nothing_works_ends(script: Script) -> None:
     ]
     script.bad_clips = {"clip0", "clip1", "clip2", "clip3"}
     rows: list[EvalRow] = []
-    asked = (script.model, script.processor, script.samples, script.settings)
+    asked = (script.backend, script.samples, script.settings)
     with pytest.raises(VtkError, match=f"first {MAX_ERRORS_AT_START} questions all failed") as told:
         evaluate(*asked, rows.append)
     assert "is damaged" in told.value.message

@@ -35,7 +35,7 @@ def test_a_finished_inquiry_leaves_settings_rows_and_results(
     script: Script, inquiry: Inquiry
 ) -> None:
     seen: list[EvalRow] = []
-    document = run_inquiry(inquiry, script.model, script.processor, on_row=seen.append)
+    document = run_inquiry(inquiry, script.backend, on_row=seen.append)
     assert (document["complete"], document["num_completions"]) == (True, 24)
     assert json.loads((inquiry.folder / RESULTS_FILE).read_text()) == document
     assert list(read_rows(inquiry.folder / SAMPLES_FILE).rows.values()) == seen
@@ -50,13 +50,13 @@ def test_resuming_from_any_crash_gives_the_same_bytes(
     script: Script, inquiry: Inquiry, tmp_path: Path
 ) -> None:
     script.bad_clips = {"clip2"}
-    run_inquiry(inquiry, script.model, script.processor)
+    run_inquiry(inquiry, script.backend)
     whole = (inquiry.folder / SAMPLES_FILE).read_bytes()
     results = (inquiry.folder / RESULTS_FILE).read_bytes()
     for cut in random.Random(3).sample(range(len(whole)), 100):
         (inquiry.folder / SAMPLES_FILE).write_bytes(whole[:cut])
         (inquiry.folder / RESULTS_FILE).unlink()
-        run_inquiry(inquiry, script.model, script.processor)
+        run_inquiry(inquiry, script.backend)
         assert (inquiry.folder / SAMPLES_FILE).read_bytes() == whole
         assert (inquiry.folder / RESULTS_FILE).read_bytes() == results
 
@@ -66,7 +66,7 @@ def test_a_stop_keeps_what_was_answered_and_says_it_is_incomplete(
 ) -> None:
     answers = iter([False] * 6 + [True] * 99)
     with pytest.raises(Interrupted):
-        run_inquiry(inquiry, script.model, script.processor, should_stop=lambda: next(answers))
+        run_inquiry(inquiry, script.backend, should_stop=lambda: next(answers))
     document = json.loads((inquiry.folder / RESULTS_FILE).read_text())
     assert (document["complete"], document["num_missing"]) == (False, 16)
     kept: list[tuple[int, int]] = []
@@ -74,22 +74,21 @@ def test_a_stop_keeps_what_was_answered_and_says_it_is_incomplete(
     def note(found: ReadRows, num_rows: int) -> None:
         kept.append((len(found.rows), num_rows))
 
-    run_inquiry(inquiry, script.model, script.processor, on_start=note)
+    run_inquiry(inquiry, script.backend, on_start=note)
     assert kept == [(8, 24)]
 
 
 def test_errors_stay_until_they_are_retried(script: Script, inquiry: Inquiry) -> None:
-    clean = run_inquiry(inquiry, script.model, script.processor)
+    clean = run_inquiry(inquiry, script.backend)
     script.bad_clips = {"clip1"}
-    failed = run_inquiry(inquiry, script.model, script.processor, is_restart=True)
+    failed = run_inquiry(inquiry, script.backend, is_restart=True)
     assert failed["errors"] == {"decode": 6}
     script.bad_clips = set()
-    assert run_inquiry(inquiry, script.model, script.processor) == failed
+    assert run_inquiry(inquiry, script.backend) == failed
     kept: list[tuple[int, int]] = []
     retried = run_inquiry(
         inquiry,
-        script.model,
-        script.processor,
+        script.backend,
         on_start=lambda found, num_rows: kept.append((len(found.rows), num_rows)),
         is_retry=True,
     )
@@ -98,14 +97,14 @@ def test_errors_stay_until_they_are_retried(script: Script, inquiry: Inquiry) ->
 
 
 def test_a_finished_inquiry_asks_nothing_again(script: Script, inquiry: Inquiry) -> None:
-    run_inquiry(inquiry, script.model, script.processor)
+    run_inquiry(inquiry, script.backend)
     script.calls.clear()
-    run_inquiry(inquiry, script.model, script.processor)
+    run_inquiry(inquiry, script.backend)
     assert script.calls == []
 
 
 def test_other_settings_weights_or_questions_do_not_mix(script: Script, inquiry: Inquiry) -> None:
-    run_inquiry(inquiry, script.model, script.processor)
+    run_inquiry(inquiry, script.backend)
     before = (inquiry.folder / SAMPLES_FILE).read_bytes()
     others = [
         replace(inquiry, settings=replace(inquiry.settings, seed=9)),
@@ -115,16 +114,16 @@ def test_other_settings_weights_or_questions_do_not_mix(script: Script, inquiry:
     ]
     for other in others:
         with pytest.raises(ConfigError, match="other settings"):
-            run_inquiry(other, script.model, script.processor)
+            run_inquiry(other, script.backend)
     assert (inquiry.folder / SAMPLES_FILE).read_bytes() == before
 
 
 def test_where_the_weights_lie_is_not_part_of_the_settings(
     script: Script, inquiry: Inquiry
 ) -> None:
-    run_inquiry(inquiry, script.model, script.processor)
+    run_inquiry(inquiry, script.backend)
     moved = replace(inquiry, origin={"ref": "elsewhere"})
-    assert run_inquiry(moved, script.model, script.processor)["complete"]
+    assert run_inquiry(moved, script.backend)["complete"]
 
 
 def test_the_questions_hash_sees_words_order_and_gold(script: Script) -> None:

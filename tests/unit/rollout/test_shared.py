@@ -53,6 +53,8 @@ def test_tokens_equal_the_reference_engine(
 ) -> None:
     expected = generate(*tiny, batch, sampling, num_generations=5, generator_seed=3)
     assert generate_shared(*tiny, batch, sampling, 5, 3) == expected
+    static = generate_shared(*tiny, batch, sampling, 5, 3, is_static=True)
+    assert static.completion_ids == expected.completion_ids
 
 
 @pytest.mark.parametrize("sampling", [SamplingSettings(24), SamplingSettings(160, temperature=3.0)])
@@ -114,13 +116,18 @@ def test_rows_that_ended_leave_the_batch(
     tiny: Tiny, batch: PromptInputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    forward = shared._forward
+    make_step = shared._step
 
-    def counted(model: Any, rows: Any, token_M: torch.Tensor) -> None:
-        sizes.append(token_M.shape[0])
-        forward(model, rows, token_M)
+    def counted(model: Any, states: Any) -> Any:
+        forward = make_step(model, states)
 
-    monkeypatch.setattr(shared, "_forward", counted)
+        def step(token_M: torch.Tensor, position_M: torch.Tensor) -> torch.Tensor:
+            sizes.append(token_M.shape[0])
+            return forward(token_M, position_M)
+
+        return step
+
+    monkeypatch.setattr(shared, "_step", counted)
     rollout = generate_shared(*tiny, batch, SamplingSettings(160, temperature=3.0), 5, 3)
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] == 15

@@ -16,7 +16,6 @@ from vtk.data.resolve import relative_reference, resolve_under
 from vtk.data.sample import Kind, VideoSample
 from vtk.errors import DataError
 
-
 _FETCH: Final = "Fetch the file again from its source."
 
 

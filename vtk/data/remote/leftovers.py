@@ -1,6 +1,5 @@
-"""What a killed process leaves beside the files: taken away by the next one that holds the claim."""
+"""What a killed process leaves beside the files; the next one that holds the claim clears it."""
 
-import os
 import re
 from pathlib import Path
 
@@ -21,9 +20,9 @@ def remove_leftovers(record: Record) -> None:
         target = record.path_of(state)
         folders.setdefault(target.parent, set()).add(target.name)
     for folder, names in folders.items():
-        for found in os.listdir(folder) if folder.is_dir() else ():
-            if _is_left(found, names):
-                (folder / found).unlink(missing_ok=True)
+        for found in list(folder.iterdir()) if folder.is_dir() else ():
+            if _is_left(found.name, names):
+                found.unlink(missing_ok=True)
 
 
 def remove_parts(target: Path) -> None:

@@ -48,7 +48,9 @@ def make_plan(
     if source.base_url:
         sizes = _asked_sizes(session, [source_url(source, mirror, "", p) for p in source.patterns])
         states = [
-            FileState(path, path, Expected(), source.archive_rule(path) is not None, about_bytes=size)
+            FileState(
+                path, path, Expected(), source.archive_rule(path) is not None, about_bytes=size
+            )
             for path, size in zip(source.patterns, sizes, strict=True)
         ]
         return Record(root, "", {state.path: state for state in states})

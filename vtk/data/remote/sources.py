@@ -89,6 +89,22 @@ MODEL_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja")
 _RESEARCH = "Qwen Research License"
 _NON_COMMERCIAL = "Research and evaluation, not commercial."
 
+
+def _model(name: str, repo: str, title: str, licence: str) -> Source:
+    return Source(
+        name=name,
+        kind="model",
+        title=title,
+        licence=licence,
+        use=_NON_COMMERCIAL,
+        must_agree=True,
+        page=f"https://huggingface.co/{repo}",
+        about_bytes=int(7.5 * _GB),
+        repo=repo,
+        patterns=MODEL_FILES,
+    )
+
+
 SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
@@ -187,41 +203,23 @@ SOURCES: dict[str, Source] = {
             ),
             questions="videomme/test-*.parquet",
         ),
-        Source(
-            name="qwen2.5-vl-3b",
-            kind="model",
-            title="Qwen2.5-VL-3B-Instruct, which the published recipe starts from.",
+        _model(
+            "qwen2.5-vl-3b",
+            "Qwen/Qwen2.5-VL-3B-Instruct",
+            "Qwen2.5-VL-3B-Instruct, which the published recipe starts from.",
             licence=_RESEARCH,
-            use=_NON_COMMERCIAL,
-            must_agree=True,
-            page="https://huggingface.co/Qwen/Qwen2.5-VL-3B-Instruct",
-            about_bytes=int(7.5 * _GB),
-            repo="Qwen/Qwen2.5-VL-3B-Instruct",
-            patterns=MODEL_FILES,
         ),
-        Source(
-            name="videothinker-r1",
-            kind="model",
-            title="The published VideoThinker-R1-3B (CDPO).",
+        _model(
+            "videothinker-r1",
+            "Falconss1/VideoThinker-R1-3B",
+            "The published VideoThinker-R1-3B (CDPO).",
             licence=f"{_RESEARCH} (of its base)",
-            use=_NON_COMMERCIAL,
-            must_agree=True,
-            page="https://huggingface.co/Falconss1/VideoThinker-R1-3B",
-            about_bytes=int(7.5 * _GB),
-            repo="Falconss1/VideoThinker-R1-3B",
-            patterns=MODEL_FILES,
         ),
-        Source(
-            name="videothinker-r1-bias",
-            kind="model",
-            title="The published bias model, which CDPO is pushed away from.",
+        _model(
+            "videothinker-r1-bias",
+            "Falconss1/VideoThinker-R1-Bias-3B",
+            "The published bias model, which CDPO is pushed away from.",
             licence=f"{_RESEARCH} (of its base)",
-            use=_NON_COMMERCIAL,
-            must_agree=True,
-            page="https://huggingface.co/Falconss1/VideoThinker-R1-Bias-3B",
-            about_bytes=int(7.5 * _GB),
-            repo="Falconss1/VideoThinker-R1-Bias-3B",
-            patterns=MODEL_FILES,
         ),
     )
 }

@@ -1,7 +1,7 @@
 """Members of an archive to the disk: each one whole and checked, or not there at all.
 
-A member is written beside its place, compared with its CRC-32, synced, and renamed. What an earlier try
-unpacked is kept if its content is right.
+A member is written beside its place, compared with its CRC-32, synced, and renamed. What an earlier
+try unpacked is kept if its content is right.
 """
 
 import os

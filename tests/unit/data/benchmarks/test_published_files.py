@@ -33,7 +33,10 @@ def test_absolute_paths_are_re_rooted_and_the_subject_is_the_folder(tmp_path: Pa
     WRITERS["mmvu"](tmp_path / "mmvu")
     (sample,) = read(tmp_path, "mmvu", row())
     assert sample.video == tmp_path.resolve() / "mmvu/videos/Computer_Science/0.mp4"
-    assert (sample.types, sample.options) == ({"subject": "Computer Science"}, ("one", "two", "three"))
+    assert (sample.types, sample.options) == (
+        {"subject": "Computer Science"},
+        ("one", "two", "three"),
+    )
     assert (sample.sample_id, sample.question, sample.solution) == ("1", "Which?", "B")
 
 
@@ -54,9 +57,16 @@ def test_the_official_and_the_published_file_name_the_same_clips(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("problem_id", "task"),
-    [(1, "action_antonym"), (200, "action_antonym"), (201, "action_count"), (4000, "unexpected_action")],
+    [
+        (1, "action_antonym"),
+        (200, "action_antonym"),
+        (201, "action_count"),
+        (4000, "unexpected_action"),
+    ],
 )
-def test_the_task_of_mvbench_is_its_block_of_200(tmp_path: Path, problem_id: int, task: str) -> None:
+def test_the_task_of_mvbench_is_its_block_of_200(
+    tmp_path: Path, problem_id: int, task: str
+) -> None:
     (sample,) = read(tmp_path, "mvbench", row(problem_id=problem_id, video="/MVBench/video/v.mp4"))
     assert sample.types == {"task": task}
 

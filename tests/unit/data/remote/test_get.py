@@ -1,9 +1,7 @@
 """`vtk download NAME` from a loopback server that publishes as the owners do."""
 
 import json
-import random
 import shutil
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,9 +28,7 @@ if TYPE_CHECKING:
 AGREE = "--accept-licence"
 
 
-def test_clevrer_lies_as_the_split_reads_it_and_only_what_is_needed(
-    site: Site, cli: "Cli"
-) -> None:
+def test_clevrer_lies_as_the_split_reads_it_and_only_what_is_needed(site: Site, cli: "Cli") -> None:
     wanted = publish_clevrer(site)
     assert cli("clevrer", "--mirror", site.url) == 0
     root = cli.data_dir / "clevrer"
@@ -190,9 +186,7 @@ def test_a_web_page_in_place_of_an_archive_is_not_kept(site: Site, cli: "Cli") -
     assert "a web page instead of the file" in cli.err
 
 
-def test_a_hostile_archive_is_refused_and_nothing_of_it_is_unpacked(
-    site: Site, cli: "Cli"
-) -> None:
+def test_a_hostile_archive_is_refused_and_nothing_of_it_is_unpacked(site: Site, cli: "Cli") -> None:
     publish_clevrer(site)
     bad = make_zip({"video_00000-01000/video_00000.mp4": b"x", "../../evil.mp4": b"x"})
     site.files["/videos/train/video_train.zip"] = bad

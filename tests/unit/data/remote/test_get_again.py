@@ -2,26 +2,19 @@
 
 import json
 import random
-import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import huggingface_hub
-import pyarrow
-import pyarrow.parquet
 import pytest
 
 from tests.reliability.publishers import (
-    clip_bytes,
     files_below,
     make_zip,
     publish_clevrer,
     publish_holmes,
-    publish_model,
 )
-from tests.reliability.web import HONEST, Request, Site, Trick
+from tests.reliability.web import HONEST, Site, Trick
 from vtk.data.remote.sources import SOURCES
 
 if TYPE_CHECKING:
@@ -56,9 +49,7 @@ def test_a_lost_clip_is_noticed_and_brought_back(site: Site, cli: "Cli") -> None
     assert files_below(cli.data_dir / "video-holmes") == wanted
 
 
-def test_offline_asks_nobody(
-    site: Site, cli: "Cli", monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_offline_asks_nobody(site: Site, cli: "Cli", monkeypatch: pytest.MonkeyPatch) -> None:
     publish_holmes(site)
     assert cli("video-holmes", AGREE) == 0
     site.requests.clear()

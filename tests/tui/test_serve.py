@@ -1,0 +1,309 @@
+"""The served dashboard over real sockets: who is let in, and what a visitor can do."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import RunPython
+from tests.tui.conftest import NewRun, write_steps
+from tui.web.door import Door, is_loopback, new_token
+from vtk.runs.control import pending
+from vtk.runs.store import create_run
+from vtk.runs.writer import EventWriter
+
+pytest.importorskip("textual_serve", reason="the extra `serve` is not installed")
+aiohttp = pytest.importorskip("aiohttp")
+
+PATIENCE_S = 60.0
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?<>=]*[ -/$]*[@-~]|\][^\x07]*\x07)")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that runs."""
+
+    url: str
+    runs_dir: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def root(self) -> str:
+        """The server without the token."""
+        return "/".join(self.url.split("/")[:3])
+
+
+def start(runs_dir: Path, *more: str) -> Served:
+    """`vtk dashboard --serve` on a free port, once it says where."""
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "vtk", "dashboard", "--serve", "--json", "--port", "0",
+            "--runs-dir", str(runs_dir), *more,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    said = b""
+    while not said.endswith(b"}\n"):
+        line = process.stdout.readline()
+        assert line, "it ended before it served"
+        said += line
+    return Served(json.loads(said)["url"], runs_dir, process)
+
+
+def end(served: Served) -> None:
+    served.process.send_signal(signal.SIGTERM)
+    assert served.process.wait(PATIENCE_S) == 0
+    assert served.process.stdout is not None
+    served.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A live run, served as it is by default."""
+    runs_dir = tmp_path_factory.mktemp("served")
+    with EventWriter(create_run(runs_dir, "cdpo", "mine", argv=["vtk"], config={})) as writer:
+        write_steps(writer, 1, 3)
+        found = start(runs_dir)
+        yield found
+        end(found)
+
+
+class Visitor:
+    """One page's terminal."""
+
+    def __init__(self, websocket: Any) -> None:
+        self.websocket, self.seen, self.told = websocket, "", list[Any]()
+
+    async def press(self, key: str) -> None:
+        await self.websocket.send_json(["stdin", key])
+
+    async def until(self, word: str) -> None:
+        """Take in what is sent until a word was; words are broken by what places them."""
+        async with asyncio.timeout(PATIENCE_S):
+            while word not in _SEQUENCE.sub("", self.seen):
+                message = await self.websocket.receive()
+                assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), self.seen
+                if message.type == aiohttp.WSMsgType.TEXT:
+                    self.told.append(json.loads(message.data))
+                    self.seen += f" TOLD {self.told[-1][0]} "
+                else:
+                    self.seen += message.data.decode()
+
+
+@asynccontextmanager
+async def visit(served: Served) -> AsyncIterator[tuple[Any, Visitor]]:
+    """A page on a screen of 140 by 40, and the browser's other requests."""
+    async with aiohttp.ClientSession() as session:
+        address = f"{served.url}ws?width=140&height=40"
+        async with session.ws_connect(address, headers={"Origin": served.root}) as websocket:
+            yield session, Visitor(websocket)
+
+
+async def status_of(session: Any, address: str, **headers: str) -> int:
+    """What the server answers a request for a page or for a websocket."""
+    if not address.split("?")[0].endswith("/ws"):
+        async with session.get(address, headers=headers) as answer:
+            return int(answer.status)
+    try:
+        async with session.ws_connect(address, headers=headers):
+            return 101
+    except aiohttp.WSServerHandshakeError as error:
+        return int(error.status)
+
+
+def test_only_the_token_opens_anything_and_no_other_site_gets_in(served: Served) -> None:
+    host, wrong = served.root.removeprefix("http://"), served.root + "/" + new_token()
+    port = host.rpartition(":")[2]
+
+    async def scenario() -> None:
+        async with aiohttp.ClientSession() as session:
+            own = {"Origin": served.root}
+            assert await status_of(session, served.url) == 200
+            assert await status_of(session, f"{served.url}static/js/textual.js", **own) == 200
+            assert await status_of(session, f"{served.url}ws", **own) == 101
+            for base in (served.root, wrong):
+                for path in ("/", "/ws", "/static/js/textual.js", "/page.js", "/download/x"):
+                    assert await status_of(session, base + path, **own) == 403, path
+            for origin in ("http://evil.example", "null", f"http://localhost.evil.example:{port}"):
+                assert await status_of(session, f"{served.url}ws", Origin=origin) == 403
+                assert await status_of(session, served.url, Origin=origin) == 403
+            assert await status_of(session, f"{served.url}ws") == 403, "no Origin at all"
+            named = {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"}
+            assert await status_of(session, f"{served.url}ws", **named) == 403, "a name that moved"
+
+    asyncio.run(scenario())
+
+
+def test_pages_ask_no_other_server_and_give_their_address_to_none(served: Served) -> None:
+    async def scenario() -> None:
+        async with aiohttp.ClientSession() as session:
+            for name in ("", "page.css", "page.js"):
+                async with session.get(served.url + name) as answer:
+                    assert "://" not in await answer.text(), name
+                    assert answer.headers["Referrer-Policy"] == "no-referrer"
+                    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+    asyncio.run(scenario())
+
+
+def test_a_visitor_looks_takes_a_view_along_and_asks_nothing_of_the_run(
+    served: Served,
+) -> None:
+    before = {path for path in served.runs_dir.rglob("*") if path.is_file()}
+
+    async def scenario() -> None:
+        async with visit(served) as (session, page):
+            await page.until("step 3")
+            await page.press("c")
+            await page.until("opened with --read-only")
+            await page.press("k")
+            await page.press("y")
+            await page.press("e")
+            await page.until("TOLD deliver_file_start")
+            async with session.get(f"{served.url}download/{page.told[-1][1]}") as answer:
+                names = zipfile.ZipFile(BytesIO(await answer.read())).namelist()
+            assert {name.rpartition(".")[2] for name in names} >= {"svg", "txt", "csv"}
+
+    asyncio.run(scenario())
+    assert {path for path in served.runs_dir.rglob("*") if path.is_file()} == before
+    assert before
+
+
+@pytest.mark.slow
+def test_control_is_there_for_who_asks_for_it(runs_dir: Path, new_run: NewRun) -> None:
+    run = new_run()
+    with EventWriter(run) as writer:
+        write_steps(writer, 1, 3)
+        served = start(runs_dir, "--control")
+
+        async def scenario() -> None:
+            async with visit(served) as (_, page):
+                await page.until("step 3")
+                await page.press("c")
+                await page.until("Checkpoint now")
+                await page.press("k")
+                await page.until("saves a checkpoint")
+                await page.press("y")
+                await page.until("not yet done")
+
+        asyncio.run(scenario())
+        end(served)
+    assert [request.action for request in pending(run)] == ["checkpoint"]
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_leaves_no_process(runs_dir: Path) -> None:
+    served = start(runs_dir, "--demo")
+
+    async def scenario() -> int:
+        async with visit(served) as (_, page):
+            await page.until("replay")
+            child = child_of(served.process.pid)
+            served.process.kill()
+            return child
+
+    child = asyncio.run(scenario())
+    deadline = time.monotonic() + PATIENCE_S
+    while Path(f"/proc/{child}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    served.process.wait()
+    assert served.process.stdout is not None
+    served.process.stdout.close()
+
+
+def child_of(pid: int) -> int:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    assert len(children) == 1
+    return int(children[0])
+
+
+def test_other_machines_need_the_token_too(runs_dir: Path) -> None:
+    address = own_address()
+    served = start(runs_dir, "--demo", "--host", "0.0.0.0")
+    root = f"http://{address}:{served.root.rpartition(':')[2]}"
+    token = served.url.split("/")[3]
+
+    async def scenario() -> None:
+        async with aiohttp.ClientSession() as session:
+            assert await status_of(session, root + "/") == 403
+            assert await status_of(session, f"{root}/{token}/") == 200
+            assert await status_of(session, f"{root}/{token}/ws", Origin=root) == 101
+            assert await status_of(session, f"{root}/{token}/ws", Origin=served.root) == 403
+
+    asyncio.run(scenario())
+    end(served)
+
+
+def own_address() -> str:
+    """This machine's address in a network, if it is in one; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine is in no network")
+        return str(probe.getsockname()[0])
+
+
+def test_a_port_that_is_taken_is_named_with_the_way_out(
+    served: Served, run_python: RunPython, repository: Path
+) -> None:
+    port = served.root.rpartition(":")[2]
+    done = run_python(
+        "-m", "vtk", "dashboard", "--serve", "--port", port, env={"PYTHONPATH": str(repository)}
+    )
+    assert done.returncode == 2
+    assert f"cannot serve on 127.0.0.1 port {port}" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_without_the_extra_the_mend_is_named(run_python: RunPython, repository: Path) -> None:
+    code = (
+        "import sys; sys.modules['textual_serve'] = None; from vtk.cli.app import main;"
+        "sys.exit(main(['dashboard', '--serve', '--demo']))"
+    )
+    done = run_python("-c", code, env={"PYTHONPATH": str(repository)})
+    assert done.returncode == 3
+    assert "textual-serve" in done.stderr
+    assert "pip install" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "is_it"),
+    [
+        ("localhost", True), ("127.0.0.1", True), ("127.8.8.8", True), ("::1", True),
+        ("[::1]", True), ("0.0.0.0", False), ("::", False), ("localhost.example", False),
+        ("", False), ("192.0.2.7", False),
+    ],
+)  # fmt: skip
+def test_loopback_is_known(host: str, is_it: bool) -> None:
+    assert is_loopback(host) is is_it
+
+
+def test_a_token_is_long_new_and_not_in_what_is_printed_of_a_door() -> None:
+    one, other = Door("::1"), Door("::1")
+    assert one.token != other.token
+    assert len(one.token) >= 32
+    assert one.token not in repr(one)
+    assert one.refusal(f"/{one.token[:-1]}/", {"Host": "[::1]:9"}) is not None
+    assert one.refusal(f"/{one.token}/ws", {"Host": "[::1]:9"}, is_websocket=True) is not None
+    headers = {"Host": "[::1]:9", "Origin": "http://[::1]:9"}
+    assert one.refusal(f"/{one.token}/ws", headers, is_websocket=True) is None
+    assert os.sep not in one.token

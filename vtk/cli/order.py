@@ -1,0 +1,164 @@
+"""What one `vtk eval` was asked for, and the inquiries that follow from it."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from vtk.cli.config import parse_assignments
+from vtk.cli.console import Console
+from vtk.cli.questions import Words, chosen_suites, read_questions
+
+if TYPE_CHECKING:
+    from vtk.data.benchmarks.rows import Questions
+    from vtk.evals.backends import Backend
+    from vtk.evals.protocols import Protocol
+    from vtk.evals.session import Inquiry
+    from vtk.evals.settings import EvaluationSettings
+    from vtk.evals.suites import Suite
+    from vtk.evals.target import Target
+    from vtk.runs.store import RunPaths
+
+_GIVEN: Final = "command line"
+
+
+@dataclass(frozen=True)
+class Order:
+    """The options of one command, each as `vtk eval --help` says."""
+
+    suites: Sequence[str]
+    model: str
+    part: str
+    questions: Path | None
+    protocol: str
+    words: Words
+    num_draws: int
+    seed: int | None
+    preset: str | None
+    config: Path | None
+    overrides: Mapping[str, Any]
+    name: str | None
+    is_new: bool
+    data_dir: Path
+    runs_dir: Path
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One suite under one protocol."""
+
+    suite: "Suite"
+    protocol: "Protocol | None"
+    settings: "EvaluationSettings"
+
+
+@dataclass(frozen=True)
+class ReadOrder:
+    """An order whose questions and model have been found.
+
+    Attributes:
+        order: It.
+        asked: The questions of each suite.
+        target: The model and the settings to judge it with.
+        jobs: What is asked, in order.
+    """
+
+    order: Order
+    asked: "Mapping[str, Questions]"
+    target: "Target"
+    jobs: Sequence[_Job]
+
+    @property
+    def suites(self) -> "list[Suite]":
+        """The suites, each once."""
+        return list({job.suite.name: job.suite for job in self.jobs}.values())
+
+    def open_backend(self) -> "tuple[Backend, dict[str, Any]]":
+        """What answers, and what identifies the computation.
+
+        Raises:
+            MissingEnvironmentError: The backend is not installed here.
+            DataError: The model cannot be loaded.
+        """
+        from vtk.evals.target import load_target
+
+        return load_target(self.target, [job.settings for job in self.jobs])
+
+    def inquiries(self, identity: Mapping[str, Any]) -> "list[Inquiry]":
+        """What is asked; their folders are not known yet."""
+        from vtk.evals.session import Inquiry
+        from vtk.evals.suites import draw_subset
+
+        config, given = self.target.config, self.target.resolved.provenance
+        # The setting is what training evaluates now and then; a verdict asks everything.
+        num_samples = config.eval.num_samples if given["eval.num_samples"] == _GIVEN else None
+        seed = config.seed if self.order.seed is None else self.order.seed
+        return [
+            Inquiry(
+                suite=job.suite,
+                samples=draw_subset(self.asked[job.suite.name].samples, num_samples, seed),
+                settings=job.settings,
+                model_identity=identity,
+                folder=Path(),
+                origin=self.target.origin,
+                not_asked=self.asked[job.suite.name].not_asked,
+                variant=self.order.name,
+            )
+            for job in self.jobs
+        ]
+
+    def find_run(self, inquiries: "Sequence[Inquiry]") -> "RunPaths":
+        """The run in which the results go, made if need be."""
+        from vtk.evals.target import find_run
+
+        return find_run(
+            self.target, inquiries, self.order.runs_dir, sys.argv, is_new=self.order.is_new
+        )
+
+
+def given_settings(assignments: list[str] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted key -> value of all that the command line sets; an option comes before `--set`.
+
+    Args:
+        assignments: Those of `--set`, KEY=VALUE.
+        options: Dotted key -> an option's value; None is not given and leaves `--set` alone.
+
+    Raises:
+        ConfigError: An assignment is none.
+    """
+    given = {key: value for key, value in options.items() if value is not None}
+    return parse_assignments(assignments) | given
+
+
+def read_order(console: Console, order: Order) -> ReadOrder:
+    """Find the questions and the model that were ordered.
+
+    Raises:
+        ConfigError: A suite, protocol or setting is unknown, or they do not fit together.
+        DataError: Questions or the model are not here.
+    """
+    from vtk.evals.suites import choose_protocols
+    from vtk.evals.target import evaluation_settings, find_target
+
+    suites = chosen_suites(order.suites, order.data_dir, order.part, console)
+    asked = read_questions(console, suites, order.data_dir, order.part, order.questions)
+    target = find_target(order.model, order.runs_dir, order.preset, order.config, order.overrides)
+    given = list(order.overrides)
+    engine = None if target.config.eval.backend == "transformers" else target.config.eval.backend
+    chosen = [
+        (suite, order.words.applied(protocol))
+        for suite in suites
+        for protocol in choose_protocols(suite, order.protocol)
+    ]
+    jobs = [
+        _Job(
+            suite,
+            protocol,
+            evaluation_settings(
+                target.config, suite, order.num_draws, order.seed, protocol, given, engine
+            ),
+        )
+        for suite, protocol in chosen
+    ]
+    return ReadOrder(order, asked, target, jobs)
