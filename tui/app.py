@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from rich.console import RenderableType
 from textual import work
+from textual._compositor import ChopsUpdate, LayoutUpdate
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.filter import LineFilter
@@ -19,10 +21,12 @@ from typing_extensions import override
 from tui import keys
 from tui.ascii import AsciiFilter
 from tui.export import View, export_name, write_files
+from tui.graphics.places import Painter, UpdateWithPictures
 from tui.keymap import textual_keymap
 from tui.poller import Poller
 from tui.replay import ReplaySource
 from tui.requests import Requests
+from tui.samples.placing import shown_on
 from tui.screens.alerts import AlertsScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.dialogs import Help
@@ -78,6 +82,7 @@ class DashboardApp(App[None]):
         export_dir: Where exported views go.
         all_keys: `ALL_KEYS` with the user's keys; those themselves by default.
         beside: Runs to compare, the followed one first; the dashboard opens with them.
+        painter: Draws real pictures on the terminal; without one they are cells.
     """
 
     TITLE = "vtk dashboard"
@@ -101,8 +106,10 @@ class DashboardApp(App[None]):
         export_dir: Path | None = None,
         all_keys: Sequence[keys.Key] | None = None,
         beside: Sequence[RunPaths] = (),
+        painter: Painter | None = None,
     ) -> None:
         super().__init__()
+        self.painter = painter
         self.runs_dir, self.read_only, self.ascii_only = runs_dir, read_only, ascii_only
         self.export_dir = export_dir or Path()
         self.beside: tuple[RunPaths, ...] = tuple(beside)
@@ -132,10 +139,21 @@ class DashboardApp(App[None]):
         """Open the first screen and begin to read."""
         self.switch_mode("compare" if self.beside else SCREENS[0].name)
         self.poller.start()
+        if self.painter is not None:
+            painter = self.painter
+            self.app_resume_signal.subscribe(self, lambda _: painter.forget())
 
     def on_unmount(self) -> None:
-        """Stop reading."""
+        """Stop reading, and leave no picture in the terminal."""
         self.poller.close()
+        if self.painter is not None and self._driver is not None:
+            self._driver.write(self.painter.clear())
+
+    @override
+    def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
+        if self.painter is not None and isinstance(renderable, LayoutUpdate | ChopsUpdate):
+            renderable = UpdateWithPictures(renderable, shown_on(screen), self.painter)
+        super()._display(screen, renderable)
 
     def on_dashboard_app_arrived(self) -> None:
         """Hand the newest snapshot to the screen in front."""

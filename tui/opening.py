@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tui.app import ALL_KEYS, DEFAULT_FPS, DashboardApp
+from tui.graphics.choice import Pictures, painter_for
 from tui.keymap import as_toml, keys_file, read_keys
 from tui.replay import ReplaySource
 from tui.source import LiveSource
@@ -19,6 +20,7 @@ def run_dashboard(
     read_only: bool = False,
     ascii_only: bool = False,
     is_behind_page: bool = False,
+    pictures: Pictures = "auto",
 ) -> None:
     """Open the dashboard on this terminal until the user leaves it.
 
@@ -29,6 +31,7 @@ def run_dashboard(
         read_only: Ask the run for nothing.
         ascii_only: Draw with ASCII characters only.
         is_behind_page: A page of `tui.web.server` shows it.
+        pictures: How frames are drawn; cells where they must be ASCII or go to a page.
 
     Raises:
         ConfigError: The user's file of keys has a fault.
@@ -39,10 +42,11 @@ def run_dashboard(
     all_keys = read_keys(ALL_KEYS)
     several = refs if len(refs) > 1 else ()
     beside = [run if isinstance(run, RunPaths) else resolve_run(runs_dir, run) for run in several]
+    painter = None if ascii_only or is_behind_page else painter_for(pictures)
     make = DashboardBehindPage if is_behind_page else DashboardApp
     make(
         source, runs_dir, fps=fps, read_only=read_only, ascii_only=ascii_only, all_keys=all_keys,
-        beside=beside,
+        beside=beside, painter=painter,
     ).run()  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from typing import Final, Literal
 from rich.cells import set_cell_size
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
@@ -41,6 +41,25 @@ class FrameView(Widget):
         """Show other frames, or say in their place why there are none."""
         self._strip, self._said, self._drawn = strip, visible_text(said), None
         self.refresh(layout=True)
+
+    @property
+    def strip(self) -> FrameStrip | None:
+        """The frames that are drawn now."""
+        return None if self.frame_size == "off" else self._strip
+
+    def frame_areas(self, width: int) -> list[Region]:
+        """The cells of each frame, from the widget's own first cell, at a width."""
+        if self.strip is None:
+            return []
+        sizes = self._sizes(width)
+        places = [divmod(place, sizes.num_across) for place in range(len(self.strip.indices))]
+        return [
+            Region(
+                column * (sizes.columns + GAP_COLUMNS), line * (sizes.rows + 1),
+                sizes.columns, sizes.rows,
+            )
+            for line, column in places
+        ]  # fmt: skip
 
     def get_content_height(
         self,

@@ -77,13 +77,13 @@ def draw(strip: FrameStrip, sizes: Layout, *, ascii_only: bool) -> list[list[lis
         ascii_only: Draw by brightness with ASCII characters, without colours.
     """
     height_px = sizes.rows if ascii_only else 2 * sizes.rows
-    frames = [_shrunk(frame, height_px, sizes.columns) for frame in frame_pixels(strip)]
+    frames = [shrunk(frame, height_px, sizes.columns) for frame in frame_pixels(strip)]
     paint = _characters if ascii_only else _half_blocks
     return [paint(frame) for frame in frames]
 
 
-def _shrunk(frame_HWC: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """The frame in another size; each pixel is the mean of those that it covers."""
+def shrunk(frame_HWC: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The frame in a size that is no larger; each pixel is the mean of those that it covers."""
     rows = _averaged(frame_HWC.astype(np.float32), height)
     both = _averaged(rows.transpose(1, 0, 2), width).transpose(1, 0, 2)
     return np.asarray(both.round(), dtype=np.uint8)

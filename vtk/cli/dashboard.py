@@ -7,7 +7,7 @@ import time
 import tomllib
 from collections.abc import Sequence
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Annotated, Final, TextIO
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TextIO
 
 import typer
 
@@ -36,6 +36,7 @@ Runs = Annotated[
         show_default=False,
     ),
 ]
+Pictures = Literal["auto", "cells", "kitty", "sixel"]
 _PLAIN_CHARS: Final = 100
 _DRAWING: Final = "▁█×–"
 _BRAILLE: Final = "⣿●┊"
@@ -61,6 +62,12 @@ def dashboard(
     ascii_only: Annotated[
         bool, typer.Option("--ascii", help="Draw with ASCII characters only.")
     ] = False,
+    pictures: Annotated[
+        Pictures,
+        typer.Option(
+            help="Frames of samples: auto asks the terminal which of the others it draws."
+        ),
+    ] = "auto",
     shows_keys: Annotated[
         bool, typer.Option("--keys", help="Print every key, as a file that can change them.")
     ] = False,
@@ -84,6 +91,8 @@ def dashboard(
     """
     console, named = Console(as_json), runs or []
     _check(named, demo, once or (as_json and not is_served), is_served)
+    if pictures in ("kitty", "sixel"):
+        _check_pictures(pictures, ascii_only, is_served)
     if shows_keys:
         _print_keys(console)
         return
@@ -111,6 +120,7 @@ def dashboard(
         read_only=read_only is True,
         ascii_only=is_plain,
         is_behind_page=is_behind_page,
+        pictures=pictures,
     )
 
 
@@ -131,6 +141,20 @@ def _check(named: Sequence[str], demo: bool, is_once: bool, is_served: bool) -> 
         )
     if is_once and is_served:
         raise ConfigError("--once leaves at once, and --serve stays", "Leave out one of them.")
+
+
+def _check_pictures(pictures: Pictures, ascii_only: bool, is_served: bool) -> None:
+    """Refuse real pictures where there are none.
+
+    Raises:
+        ConfigError: Cells alone can be drawn there.
+    """
+    if ascii_only or is_served:
+        other = "--ascii draws characters" if ascii_only else "--serve draws in a browser"
+        raise ConfigError(
+            f"--pictures {pictures} draws pixels on this terminal, and {other}",
+            "Leave out one of them.",
+        )
 
 
 def _print_keys(console: Console) -> None:
