@@ -44,7 +44,8 @@ NASTY = [
     "[SUPABASE_URL=http://x",
 ]
 _SEQUENCE = re.compile(
-    r"\x1b(?:\[[0-9;?<>=]*[ -/$]*[@-~]|\][0-9]+;[^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-B]|[=>78])"
+    r"\x1b(?:_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\|"  # which pictures it draws
+    r"\[[0-9;?<>=]*[ -/$]*[@-~]|\][0-9]+;[^\x07\x1b]*(?:\x07|\x1b\\)|[()][0-9A-B]|[=>78])"
 )
 _OURS = re.compile(r"\x1b\](?:22|8|10|11);")
 

@@ -11,7 +11,6 @@ from typing_extensions import override
 
 from vtk.runs.frame_strip import FrameStrip
 
-
 Update = LayoutUpdate | ChopsUpdate
 """What the compositor sends to a screen of its own."""
 

@@ -29,6 +29,7 @@ _NUM_WRITES: Final = 400
 _NUM_STARTS: Final = 5
 _FIRST_WORDS: Final = "reward"
 _STEPS_PER_S: Final = 1.0
+_CELLS: Final = ("--pictures", "cells")  # the measuring terminal answers no question
 
 
 def bench_dashboard(
@@ -113,7 +114,7 @@ def _bench_start(root: Path, large: RunPaths, num_steps: int) -> dict[str, float
 
 
 def _start(runs_dir: Path, name: str, num_steps: int | None = None) -> dict[str, float]:
-    with MeasuredTerminal(["dashboard", "--runs-dir", str(runs_dir)]) as terminal:
+    with MeasuredTerminal(["dashboard", *_CELLS, "--runs-dir", str(runs_dir)]) as terminal:
         found = {f"{name}_first_paint_s": terminal.seconds_until(_FIRST_WORDS)}
         if num_steps is not None:
             found[f"{name}_whole_s"] = terminal.seconds_until(f"step {num_steps:,}/")
@@ -127,7 +128,9 @@ def _bench_idling(root: Path, watch_s: float) -> dict[str, float]:
     with EventWriter(run) as events:
         for step in range(1, 201):
             events.step(step, _metrics(step))
-        with MeasuredTerminal(["dashboard", "--runs-dir", str(run.root.parent)]) as terminal:
+        with MeasuredTerminal(
+            ["dashboard", *_CELLS, "--runs-dir", str(run.root.parent)]
+        ) as terminal:
             terminal.seconds_until("step 200/")
             terminal.watch(2.0)
             idle_share, idle_bytes = terminal.watch(watch_s)
