@@ -3,6 +3,7 @@
 import io
 import re
 from base64 import b64decode
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +23,6 @@ from tui.graphics.terminal import Answers, read_answers
 from tui.samples.pictures import frame_pixels
 from tui.samples.placing import shown_on
 from vtk.runs.frame_strip import FrameStrip
-from vtk.runs.store import RunPaths
 
 COMMAND = re.compile(r"\x1b_G([a-zA-Z0-9=,]*);?([A-Za-z0-9+/=]*)\x1b\\")
 POSITION = re.compile(r"\x1b\[\d+;\d+H")
@@ -155,7 +155,7 @@ def test_answers_are_numbers_of_a_range_or_nothing() -> None:
 
 
 def test_pictures_stand_on_the_cells_of_their_frames_and_hide_below_others(
-    drive: Drive, runs_dir: RunPaths
+    drive: Drive, runs_dir: Path
 ) -> None:
     write_run(runs_dir, "one", plain_steps(3))
 
