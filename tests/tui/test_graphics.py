@@ -13,16 +13,17 @@ from textual.geometry import Region
 from textual.pilot import Pilot
 
 from tests.tui.conftest import Drive, shown, until
-from tests.tui.made_runs import plain_steps, write_run
+from tests.tui.made_runs import STRIP_NAME, group, plain_steps, write_run
 from tui.app import DashboardApp
 from tui.graphics.kitty import KittyPainter
 from tui.graphics.palette import median_cut
 from tui.graphics.places import Place, Shown
 from tui.graphics.sixel import SixelPainter
 from tui.graphics.terminal import Answers, read_answers
+from tui.samples.group_view import GroupView
 from tui.samples.pictures import frame_pixels
 from tui.samples.placing import shown_on
-from vtk.runs.frame_strip import FrameStrip
+from vtk.runs.frame_strip import FrameStrip, encode_strip
 
 COMMAND = re.compile(r"\x1b_G([a-zA-Z0-9=,]*);?([A-Za-z0-9+/=]*)\x1b\\")
 POSITION = re.compile(r"\x1b\[\d+;\d+H")
@@ -179,6 +180,32 @@ def test_pictures_stand_on_the_cells_of_their_frames_and_hide_below_others(
         await until(pilot, lambda: shown_on(app.screen) == Shown())
 
     drive(look, size=(120, 40))
+
+
+def test_a_frame_below_a_note_stays_cells_and_one_scrolled_half_away_is_cut(
+    drive: Drive, runs_dir: Path
+) -> None:
+    run = write_run(runs_dir, "one", {1: group(1, 0, completion="a word\n" * 40)})
+    (run.frames_dir / STRIP_NAME).write_bytes(encode_strip(noisy_strip(8)))
+
+    async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
+        await pilot.press("3")
+        await until(pilot, lambda: len(shown_on(app.screen).places) == 8)
+        for number in range(8):
+            app.notify(f"note {number}", timeout=600)
+        await until(pilot, lambda: 0 < len(shown_on(app.screen).places) < 8)
+        assert [p.frame for p in shown_on(app.screen).places][:2] == [0, 1], "notes stand right"
+        app.clear_notifications()
+        await until(pilot, lambda: len(shown_on(app.screen).places) == 8)
+        before = shown_on(app.screen).places[0]
+        view = app.screen.query_one(GroupView)
+        view.scroll_to(y=before.seen.y - view.region.y + 1, animate=False)
+        await until(pilot, lambda: shown_on(app.screen).places[0].first_row > 0)
+        cut = shown_on(app.screen).places[0]
+        assert cut.rows == before.rows
+        assert cut.seen.height == before.rows - cut.first_row
+
+    drive(look, size=(120, 34))
 
 
 def cells_of(region: Region) -> list[tuple[int, int]]:
