@@ -23,6 +23,9 @@ from tui.recording import demo_run
 from tui.replay import ReplaySource
 
 _WIDTH = 100
+_KEYS = {"samples": ("s", "i", "i", "down", "down", "down")}
+"""Keys that are pressed on a screen before it is drawn: the fourth of the most repelled groups of
+inferential questions, whose completions differ."""
 _SCREEN, _SMALL = (120, 40), (60, 20)
 _SETTLING_S = 1.5
 _HERE = Path(__file__).parent
@@ -47,6 +50,9 @@ async def _draw_screen(name: str, size: tuple[int, int], path: Path) -> None:
             await pilot.pause(0.05)
         app.open(name)
         await pilot.pause(_SETTLING_S)
+        for key in _KEYS.get(name, ()):
+            await pilot.press(key)
+            await pilot.pause(_SETTLING_S)
         path.write_text(_WEB_FONT.sub("", app.export_screenshot()), encoding="utf-8")
 
 

@@ -7,8 +7,10 @@ wider than one that counts completions as independent.
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from textual.content import Content
@@ -29,9 +31,10 @@ _NARROW_NAME = 9
 
 @dataclass(frozen=True, slots=True)
 class Accuracies:
-    """Accuracy of each type, and where it comes from in a few words."""
+    """Accuracy of each type, and where it comes from in a few words, or fewer."""
 
     origin: str
+    short_origin: str
     per_type: Mapping[str, TypeAccuracy]
 
 
@@ -40,29 +43,52 @@ def accuracies(state: RunState) -> Accuracies | None:
     result = state.latest_eval
     if result is not None:
         step = "" if result.step is None else f" at step {result.step}"
-        return Accuracies(f"{result.suite}{step}", result.per_type)
+        return Accuracies(f"{result.suite}{step}", f"evaluation{step}", result.per_type)
     found = rollout_accuracies(state)
-    return None if not found else Accuracies(f"rollouts, last {_NUM_STEPS} steps", found)
+    recent = f"last {_NUM_STEPS} steps"
+    return None if not found else Accuracies(f"rollouts, {recent}", recent, found)
 
 
 def rollout_accuracies(state: RunState, num_steps: int = _NUM_STEPS) -> dict[str, TypeAccuracy]:
     """Accuracy of each type among the completions of the last steps."""
+    return rollout_shares(state, "acc", state.step - num_steps + 1, state.step)
+
+
+def rollout_shares(
+    state: RunState, prefix: str, first_step: int, last_step: int
+) -> dict[str, TypeAccuracy]:
+    """A share by question type, of the completions of these steps, with n and interval.
+
+    Args:
+        state: The run.
+        prefix: `acc` or `bias_agreement`; each type has a metric, and its number with `_n`.
+        first_step: The first that counts.
+        last_step: The last that does.
+    """
     found: dict[str, TypeAccuracy] = {}
     for name in QUESTION_TYPES:
-        accuracy, counts = state.history.get(f"acc/{name}"), state.history.get(f"acc/{name}_n")
-        if accuracy and counts:
-            recent = [point for point in accuracy[-num_steps:] if point[0] > state.step - num_steps]
-            pooled = _pooled(recent, dict(counts[-2 * num_steps :]))
+        share, counts = (state.history.get(f"{prefix}/{name}{end}") for end in ("", "_n"))
+        if share and counts:
+            pooled = _pooled(
+                _between(share, first_step, last_step),
+                dict(_between(counts, first_step, last_step)),
+            )
             if pooled.n:
                 found[name] = pooled
     return found
+
+
+def _between(points: Sequence[Point], first_step: int, last_step: int) -> Sequence[Point]:
+    start = bisect_left(points, first_step, key=itemgetter(0))
+    return points[start : bisect_right(points, last_step, lo=start, key=itemgetter(0))]
 
 
 def accuracy_content(found: Accuracies | None, width: int, ascii_only: bool) -> Content:
     """The panel: a line a type, with a bar where there is room."""
     if found is None:
         return lines([literal("accuracy", "bold"), literal("no answer has been graded yet")], width)
-    title = joined(literal("accuracy ", "bold"), literal(found.origin, "$foreground-muted", 60))
+    origin = found.origin if len(found.origin) + 9 <= width else found.short_origin
+    title = joined(literal("accuracy ", "bold"), literal(origin, "$foreground-muted", 60))
     names = sorted(found.per_type, key=_order)
     rows = [_line(name, found.per_type[name], width, ascii_only) for name in names]
     return lines([title, *rows], width)
@@ -73,10 +99,10 @@ def _line(name: str, accuracy: TypeAccuracy, width: int, ascii_only: bool) -> Co
     count = f"n {format_count(accuracy.n)}"
     if width < _MIDDLE:
         short = literal(_SHORT.get(name, name), max_chars=_NARROW_NAME)
-        interval = _interval(accuracy, 0)
+        interval = interval_words(accuracy, 0)
         return joined(_padded(short, _NARROW_NAME), literal(f" {shown:>4} {interval} {count}"))
     label = _padded(literal(name, max_chars=14), 14)
-    figures = literal(f" {shown:>6} {_interval(accuracy, 1):<14} {count:<8}")
+    figures = literal(f" {shown:>6} {interval_words(accuracy, 1):<14} {count:<8}")
     if width < _WIDE:
         return joined(label, figures)
     return joined(label, figures, " ", _bar(accuracy, width - 48, ascii_only))
@@ -95,7 +121,8 @@ def _bar(accuracy: TypeAccuracy, width: int, ascii_only: bool) -> Content:
     return literal(chars, "$primary", width)
 
 
-def _interval(accuracy: TypeAccuracy, decimals: int) -> str:
+def interval_words(accuracy: TypeAccuracy, decimals: int) -> str:
+    """The 95 % interval in percent, short."""
     if accuracy.ci95 is None:
         return "[" + MISSING + "]"
     low, high = (f"{100 * bound:.{decimals}f}" for bound in accuracy.ci95)

@@ -1,12 +1,13 @@
 """Memory, utilization and power of each device; without a GPU why, and what the process holds."""
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any, Final
 
 from textual.content import Content
 
 from tui.literal import joined, lines, literal
-from vtk.format import MISSING, format_age_s, format_number
+from vtk.format import MISSING, format_age_s, format_number, visible_text
 from vtk.runs.events import is_finite
 from vtk.runs.snapshot import GpuReport
 
@@ -29,7 +30,7 @@ def devices_content(
     """
     title = joined(literal("GPU memory", "bold"), literal(_age(report, now), "$foreground-muted"))
     if not report.devices:
-        return lines([title, *_without_gpu(report, width)], width)
+        return lines([title, *_without_gpu(report, width, height)], width)
     per_device = 2 if width < _WIDE else 1
     room = max(1, (height - 1) // per_device)
     shown = report.devices if len(report.devices) <= room else report.devices[: max(1, room - 1)]
@@ -40,7 +41,7 @@ def devices_content(
     return lines([title, *rows], width)
 
 
-def _without_gpu(report: GpuReport, width: int) -> list[Content]:
+def _without_gpu(report: GpuReport, width: int, height: int) -> list[Content]:
     reason = report.absent_reason or "no reason given"
     now, peak = report.process_memory_gib, report.peak_process_memory_gib
     held = f"process memory {format_number(now, 3)} GiB, peak {format_number(peak, 3)} GiB"
@@ -48,7 +49,10 @@ def _without_gpu(report: GpuReport, width: int) -> list[Content]:
         held = f"process {format_number(now, 3)} peak {format_number(peak, 3)} GiB"
     if now is None:
         held = "process memory not reported yet"
-    return [literal(held), literal(f"no GPU: {reason}", "$foreground-muted")]
+    shown = visible_text(f"no GPU: {reason}", 400)
+    room = max(1, height - 2)
+    rows = wrap(shown, width, max_lines=room, placeholder=" …") if room > 1 else [shown]
+    return [literal(held), *(literal(row, "$foreground-muted") for row in rows)]
 
 
 def _device(

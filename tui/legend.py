@@ -30,13 +30,14 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """What a legend tells."""
+    """What a legend tells; `hint` says in plain words what is drawn, where there is room."""
 
     title: str
     curves: Sequence[Curve]
     viewport: Viewport
     own_scale: ScaleName = "linear"
     ascii_only: bool = False
+    hint: str = ""
 
     def fitted(self, width: int) -> list[Part]:
         """The longest form that fits in `width` cells; curves that never do are counted."""
@@ -52,30 +53,42 @@ class Legend:
         return [title]
 
     def _forms(self) -> Iterator[list[Part]]:
-        """From the longest to the shortest: values matter more than notes and whole names."""
-        yield [*self._parts(30, is_short=False), *self._notes()]
+        """From the longest to the shortest: values matter more than notes and whole names.
+
+        A name without its value is better than a value without its name.
+        """
+        for hint in (self.hint, ""):
+            yield [*self._parts(30, is_short=False), *self._notes(hint)]
         for label_chars in (12, 6):
             yield self._parts(label_chars, is_short=False)
-        for label_chars in (6, 3, 0):
+        for label_chars in (6, 4):
             yield self._parts(label_chars, is_short=True)
+        for label_chars in (6, 4):
+            yield self._parts(label_chars, is_short=True, num_valued=1)
+        yield self._parts(0, is_short=True)
 
-    def _parts(self, label_chars: int, *, is_short: bool) -> list[Part]:
+    def _parts(
+        self, label_chars: int, *, is_short: bool, num_valued: int | None = None
+    ) -> list[Part]:
+        """Title and curves; only the first `num_valued` with their values."""
         cursor = self.viewport.cursor
         where = "" if cursor is None else f" step {cursor}"
         parts: list[Part] = [(f"{self.title}{where}", "title")]
         for place, curve in enumerate(self.curves):
             number = place if curve.number is None else curve.number
             label = visible_text(curve.label, 30)[:label_chars]
-            value = f"{label} {self._value(curve, is_short)}".strip()
+            has_value = num_valued is None or place < num_valued
+            value = self._value(curve, is_short) if has_value else ""
             shape = marker(number, self.ascii_only)
-            parts.append((f" {shape} {value}", f"line{number % NUM_COLOURS}"))
+            parts.append((f" {shape} {f'{label} {value}'.strip()}", f"line{number % NUM_COLOURS}"))
         return parts
 
-    def _notes(self) -> list[Part]:
+    def _notes(self, hint: str) -> list[Part]:
         scale = self.viewport.scale or self.own_scale
         notes = [] if scale == "linear" and self.viewport.scale is None else [str(scale)]
         if self.viewport.smoothing:
             notes.append(f"smoothed {self.viewport.smoothing:g}")
+        notes += [hint] if hint else []
         return [(f" {', '.join(notes)}", "note")] if notes else []
 
     def _value(self, curve: Curve, is_short: bool) -> str:

@@ -23,6 +23,7 @@ _ROWS_PER_TICK: Final = 3
 _CELLS_PER_STEP_TICK: Final = 12
 _CELLS_PER_MARKER: Final = 14
 _CELLS_PER_MARK: Final = 4
+_BESIDE: Final = (0, 1, -1, 2, -2)
 _SMALLEST: Final = (12, 3)
 
 
@@ -44,7 +45,7 @@ class PlotLine:
 
 @dataclass(frozen=True, slots=True)
 class PlotMark:
-    """Something that happened at a step: a letter on top of a vertical line."""
+    """Something that happened at a step: a letter below a vertical line, on the axis."""
 
     step: int
     letter: str
@@ -154,10 +155,9 @@ def draw(plot: Plot, width: int, height: int) -> tuple[Cells, Frame | None]:
     _draw_marks(cells, frame, plot)
     for line, envelope in zip(plot.lines, envelopes, strict=True):
         _draw_line(cells, frame, plot, line, envelope)
-    _draw_letters(cells, frame, plot)
     _draw_bad(cells, frame, plot, envelopes)
     _draw_cursor(cells, frame, plot)
-    _draw_axes(cells, frame)
+    _draw_axes(cells, frame, plot)
     return cells, frame
 
 
@@ -204,14 +204,19 @@ def _draw_marks(cells: Cells, frame: Frame, plot: Plot) -> None:
                 cells.put(row, frame.column_of(mark.step), shape, mark.style)
 
 
-def _draw_letters(cells: Cells, frame: Frame, plot: Plot) -> None:
-    """Marks of one column stand below each other, the last kind on top."""
-    columns: dict[int, dict[str, PlotMark]] = {}
+def _letters(frame: Frame, plot: Plot) -> dict[int, PlotMark]:
+    """Column to mark; those of one column stand beside each other, the last kind first."""
+    placed: dict[int, PlotMark] = {}
+    known: set[tuple[int, str]] = set()
     for mark in reversed(_in_sight(plot.marks, frame)):
-        columns.setdefault(frame.column_of(mark.step), {}).setdefault(mark.letter, mark)
-    for column, marks in columns.items():
-        for row, mark in enumerate(list(marks.values())[: max(1, frame.rows // 3)]):
-            cells.put(row, column, mark.letter, mark.style)
+        column = frame.column_of(mark.step)
+        if (column, mark.letter) not in known:
+            known.add((column, mark.letter))
+            inside = range(frame.left, frame.left + frame.columns)
+            near = (column + by for by in _BESIDE)
+            free = (at for at in near if at in inside and at not in placed)
+            placed[next(free, column)] = mark
+    return placed
 
 
 def _in_sight(marks: Sequence[PlotMark], frame: Frame) -> list[PlotMark]:
@@ -282,17 +287,21 @@ def _draw_cursor(cells: Cells, frame: Frame, plot: Plot) -> None:
         cells.put(row, column, shape, "cursor")
 
 
-def _draw_axes(cells: Cells, frame: Frame) -> None:
+def _draw_axes(cells: Cells, frame: Frame, plot: Plot) -> None:
     values = ticks(frame.scale, max(2, frame.rows // _ROWS_PER_TICK))
     for value, label in zip(values, tick_labels(values), strict=True):
         row = frame.row_of(value)
         if row is not None:
             cells.put(row, 0, label[: frame.left - 1].rjust(frame.left - 1), "axis")
+    letters = _letters(frame, plot)
+    for column, mark in letters.items():
+        cells.put(frame.rows, column, mark.letter, mark.style)
     first, last = frame.window
     free_from = frame.left
     for step in step_ticks(first, last - 1, max(2, frame.columns // _CELLS_PER_STEP_TICK)):
         label = f"{step:d}"
         column = min(frame.column_of(step) - len(label) // 2, cells.width - len(label))
-        if column >= free_from:
+        is_free = letters.keys().isdisjoint(range(column - 1, column + len(label) + 1))
+        if column >= free_from and is_free:
             cells.put(frame.rows, column, label, "axis")
             free_from = column + len(label) + 1

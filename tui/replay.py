@@ -1,22 +1,17 @@
 """Plays a run's event log again: the same snapshots that a dashboard beside the run would have had.
 
 Time is that of the recording, with long silences (a night between two attempts) cut to a few
-seconds. Going back folds the log anew from its beginning, so what is shown at a place never depends
-on how one came there.
+seconds.
 """
 
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 
-from tui.series import ColumnSeries
+from tui.folded_log import FoldedLog
 from tui.source import Playback, Snapshot, config_of
 from vtk.runs.events import ALERT
-from vtk.runs.fold import EventFold
-from vtk.runs.reader import EventTail
-from vtk.runs.state import known_facts
 from vtk.runs.store import RunPaths
 
 _LONGEST_SILENCE_S: Final = 5.0
@@ -45,10 +40,9 @@ class ReplaySource:
         self.paths = paths
         self._monotonic = monotonic
         self._is_playing, self._at_share = is_playing, at_share
-        self._events: list[dict[str, Any]] | None = None
+        self._log: FoldedLog | None = None
         self._times_s: list[float] = []
         self._config: Mapping[str, Any] = {}
-        self._fold, self._num_folded = EventFold(), 0
         self._position_s, self._speed = 0.0, 1.0
         self._looked_at_s = monotonic()
 
@@ -63,15 +57,14 @@ class ReplaySource:
         Raises:
             DataError: The log cannot be read.
         """
-        if self._events is None:
-            self._load()
+        log = self._log or self._load()
         now_s = self._monotonic()
         if self._is_playing:
             self._position_s += (now_s - self._looked_at_s) * self._speed
         self._looked_at_s = now_s
         if self._position_s >= self.duration_s:
             self._position_s, self._is_playing = self.duration_s, False
-        return self._snapshot()
+        return self._snapshot(log)
 
     def toggle(self) -> None:
         """Play or hold; at the end it begins anew."""
@@ -96,7 +89,9 @@ class ReplaySource:
         """Go to the next alert (1) or the one before (-1), and hold there."""
         places = [
             place
-            for place, event in zip(self._times_s, self._events or [], strict=True)
+            for place, event in zip(
+                self._times_s, self._log.events if self._log else (), strict=True
+            )
             if event["type"] == ALERT
         ]
         later = [place for place in places if place > self._position_s + 1e-6]
@@ -105,30 +100,23 @@ class ReplaySource:
         if found:
             self._position_s, self._is_playing = found[0], False
 
-    def _load(self) -> None:
-        self._events = EventTail(self.paths.events).poll()
-        self._times_s = _places(self._events)
+    def _load(self) -> FoldedLog:
+        log = self._log = FoldedLog(self.paths)
+        self._times_s = _places(log.events)
         self._config = config_of(self.paths)
         while self.duration_s / self._speed > _WHOLE_RUN_S:
             self._speed *= 2
-        self._restart()
         self.seek(self._at_share)
         self._looked_at_s = self._monotonic()
+        return log
 
-    def _restart(self) -> None:
-        facts, _ = known_facts(self.paths)
-        self._fold, self._num_folded = EventFold(facts, ColumnSeries), 0
-
-    def _snapshot(self) -> Snapshot:
-        events = self._events or []
-        wanted = bisect_right(self._times_s, self._position_s)
-        if wanted < self._num_folded:
-            self._restart()
-        for event in events[self._num_folded : wanted]:
-            self._fold.add(event)
-        self._num_folded = wanted
-        state = replace(self._fold.snapshot(), root=self.paths.root)
-        playback = Playback(self._position_s, self.duration_s, self._speed, self._is_playing)
+    def _snapshot(self, log: FoldedLog) -> Snapshot:
+        num_events = bisect_right(self._times_s, self._position_s)
+        state = log.after(num_events)
+        last_seq = log.events[num_events - 1]["seq"] if num_events else -1
+        playback = Playback(
+            self._position_s, self.duration_s, self._speed, self._is_playing, last_seq
+        )
         now = state.last_event_time or state.created or 0.0
         return Snapshot(state, self.paths, self._config, now, playback=playback)
 

@@ -19,12 +19,16 @@ _NEWER_EVERY_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Playback:
-    """Where a replay is: seconds of the recording, how fast, and whether it moves."""
+    """Where a replay is: seconds of the recording, how fast, and whether it moves.
+
+    `last_seq` is the number of the last event that had been written then, -1 before the first.
+    """
 
     position_s: float
     duration_s: float
     speed: float
     is_playing: bool
+    last_seq: int
 
 
 @dataclass(frozen=True, slots=True)

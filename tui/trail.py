@@ -33,7 +33,7 @@ MEANINGS: Final = {
     "reward without distance": "reward grows but the policy stays near the bias model: it may be "
     "learning the shortcut",
 }
-_SMOOTHING: Final = 0.8
+_SMOOTHING: Final = 0.9
 WINDOW: Final = 20
 _FEWEST: Final = 3
 _SIGNIFICANT: Final = 2.0
@@ -106,16 +106,20 @@ def verdict(trail: Trail) -> Verdict | None:
     quarter = QUARTERS[(distance.difference > 0, reward.difference > 0)]
     figures = (
         f"signed KL {_signed(distance)}, reward {_signed(reward)} "
-        f"(last {size} steps against first {size})"
+        f"(last {size} less first {size} steps)"
     )
     if distance.is_clear and reward.is_clear:
         return Verdict(quarter, distance, reward, MEANINGS[quarter], figures)
-    unclear = [
-        name for name, change in (("signed KL", distance), ("reward", reward))
-        if not change.is_clear
-    ]  # fmt: skip
-    meaning = f"no clear change of {' and '.join(unclear)} yet"
-    return Verdict(None, distance, reward, meaning, figures)
+    return Verdict(None, distance, reward, _half_known(distance, reward), figures)
+
+
+def _half_known(distance: Change, reward: Change) -> str:
+    """What can be said where one of both has not clearly changed, or neither."""
+    for name, change, other in (("signed KL", distance, "reward"), ("reward", reward, "signed KL")):
+        if change.is_clear:
+            way = "grown" if change.difference > 0 else "fallen"
+            return f"{name} has {way}, no clear change of {other} yet"
+    return "no clear change of signed KL and reward yet"
 
 
 def _smoothed(steps_T: Ints, values_T: Floats) -> Floats:

@@ -7,7 +7,7 @@ import numpy as np
 
 from tui.braille import DOTS_ACROSS, DOTS_DOWN, braille_cells, cell_text
 from tui.plot import Cells
-from tui.scales import Scale, fitted_scale, tick_labels, ticks
+from tui.scales import Scale, fitted_scale, step_ticks, tick_labels, ticks
 from tui.series import Bools, Floats
 from tui.trail import QUARTERS, Trail
 
@@ -17,7 +17,12 @@ _SMALLEST: Final = (12, 3)
 _MOST_CORNERS: Final = 400
 _DOTS_PER_CORNER: Final = 24
 _ROOM: Final = 0.15
-_AXIS_NAME: Final = "signed KL, nats/token (away from the bias model to the right)"
+_AXIS_NAMES: Final = (
+    "signed KL, nats/token (away from the bias model to the right)",
+    "signed KL, nats/token: away from the bias model",
+    "signed KL, nats/token",
+)
+_MOST_STEPS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ def draw_trail(trail: Trail, width: int, height: int, ascii_only: bool) -> Cells
         path = _path(trail.smooth_distance_T[part], trail.smooth_reward_T[part])
         _put_dots(cells, area.dots(*path), style, ascii_only)
     _draw_quarters(cells, area, trail)
+    _draw_steps(cells, area, trail)
     for index, shape, style in ((0, "S", "mark"), (-1, "@" if ascii_only else "●", "cursor")):
         at = area.cell(trail.smooth_distance_T[index], trail.smooth_reward_T[index])
         cells.put(*at, shape, style)
@@ -110,6 +116,16 @@ def _draw_quarters(cells: Cells, area: _Area, trail: Trail) -> None:
             cells.put(row, at, words[:room], "note")
 
 
+def _draw_steps(cells: Cells, area: _Area, trail: Trail) -> None:
+    """The number of some steps beside the trail: its direction without colours."""
+    wanted = step_ticks(float(trail.steps_T[0]), float(trail.steps_T[-1]), _MOST_STEPS)
+    for step in wanted:
+        index = int(np.searchsorted(trail.steps_T, step))
+        row, column = area.cell(trail.smooth_distance_T[index], trail.smooth_reward_T[index])
+        style = "line4" if index <= len(trail.steps_T) // 2 else "line0"
+        cells.put(row, min(column + 1, cells.width - len(str(step))), str(step), style)
+
+
 def _draw_axes(cells: Cells, area: _Area) -> None:
     values = ticks(area.y, max(2, area.rows // 3))
     for value, label in zip(values, tick_labels(values), strict=True):
@@ -119,4 +135,5 @@ def _draw_axes(cells: Cells, area: _Area) -> None:
     for value, label in zip(values, tick_labels(values), strict=True):
         _, column = area.cell(value, area.y.low)
         cells.put(area.rows, min(column, cells.width - len(label)), label, "axis")
-    cells.put(area.rows + 1, _LEFT, _AXIS_NAME[: area.columns], "axis")
+    fitting = [name for name in _AXIS_NAMES if len(name) <= area.columns]
+    cells.put(area.rows + 1, _LEFT, (fitting or [""])[0], "axis")

@@ -58,9 +58,9 @@ def test_values_differences_intervals_and_settings(tmp_path: Path) -> None:
     assert sections["metrics"]["reward/mean"][1].difference == "^ +0.6"
     assert [cell.value for cell in sections["metrics"]["kl/signed (nats/token)"]] == ["–", "0.25"]
     assert sections["metrics"]["acc/inferential"][1].value == "75.0%"
-    found = sections["accuracy by question type"]
+    found = sections["accuracy"]
     better = found["mini inferential"][1]
-    assert better.value == "60.0% [55%, 65%] n 400"
+    assert better.value == "60.0% [55,65] n 400"
     assert (better.difference, better.tone) == ("+20.0 ±7.1 pts", "good")
     same = found["mini observational"][1]
     assert (same.difference, same.tone) == ("+0.0 ±42.4 pts unresolved", "faint")
@@ -93,7 +93,7 @@ def test_the_screen_pins_another_baseline_and_drops_a_run(tmp_path: Path) -> Non
     async def scenario(host: Host, pilot: Pilot[None]) -> None:
         await until_shown(pilot, "base (baseline)", "other", "lost", "▲ +0.6", "seed")
         await pilot.press("m")
-        await until_shown(pilot, "mean of the last 50 steps")
+        await until_shown(pilot, "metrics, mean of 50 steps")
         runs: Any = host.screen.query_one("#runs")
         runs.highlighted = next(
             line for line in range(2) if runs.get_option_at_index(line).value == "other"

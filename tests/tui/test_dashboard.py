@@ -42,7 +42,7 @@ def test_the_four_things_are_on_the_first_screen_at_every_size(
         assert len(lines) == size[1]
         for title in ("reward", "signed KL", "GPU memory", "accuracy", "no GPU"):
             assert title in text
-        assert "1 alert " in text
+        assert "2 alerts " in text
         for name in ("reward", "kl"):
             chart = app.screen.query_one(f"#{name}", Chart)
             assert chart.frame is not None, "it draws"

@@ -79,9 +79,10 @@ def test_an_alert_opens_with_its_evidence(drive: Drive, recording: RunPaths) -> 
     async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
         await shown(app, pilot, "step 90/90")
         await pilot.press("5")
-        text = await shown(app, pilot, "no completions of step 76 are kept")
-        assert "step 51-90  kl_budget_step x10" in text
-        assert "value 0.3122, threshold 0.2" in text
+        text = await shown(app, pilot, "- reward 1  signed KL")
+        assert "worst completions of step 84" in text
+        assert "step 64-88  kl_budget_step x7" in text
+        assert "value 0.1921, threshold 0.15" in text
         assert "in the 20 steps before: median" in text
         assert "set beta to -0.01" in text
 
@@ -95,7 +96,7 @@ def test_a_replay_shows_the_run_as_it_was(drive: Drive, recording: RunPaths) -> 
         await shown(app, pilot, "▶ replay")
         await pilot.press("space", "a")
         await until(pilot, lambda: len(app.snapshot.state.alerts) == 1)
-        assert app.snapshot.state.alerts[0].step == 51
+        assert app.snapshot.state.alerts[0].step == 25
         assert app.snapshot.playback is not None
         assert not app.snapshot.playback.is_playing
         steps = app.snapshot.state.step

@@ -155,7 +155,7 @@ def test_the_palette_does_what_it_names(drive: Drive, recording: RunPaths, tmp_p
             ("Theme", lambda: app.theme == "vtk-light"),
             ("Smooth", lambda: screen.viewport.smoothing > 0),
             ("Open Compare", lambda: app.current_mode == "compare"),
-            ("Latest/mean", lambda: "mean of the last 50 steps" in app.screen_text()),
+            ("Latest/mean", lambda: "mean of 50 steps" in app.screen_text()),
         ):
             await pilot.press("ctrl+p", *[{" ": "space", "/": "slash"}.get(c, c) for c in words])
             await shown(app, pilot, words)

@@ -24,7 +24,7 @@ def test_the_samples_and_the_comparison_are_one_key_away(drive: Drive, runs_dir:
         await shown(app, pilot, "newest (baseline)")
         await shown(app, pilot, "older")
         await pilot.press("m")
-        await shown(app, pilot, "mean of the last 50 steps")
+        await shown(app, pilot, "metrics, mean of 50 steps")
         await pilot.press("question_mark")
         await shown(app, pilot, "Everywhere")
 

@@ -1,4 +1,7 @@
-"""A comparison as lines of text: one column a run, the same in every section."""
+"""A comparison as lines of text: one column a run.
+
+The columns are the same in every section but the settings', whose paths would widen all others.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -23,14 +26,17 @@ def drawn(sections: Sequence[Section], run_ids: Sequence[str], max_name_cells: i
     """The sections below each other; nothing in them is read as markup.
 
     Args:
-        sections: From `tui.compare.table.comparison`.
+        sections: From `tui.compare.table.comparison`, the settings last.
         run_ids: The runs, in the order of the cells; the first is the baseline.
         max_name_cells: The names' column is no wider.
     """
     heads = [f"{name}{'' if place else ' (baseline)'}" for place, name in enumerate(run_ids)]
-    widths = _widths(sections, heads)
-    widths[0] = min(widths[0], max_name_cells)
-    lines = [line for section in sections for line in _section_lines(section, heads, widths)]
+    *numbers, settings = sections
+    lines: list[Content] = []
+    for together in (numbers, [settings]):
+        widths = _widths(together, heads)
+        widths[0] = min(widths[0], max_name_cells)
+        lines += [line for section in together for line in _section_lines(section, heads, widths)]
     return Content("\n").join(lines)
 
 

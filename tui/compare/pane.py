@@ -14,7 +14,7 @@ from textual.worker import get_current_worker
 
 from tui import keys
 from tui.compare.drawing import drawn
-from tui.compare.facts import Listed, RunFacts, RunSet
+from tui.compare.facts import Listed, Moment, RunFacts, RunSet
 from tui.compare.overlay import FIRST_METRIC, RunNumbers, keeps_zero, metrics_of, overlay
 from tui.compare.table import Reading, comparison
 from tui.plot import marker
@@ -45,8 +45,8 @@ class ComparePane(Container):
     ComparePane { height: 1fr; }
     ComparePane #both { layout: vertical; height: 1fr; }
     ComparePane.-wide #both { layout: horizontal; }
-    ComparePane SelectionList { height: 8; width: 100%; border: round $primary; }
-    ComparePane.-wide SelectionList { height: 100%; width: 34; }
+    ComparePane SelectionList { height: auto; max-height: 8; width: 100%; border: round $primary; }
+    ComparePane.-wide SelectionList { height: 100%; max-height: 100%; width: 26; }
     ComparePane #shown { height: 1fr; width: 1fr; }
     ComparePane #overlay { height: 2fr; display: none; }
     ComparePane.-tall #overlay, ComparePane.-chart #overlay { display: block; }
@@ -68,6 +68,7 @@ class ComparePane(Container):
         self.ascii_only, self.beside = ascii_only, beside
         self.reading: Reading = "latest"
         self.metric, self.viewport, self.numbers = FIRST_METRIC, Viewport(), RunNumbers()
+        self._moment: Moment | None = None
         self._begin(paths)
 
     def compose(self) -> ComposeResult:
@@ -85,11 +86,15 @@ class ComparePane(Container):
         self.set_interval(POLL_INTERVAL_S, self.look)
         self.look()
 
-    def follow(self, paths: RunPaths) -> None:
-        """Begin with another run; nothing happens if it is the one that was begun with."""
-        if self.paths != paths:
+    def follow(self, paths: RunPaths, moment: Moment | None = None) -> None:
+        """Begin with a run, in a replay at a moment; the choice stays if the run is the same."""
+        is_same = self.paths == paths
+        if is_same and moment == self._moment:
+            return
+        self._moment = moment
+        if not is_same:
             self._begin(paths)
-            self.look()
+        self.look()
 
     def look(self) -> None:
         """Look for what the runs have added."""
@@ -118,10 +123,11 @@ class ComparePane(Container):
 
     @work(thread=True, exclusive=True, group="compare")
     def _read(self, runs: RunSet) -> None:
-        listed, chosen = runs.listed(), self._chosen
+        moment, chosen = self._moment, self._chosen
+        listed = runs.listed(moment)
         if self._listed is None:
             chosen = self._first_choice(listed)
-        facts = runs.poll(chosen)
+        facts = runs.poll(chosen, moment)
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._show, runs, listed, chosen, facts)
 
@@ -174,9 +180,10 @@ class ComparePane(Container):
         if not self._facts:
             table.update(Content("Choose runs with the space bar."))
             return
+        self.numbers.choose(self._chosen)
         runs = self._ordered()
         sections = comparison(runs, self.reading, ascii_only=self.ascii_only)
-        max_name_cells = self.size.width // (3 if self.has_class("-wide") else 2)
+        max_name_cells = self.size.width // (4 if self.has_class("-wide") else 3)
         heads = [f"{marker(self.numbers[r.name], self.ascii_only)} {r.run_id}" for r in runs]
         table.update(drawn(sections, heads, max_name_cells))
         self.show_curves(self.viewport)
@@ -184,7 +191,6 @@ class ComparePane(Container):
     def show_curves(self, viewport: Viewport) -> None:
         """Draw the chosen metric of the chosen runs."""
         self.viewport = viewport
-        self.numbers.choose(self._chosen)
         chart = self.query_one(Chart)
         chart.title, chart.zero = visible_text(self.metric, 40), keeps_zero(self.metric)
         chart.own_scale = "symlog" if chart.zero else "linear"

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from tui.accuracy import interval_words
 from tui.compare.facts import RunFacts
 from tui.compare.overlay import metrics_of
 from vtk.format import (
     MISSING,
     format_age_s,
     format_count,
-    format_interval,
     format_percent,
     format_value,
     visible_text,
@@ -75,7 +75,7 @@ def comparison(runs: Sequence[RunFacts], reading: Reading, *, ascii_only: bool) 
         reading: A metric's latest value, or its mean over the last `MEAN_STEPS` recorded steps.
         ascii_only: Mark differences with ASCII signs.
     """
-    words = "latest value" if reading == "latest" else f"mean of the last {MEAN_STEPS} steps"
+    words = "latest value" if reading == "latest" else f"mean of {MEAN_STEPS} steps"
     metrics = tuple(_metric_rows(runs, reading, ascii_only))
     accuracies = tuple(_accuracy_rows(runs))
     settings = tuple(_setting_rows(runs))
@@ -83,7 +83,7 @@ def comparison(runs: Sequence[RunFacts], reading: Reading, *, ascii_only: bool) 
     return [
         Section("runs", tuple(_status_rows(runs)), _problems(runs)),
         Section(
-            "accuracy by question type, newest evaluation",
+            "accuracy, last evaluation",
             accuracies,
             pairing if accuracies and len(runs) > 1 else "",
         ),
@@ -200,7 +200,7 @@ def _accuracy_rows(runs: Sequence[RunFacts]) -> Iterator[TableRow]:
 def _accuracy_cell(own: TypeAccuracy | None, base: TypeAccuracy | None) -> Cell:
     if own is None or own.accuracy is None:
         return Cell(MISSING)
-    interval = "" if own.ci95 is None else f" {format_interval(*own.ci95, 0)}"
+    interval = "" if own.ci95 is None else f" {interval_words(own, 0)}"
     value = f"{format_percent(own.accuracy)}{interval} n {format_count(own.n)}"
     if base is None or base.accuracy is None:
         return Cell(value)

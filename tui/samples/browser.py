@@ -56,14 +56,17 @@ class SampleBrowser:
         self._num_groups: dict[int, int] = {}
         self._facts: dict[int, tuple[GroupFacts, ...]] = {}
 
-    def poll(self) -> set[int]:
+    def poll(self, last_seq: int | None = None) -> set[int]:
         """Read what the run has added, and return the steps that are new, made again or gone.
+
+        Args:
+            last_seq: In a replay, the last event that counts.
 
         Raises:
             DataError: The event log cannot be read.
         """
         with self._lock:
-            changed = self._index.poll()
+            changed = self._index.poll(last_seq)
             for step in changed:
                 self._files.forget(step)
                 self._num_groups.pop(step, None)

@@ -20,9 +20,18 @@ from tui.samples.rows import Group
 from vtk.format import MISSING, visible_text
 
 _SPARE_LINES: Final = 20
-_COLUMNS: Final = (("step", 8), ("type", 14), ("right", 6), ("reward", 9), ("spread", 9))
-_LAST_COLUMNS: Final = (("signed KL", 10),)
-HEADING: Final = "".join(name.ljust(width) for name, width in (*_COLUMNS, *_LAST_COLUMNS))
+_COLUMNS: Final = {"step": 8, "type": 14, "right": 6, "reward": 9, "spread": 9, "signed KL": 10}
+_NARROW_COLUMNS: Final = {"step": 7, "type": 10, "right": 6, "reward": 8, "signed KL": 10}
+_WIDE_FROM_CELLS: Final = 100
+
+
+def heading(width: int) -> str:
+    """The names of the columns of a list that is so many cells wide."""
+    return "".join(name.ljust(cells) for name, cells in _columns(width).items()) + "question"
+
+
+def _columns(width: int) -> dict[str, int]:
+    return _COLUMNS if width >= _WIDE_FROM_CELLS else _NARROW_COLUMNS
 
 
 class GroupList(ScrollView, can_focus=True):
@@ -154,22 +163,22 @@ class GroupList(ScrollView, can_focus=True):
         return Strip([Segment(text, style)], width)
 
     def _line(self, ref: GroupRef) -> str:
+        columns = _columns(self.size.width)
         if ref not in self._groups:
-            return f"{ref[0]:<8}…"
+            return f"{ref[0]:<{columns['step']}}…"
         group = self._groups[ref]
         if group is None:
-            return f"{ref[0]:<8}not in its file"
+            return f"{ref[0]:<{columns['step']}}not in its file"
         kl = group.signed_kl
-        values = (
-            str(group.step),
-            group.question_type[:13],
-            f"{group.num_right}/{len(group.completions)}",
-            _short(group.mean_reward),
-            _short(group.reward_spread),
-            MISSING if kl is None else _short(kl, "+.4f"),
-        )
-        columns = (*_COLUMNS, *_LAST_COLUMNS)
-        told = "".join(v.ljust(width) for v, (_, width) in zip(values, columns, strict=True))
+        values = {
+            "step": str(group.step),
+            "type": _cut(group.question_type, columns["type"] - 1),
+            "right": f"{group.num_right}/{len(group.completions)}",
+            "reward": _short(group.mean_reward),
+            "spread": _short(group.reward_spread),
+            "signed KL": MISSING if kl is None else _short(kl, "+.4f"),
+        }
+        told = "".join(values[name].ljust(cells) for name, cells in columns.items())
         return told + visible_text(group.problem, 200)
 
     def _near(self) -> list[GroupRef]:
@@ -194,6 +203,10 @@ class GroupList(ScrollView, can_focus=True):
     def _keep_in_view(self) -> None:
         region = Region(0, self.cursor, max(1, self.size.width), 1)
         self.scroll_to_region(region, animate=False, force=True)
+
+
+def _cut(text: str, chars: int) -> str:
+    return text if len(text) <= chars else f"{text[: chars - 1]}."
 
 
 def _short(value: float, form: str = ".2f") -> str:

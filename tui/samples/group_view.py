@@ -78,6 +78,11 @@ class GroupView(VerticalScroll, can_focus=True):
         yield Horizontal(id="columns")
         yield Static(id="bias", markup=False)
 
+    def on_mount(self) -> None:
+        """Without colours, underlines say which tokens have left the bias model."""
+        if self.app.no_color:
+            self.tint = "marks"
+
     def show(self, group: Group | None, said: str = "") -> None:
         """Show another group, or say why there is none."""
         is_other = group is None or self.group is None or group.number != self.group.number
@@ -131,7 +136,7 @@ class GroupView(VerticalScroll, can_focus=True):
                 self.query_one(name, Static).update(Content(""))
             self._fit_columns(0)
             return
-        question.update(question_content(self.group))
+        question.update(question_content(self.group, ascii_only=self.ascii_only))
         answer = self.group.bias_answer
         bias = (
             Content("")

@@ -4,6 +4,7 @@ The event log says it: a resumed run leaves files of steps that it has not made 
 belong to nothing. Only the events that matter are parsed, so a long log opens at once.
 """
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -26,22 +27,28 @@ class StepIndex:
         self.paths = paths
         self.counts: dict[int, int] = {}
         self.num_generations = num_generations(paths)
-        self._num_restarts = 0
-        self._tail = EventTail(paths.events, types=(events.ROLLOUTS, events.ATTEMPT_STARTED))
+        self._num_restarts, self._seen_seq = 0, -1
+        self._tail, self._waiting = self._new_tail(), deque[dict[str, Any]]()
 
-    def poll(self) -> set[int]:
+    def poll(self, last_seq: int | None = None) -> set[int]:
         """Read what is new, and return the steps that were added, made again or dropped.
+
+        Args:
+            last_seq: In a replay, the last event that counts; going back reads the log anew.
 
         Raises:
             DataError: The log is there but cannot be read.
         """
-        found = self._tail.poll()
         changed: set[int] = set()
+        if last_seq is not None and last_seq < self._seen_seq:
+            changed |= self._rewind()
+        self._waiting.extend(self._tail.poll())
         if self._tail.num_restarts != self._num_restarts:
-            self._num_restarts = self._tail.num_restarts
-            changed |= set(self.counts)
-            self.counts.clear()
-        for event in found:
+            changed |= self._rewind()
+            self._waiting.extend(self._tail.poll())
+        while self._waiting and (last_seq is None or self._waiting[0]["seq"] <= last_seq):
+            event = self._waiting.popleft()
+            self._seen_seq = max(self._seen_seq, event["seq"])
             changed |= self._take(event)
         return changed
 
@@ -53,6 +60,17 @@ class StepIndex:
     def num_groups(self, step: int) -> int:
         """Groups that a step should have, by its number of completions."""
         return -(-self.counts[step] // self.num_generations)
+
+    def _rewind(self) -> set[int]:
+        """Begin with the log again, and return the steps that were known."""
+        known = {*self.counts}
+        self.counts.clear()
+        self._waiting.clear()
+        self._num_restarts, self._seen_seq, self._tail = 0, -1, self._new_tail()
+        return known
+
+    def _new_tail(self) -> EventTail:
+        return EventTail(self.paths.events, types=(events.ROLLOUTS, events.ATTEMPT_STARTED))
 
     def _take(self, event: dict[str, Any]) -> set[int]:
         try:

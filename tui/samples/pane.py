@@ -19,7 +19,7 @@ from tui import keys
 from tui.samples.browser import Loaded, SampleBrowser
 from tui.samples.copying import reproduce_command, sample_text
 from tui.samples.frame_view import FRAME_SIZES, FrameView
-from tui.samples.group_list import HEADING, GroupList
+from tui.samples.group_list import GroupList, heading
 from tui.samples.group_view import CompletionColumn, GroupView
 from tui.samples.query import ANSWER_FILTERS, ORDERS, QUESTION_FILTERS, GroupRef, Listing, Query
 from tui.samples.rows import Group
@@ -73,13 +73,14 @@ class SamplesPane(Vertical):
         self._notices: dict[int, str] = {}
         self._fault = ""
         self._strip_name: str | None = None
+        self._last_seq: int | None = None
 
     def compose(self) -> ComposeResult:
         """The list above, the group below."""
         yield Static(Content("reading the completions …"), id="status", markup=False)
         yield Static(id="notice", markup=False)
         with Vertical(id="list-box"):
-            yield Static(Content(HEADING + "question"), id="heading", markup=False)
+            yield Static(id="heading", markup=False)
             yield GroupList(id="groups")
         yield GroupView(ascii_only=self.ascii_only, id="group")
 
@@ -91,12 +92,18 @@ class SamplesPane(Vertical):
             self._read(self.browser, is_first=True)
 
     def on_resize(self, event: events.Resize) -> None:
-        """A tall screen shows list and group at once."""
+        """A tall screen shows list and group at once, a narrow one fewer columns."""
+        self.query_one("#heading", Static).update(Content(heading(event.size.width)))
         self.set_class(event.size.height >= TALL_FROM_ROWS, "-tall")
 
-    def follow(self, paths: RunPaths) -> None:
-        """Show another run; nothing happens if it is the one that is shown."""
-        if self.browser is not None and self.browser.paths == paths:
+    def follow(self, paths: RunPaths, last_seq: int | None = None) -> None:
+        """Show a run, in a replay as it was after the event `last_seq`."""
+        is_same = self.browser is not None and self.browser.paths == paths
+        if is_same and last_seq == self._last_seq:
+            return
+        self._last_seq = last_seq
+        if is_same:
+            self.look()
             return
         self.browser = SampleBrowser(paths)
         self._groups, self._notices, self._fault = {}, {}, ""
@@ -122,7 +129,7 @@ class SamplesPane(Vertical):
     @work(thread=True, group="poll")
     def _read(self, browser: SampleBrowser, is_first: bool = False) -> None:
         try:
-            changed, fault = browser.poll(), ""
+            changed, fault = browser.poll(self._last_seq), ""
         except DataError as error:
             changed, fault = set(), visible_text(error.message)
         if is_first or changed or fault != self._fault:

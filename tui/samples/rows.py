@@ -140,6 +140,12 @@ class Group:
         return sum(completion.is_right for completion in self.completions)
 
     @property
+    def num_as_bias_model(self) -> int:
+        """Completions with the bias model's own answer; none where it gave none to be read."""
+        parsed = None if self.bias_answer is None else self.bias_answer.parsed
+        return 0 if parsed is None else sum(c.parsed == parsed for c in self.completions)
+
+    @property
     def mean_reward(self) -> float:
         """Mean over the completions."""
         return sum(completion.reward for completion in self.completions) / len(self.completions)

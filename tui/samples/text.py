@@ -25,7 +25,7 @@ _STAYED_COLOURS: Final = ("#0b3a5c", "#0067a5", "#56b4e9")
 _LEFT_MARKS: Final = ("", "underline", "bold underline")
 _STAYED_MARKS: Final = ("", "italic", "bold italic")
 _TINT_TEXT: Final = ("#ffffff", "#ffffff", "#000000")
-_NUM_TRACE_CHARS: Final = 20
+_NUM_TRACE_CHARS: Final = 16
 _LEFT_SIGNS: Final = "+*#"
 _STAYED_SIGNS: Final = "-=~"
 
@@ -33,9 +33,7 @@ _STAYED_SIGNS: Final = "-=~"
 def tint_legend(tint: str) -> str:
     """What the tints mean, in one line."""
     if tint == "colour":
-        return (
-            "token tint: orange has left the bias model, blue is closer to it than the policy was"
-        )
+        return "token tint: orange is likelier for the policy than for the bias model, blue is not"
     if tint == "marks":
         return "token marks: underlined has left the bias model, italic is below it (over 0.5 nats)"
     return "token tint: off"
@@ -62,9 +60,8 @@ def completion_heading(completion: Completion, *, ascii_only: bool) -> Content:
     """Right or wrong, the reward with its parts, advantage and signed KL, a line each."""
     trace = kl_trace([token.signed_kl for token in completion.tokens])
     kl = MISSING if completion.signed_kl is None else _signed(completion.signed_kl)
-    letters = "nothing readable" if completion.parsed is None else completion.parsed or "none"
     lines = [
-        f"{verdict(completion, ascii_only=ascii_only)}: {letters}",
+        f"{verdict(completion, ascii_only=ascii_only)}: {_letters(completion.parsed)}",
         f"reward {format_number(completion.reward, 3)}"
         f" = acc {format_number(completion.reward_accuracy, 3)}"
         f" + fmt {format_number(completion.reward_format, 3)}",
@@ -73,7 +70,7 @@ def completion_heading(completion: Completion, *, ascii_only: bool) -> Content:
         f"{format_count(completion.num_tokens)} tokens"
         + (", cut at the limit" if completion.is_truncated else ""),
     ]
-    if completion.status not in ("ok", ""):
+    if completion.status not in ("ok", "none", ""):
         lines[0] += f" ({completion.status})"
     first, *rest = lines
     style = "bold $success" if completion.is_right else "bold $error"
@@ -109,8 +106,8 @@ def verdict(completion: Completion, *, ascii_only: bool) -> str:
     return f"{signs[2]} wrong"
 
 
-def question_content(group: Group) -> Content:
-    """The question with its options, the right letters, and where it comes from."""
+def question_content(group: Group, *, ascii_only: bool) -> Content:
+    """The question with its options, the right letters, the bias model's, and where it is from."""
     parts: list[Content | str | tuple[str, str]] = [
         (f"step {group.step}  group {group.number}  {group.question_type}", "bold"),
         f"  {group.sample_id}\n",
@@ -119,18 +116,35 @@ def question_content(group: Group) -> Content:
     if group.num_cut_problem_chars:
         parts.append(_cut_note(group.num_cut_problem_chars))
     parts.append((f"\nright: {group.solution or 'none'}", "bold"))
-    parts.append(f"   {group.num_right} of {len(group.completions)} right")
+    num_completions = len(group.completions)
+    parts.append(f"   {group.num_right} of {num_completions} right")
+    if group.bias_answer is not None:
+        answer = group.bias_answer
+        sign, word = _bias_verdict(answer, ascii_only=ascii_only)
+        parts.append((f"   bias model: {_letters(answer.parsed)} {sign} {word}", "bold"))
+        parts.append(f", {group.num_as_bias_model} of {num_completions} answer as it does")
     return Content.assemble(*(Content(p) if isinstance(p, str) else p for p in parts))
 
 
 def bias_content(answer: BiasAnswer, *, ascii_only: bool, max_chars: int) -> Content:
     """What the bias model answered to the same question."""
-    signs = "+-" if ascii_only else "✓✗"
-    word = f"{signs[0]} right" if answer.strict == 1.0 else f"{signs[1]} wrong"
+    sign, word = _bias_verdict(answer, ascii_only=ascii_only)
     shown = answer.text[:max_chars]
     num_cut = len(answer.text) - len(shown) + answer.num_cut_chars
-    content = Content.assemble((f"bias model: {word}: {answer.parsed or 'none'}\n", "bold"), shown)
+    content = Content.assemble(
+        (f"bias model: {sign} {word}: {_letters(answer.parsed)}\n", "bold"), shown
+    )
     return content.append(_cut_note(num_cut)) if num_cut else content
+
+
+def _letters(parsed: str | None) -> str:
+    return "nothing readable" if parsed is None else parsed or "none"
+
+
+def _bias_verdict(answer: BiasAnswer, *, ascii_only: bool) -> tuple[str, str]:
+    is_right = answer.strict == 1.0
+    signs = "+-" if ascii_only else "✓✗"
+    return signs[not is_right], "right" if is_right else "wrong"
 
 
 def listing_status(listing: Listing, query: Query, num_completions: int) -> str:

@@ -7,6 +7,7 @@ from textual.dom import DOMNode
 from textual.widget import Widget
 from typing_extensions import override
 
+from tui.compare.facts import Moment
 from tui.compare.pane import ComparePane
 from tui.keys import Where
 from tui.screens.run_screen import RunScreen
@@ -41,5 +42,13 @@ class CompareScreen(RunScreen):
     def show_body(self, snapshot: Snapshot) -> None:
         pane = self.query_one(ComparePane)
         pane.show_curves(self.viewport)
-        if snapshot.paths is not None:
-            pane.follow(snapshot.paths)
+        paths, played = snapshot.paths, snapshot.playback
+        if paths is not None:
+            moment = (
+                None
+                if played is None
+                else Moment(
+                    paths.root.resolve().name, played.last_seq, snapshot.now, snapshot.state
+                )
+            )
+            pane.follow(paths, moment)

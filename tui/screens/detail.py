@@ -45,7 +45,7 @@ class DetailScreen(Screen[None]):
         heading = completion_heading(self.completion, ascii_only=self.ascii_only)
         text = completion_content(self.completion, self.tint, MAX_TEXT_CHARS)
         with VerticalScroll():
-            yield Static(question_content(self.group), markup=False)
+            yield Static(question_content(self.group, ascii_only=self.ascii_only), markup=False)
             yield Static(Content("\n").append(heading), markup=False)
             yield Static(Content(tint_legend(self.tint)), id="legend", markup=False)
             yield Static(Content("\n").append(text), id="whole", markup=False)

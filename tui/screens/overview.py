@@ -18,7 +18,7 @@ from tui.widgets.panels import Panel
 _MORE: Final = {
     "entropy": "entropy",
     "length": "completion length",
-    "accuracy": "accuracy of rollouts",
+    "accuracy": "answers right",
     "loss": "loss",
     "gradient": "gradient norm",
 }
@@ -39,6 +39,7 @@ class OverviewScreen(RunScreen):
                 scale="symlog",
                 zero=True,
                 nothing="no KL yet: this run has no bias model, or no step is done",
+                hint="away from bias model",
                 id="kl",
             ),
             Vertical(

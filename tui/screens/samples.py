@@ -31,4 +31,6 @@ class SamplesScreen(RunScreen):
     @override
     def show_body(self, snapshot: Snapshot) -> None:
         if snapshot.paths is not None:
-            self.query_one(SamplesPane).follow(snapshot.paths)
+            playback = snapshot.playback
+            last_seq = None if playback is None else playback.last_seq
+            self.query_one(SamplesPane).follow(snapshot.paths, last_seq)

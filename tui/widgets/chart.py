@@ -30,6 +30,7 @@ class Chart(Widget, can_focus=True):
         scale: Kind of the value axis, unless the viewport names another.
         zero: Keep zero in sight.
         nothing: Said while there is no point.
+        hint: What is drawn, in plain words, where the legend has room.
         id: Of the widget.
     """
 
@@ -63,10 +64,12 @@ class Chart(Widget, can_focus=True):
         scale: ScaleName = "linear",
         zero: bool = False,
         nothing: str = _NOTHING,
+        hint: str = "",
         id: str | None = None,
     ) -> None:
         super().__init__(id=id)
         self.title, self.own_scale, self.zero, self.nothing = title, scale, zero, nothing
+        self.hint = hint
         self.curves: tuple[Curve, ...] = ()
         self.marks: tuple[PlotMark, ...] = ()
         self.viewport = Viewport()
@@ -175,7 +178,9 @@ class Chart(Widget, can_focus=True):
         cells, self.frame = draw_plot(self.plot(), width, height - 1)
         if self.frame is None and cells.height > 0:
             cells.put(cells.height // 2, 2, self.nothing[: max(0, width - 2)], "note")
-        legend = Legend(self.title, self.curves, self.viewport, self.own_scale, self.ascii_only)
+        legend = Legend(
+            self.title, self.curves, self.viewport, self.own_scale, self.ascii_only, self.hint
+        )
         head = strip_of(legend.fitted(width), styles, width, self.rich_style)
         return [head, *strips_of(cells, styles, self.rich_style)]
 

@@ -37,7 +37,8 @@ class Tabs(Widget):
     def render(self) -> Content:
         parts, self._ends = list[Content](), []
         room = self.size.width - sum(len(key) + 3 for key, _, _ in self.entries)
-        per_title = max(_NARROWEST, room // max(1, len(self.entries)))
+        is_room = sum(len(title) for _, _, title in self.entries) <= room
+        per_title = room if is_room else max(_NARROWEST, room // max(1, len(self.entries)))
         end = 0
         for key, name, title in self.entries:
             shown = title[:per_title]

@@ -317,7 +317,8 @@ class RecordSettings(Section):
     )
     bias_answers: bool = Field(
         default=False,
-        description="Also record what the bias model answers: one more completion a question.",
+        description="Also record what the bias model answers, and per question type how often the "
+        "policy answers the same (bias_agreement/...): one more completion a question.",
     )
     frames_per_clip: int = Field(
         default=8,

@@ -104,6 +104,16 @@ METRICS: Final[dict[str, Metric]] = {
         "fraction", "rollouts answered correctly, questions with several right options"
     ),
     "acc/multi_n": Metric("count", "rollouts behind acc/multi"),
+    "bias_agreement/observational": Metric(
+        "fraction", "rollouts with the bias model's own likeliest answer, observational questions"
+    ),
+    "bias_agreement/observational_n": Metric("count", "rollouts behind it"),
+    "bias_agreement/inferential": Metric("fraction", "the same, inferential questions"),
+    "bias_agreement/inferential_n": Metric("count", "rollouts behind it"),
+    "bias_agreement/single": Metric("fraction", "the same, questions with one right option"),
+    "bias_agreement/single_n": Metric("count", "rollouts behind it"),
+    "bias_agreement/multi": Metric("fraction", "the same, questions with several right options"),
+    "bias_agreement/multi_n": Metric("count", "rollouts behind it"),
     "kl/signed": Metric(
         "nats/token", "mean log-probability of policy minus bias model; positive: it has left it"
     ),

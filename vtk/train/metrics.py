@@ -42,7 +42,12 @@ def rollout_metrics(rows: Sequence[Row]) -> dict[str, float]:
     }
     metrics["loss/total"] = metrics["loss/policy"] + metrics["loss/repulsion"]
     return (
-        metrics | _group_metrics(rows) | _accuracies(rows) | _kl_metrics(rows) | _gap_metrics(rows)
+        metrics
+        | _group_metrics(rows)
+        | _by_type("acc", "strict", rows)
+        | _by_type("bias_agreement", "agrees", _compared(rows))
+        | _kl_metrics(rows)
+        | _gap_metrics(rows)
     )
 
 
@@ -58,13 +63,29 @@ def _group_metrics(rows: Sequence[Row]) -> dict[str, float]:
     }
 
 
-def _accuracies(rows: Sequence[Row]) -> dict[str, float]:
+def _by_type(prefix: str, name: str, rows: Sequence[Row]) -> dict[str, float]:
     metrics: dict[str, float] = {}
-    for name, belongs in _TYPES.items():
+    for question_type, belongs in _TYPES.items():
         asked = [row for row in rows if belongs(row)]
         if asked:
-            metrics |= {f"acc/{name}": _mean(asked, "strict"), f"acc/{name}_n": len(asked)}
+            metrics[f"{prefix}/{question_type}"] = _mean(asked, name)
+            metrics[f"{prefix}/{question_type}_n"] = len(asked)
     return metrics
+
+
+def _compared(rows: Sequence[Row]) -> list[Row]:
+    """The rows of each question to which the bias model gave an answer that could be read.
+
+    The bias model answers once a question (`vtk.train.bias_answers`), and one row holds it.
+    """
+    answers = {
+        row["group"]: row["bias_parsed"] for row in rows if row.get("bias_parsed") is not None
+    }
+    return [
+        {**row, "agrees": row["parsed"] == answers[row["group"]]}
+        for row in rows
+        if row["group"] in answers
+    ]
 
 
 def _kl_metrics(rows: Sequence[Row]) -> dict[str, float]:

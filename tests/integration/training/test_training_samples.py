@@ -83,6 +83,26 @@ def test_the_bias_models_answer_is_recorded_once_a_group(
     )
 
 
+def test_agreement_with_the_bias_model_is_what_its_answers_say(
+    bench: Any, recorded: dict[str, Any]
+) -> None:
+    paths = _run(bench, recorded)
+    for step in (1, 2):
+        rows = bench.rows(paths, [step])
+        answers = {r["group"]: r["bias_parsed"] for r in rows if r["generation"] == 0}
+        compared = [r for r in rows if answers[r["group"]] is not None]
+        metrics = bench.numbers(paths)[step]
+        shown = {k: v for k, v in metrics.items() if k.startswith("bias_agreement/")}
+        assert shown
+        assert compared
+        for name in ("observational", "inferential"):
+            asked = [r for r in compared if r["label"] == name]
+            agreeing = [r for r in asked if r["parsed"] == answers[r["group"]]]
+            assert shown.get(f"bias_agreement/{name}_n", 0) == len(asked)
+            share = len(agreeing) / len(asked) if asked else None
+            assert shown.get(f"bias_agreement/{name}") == share
+
+
 def test_recording_changes_no_weight(bench: Any, recorded: dict[str, Any]) -> None:
     paths = _run(bench, recorded)
     settings = {"reference__path": str(bench.world.bias)}

@@ -80,6 +80,43 @@ def test_the_gap_between_sampler_and_trainer() -> None:
     assert math.isnan(rollout_metrics(spoilt)["sampling/logp_gap_max"])
 
 
+def _answered(place: int, parsed: str | None, **of_bias: Any) -> dict[str, Any]:
+    return ROWS[place] | {"parsed": parsed} | of_bias
+
+
+def test_agreement_with_the_bias_model_is_of_answers_and_by_question_type() -> None:
+    rows = [
+        _answered(0, "A", bias_parsed="A"),
+        _answered(1, "B"),
+        _answered(2, "A,C", bias_parsed="A,C"),
+        _answered(3, "A,C"),
+    ]
+    metrics = rollout_metrics(rows)
+    agreement = {k: v for k, v in metrics.items() if k.startswith("bias_agreement/")}
+    assert agreement == {
+        "bias_agreement/observational": 0.5,
+        "bias_agreement/observational_n": 2,
+        "bias_agreement/inferential": 1.0,
+        "bias_agreement/inferential_n": 2,
+        "bias_agreement/single": 0.5,
+        "bias_agreement/single_n": 2,
+        "bias_agreement/multi": 1.0,
+        "bias_agreement/multi_n": 2,
+    }
+    assert set(agreement) <= set(METRICS)
+    split = [rows[1], rows[3], rows[2], rows[0]]  # the answer need not be in a group's first row
+    assert rollout_metrics(split) == metrics
+
+
+def test_no_agreement_without_an_answer_of_the_bias_model() -> None:
+    unread = [_answered(0, None, bias_parsed=None), _answered(1, "A")]
+    assert not [name for name in rollout_metrics(unread) if name.startswith("bias_agreement/")]
+    unread_policy = [_answered(0, None, bias_parsed="A"), _answered(1, "A")]
+    metrics = rollout_metrics(unread_policy)
+    assert metrics["bias_agreement/observational"] == 0.5
+    assert not [name for name in rollout_metrics(ROWS) if name.startswith("bias_agreement/")]
+
+
 def test_order_and_split_do_not_matter() -> None:
     assert rollout_metrics(ROWS) == rollout_metrics([ROWS[2], ROWS[3], ROWS[0], ROWS[1]])
 
