@@ -16,7 +16,7 @@ from vtk.format import MISSING, format_count, format_percent
 from vtk.runs.events import QUESTION_TYPES
 from vtk.runs.snapshot import RunState, TypeAccuracy
 
-_NAME_CELLS: Final = 21
+_NAME_CELLS: Final = 19
 _CELLS: Final = 19
 _NOT_RECORDED: Final = "not recorded by this run (--set record.bias_answers=true)"
 

@@ -105,8 +105,7 @@ def verdict(trail: Trail) -> Verdict | None:
     distance, reward = _change(trail.distance_T, size), _change(trail.reward_T, size)
     quarter = QUARTERS[(distance.difference > 0, reward.difference > 0)]
     figures = (
-        f"signed KL {_signed(distance)}, reward {_signed(reward)} "
-        f"(last {size} less first {size} steps)"
+        f"signed KL {_signed(distance)}, reward {_signed(reward)} (last {size} less first {size})"
     )
     if distance.is_clear and reward.is_clear:
         return Verdict(quarter, distance, reward, MEANINGS[quarter], figures)

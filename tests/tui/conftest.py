@@ -141,6 +141,15 @@ async def shown(app: DashboardApp, pilot: Pilot[None], text: str) -> str:
     return app.screen_text()
 
 
+async def settled(app: DashboardApp, pilot: Pilot[None]) -> str:
+    """The screen's text, once two looks at it are the same."""
+    before, now = "", app.screen_text()
+    while now != before:
+        await pilot.pause(0.1)
+        before, now = now, app.screen_text()
+    return now
+
+
 def is_updating() -> bool:
     """Whether pictures are to be written anew instead of compared."""
     return bool(os.environ.get("UPDATE_SNAPSHOTS"))

@@ -74,4 +74,4 @@ def test_the_recording_shows_both_types_on_the_smallest_screen(
         (row,) = [line for line in text.splitlines() if "as the bias model" in line]
         assert len(re.findall(r"\d+% \[\d+,\d+\] n \d+", row)) == 2
 
-    drive(look, source=held(recording), size=(62, 20))
+    drive(look, source=held(recording), size=(60, 20))

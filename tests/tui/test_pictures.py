@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from tests.tui.conftest import Drive, held, is_updating, shown
+from tests.tui.conftest import Drive, held, is_updating, settled, shown
 from tui.app import SCREENS, DashboardApp
 from vtk.runs.store import RunPaths
 
@@ -39,8 +39,7 @@ def test_a_screen_looks_as_its_picture(
         if not (name == "alerts" and size[1] < 30):  # there the completions are below the edge
             await shown(app, pilot, OURS[name])
         app.screen.set_focus(None)
-        await pilot.pause()
-        text = app.screen_text()
+        text = await settled(app, pilot)
         if is_updating():
             path.parent.mkdir(exist_ok=True)
             path.write_text(text, encoding="utf-8")
