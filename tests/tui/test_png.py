@@ -1,6 +1,7 @@
 """A view as PNG: drawn with the fonts there are, or refused with the mend; never an empty one."""
 
 import asyncio
+import importlib.util
 import struct
 import zlib
 from pathlib import Path
@@ -61,7 +62,7 @@ def test_what_is_no_svg_is_a_fault_with_words() -> None:
 def test_without_the_renderer_the_mend_is_named_and_the_rest_is_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingEnvironmentError, match="resvg-py is not installed"):
         png.png_of(SVG)
     files, problem = View("view", SVG, "text", ()).files()
