@@ -191,6 +191,7 @@ class ComparePane(Container):
     def show_curves(self, viewport: Viewport) -> None:
         """Draw the chosen metric of the chosen runs."""
         self.viewport = viewport
+        self.numbers.choose(self._chosen)
         chart = self.query_one(Chart)
         chart.title, chart.zero = visible_text(self.metric, 40), keeps_zero(self.metric)
         chart.own_scale = "symlog" if chart.zero else "linear"
