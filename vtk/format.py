@@ -23,6 +23,23 @@ _UNSAFE = re.compile(
     "\ud800-\udfff\U000e0000-\U000e007f]"  # lone surrogates; invisible tags
 )
 
+_SECRET = re.compile(
+    r"(?<=://)[^/\s@]+(?=@)"  # user and password of an address
+    r"|\bhf_[A-Za-z0-9]{16,}"  # a token of the Hugging Face Hub
+    r"|(?<=Bearer )[^\s\"']+"
+    r"|(?i:(?<=token=)|(?<=password=)|(?<=api_key=))[^\s&\"']+"
+)
+
+
+def without_secrets(text: str) -> str:
+    """The text with passwords of addresses and tokens masked, for logs and messages.
+
+    Example:
+        >>> without_secrets("https://me:word@host/a?token=x1&b=2 hf_" + "a" * 34)
+        'https://***@host/a?token=***&b=2 ***'
+    """
+    return _SECRET.sub("***", text)
+
 
 def format_number(value: float | None, digits: int = 4) -> str:
     """Return a number with `digits` significant digits; an exponent only where it must be.

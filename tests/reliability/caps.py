@@ -17,7 +17,7 @@ ROW = {
 }  # fmt: skip
 
 
-def absurd_inputs(num_mib: int, folder: Path) -> Figures:
+def absurd_inputs(num_mib: int, folder: Path, num_rows: int) -> Figures:
     """A huge row, deep nesting, a million rows: what it costs until they are refused or read."""
     result = Figures("S8", "Resource use is capped")
     cases: dict[str, tuple[Callable[[Path, int], None], bool, float]] = {
@@ -25,11 +25,11 @@ def absurd_inputs(num_mib: int, folder: Path) -> Figures:
         f"one row of {num_mib} MiB on a line": (_huge_line, True, 700),
         "brackets 10^6 deep in a list": (_deep_element, True, 100),
         "brackets 10^6 deep on a line": (_deep_line, True, 100),
-        "a million rows": (_many_rows, False, 6000),
+        f"{num_rows} rows": (_many_rows, False, 6000),
     }
     for number, (name, (write, is_refused, most_mib)) in enumerate(cases.items()):
         path, told = folder / f"{number}.json", folder / f"{number}.told"
-        write(path, num_mib)
+        write(path, num_rows if write is _many_rows else num_mib)
         code = fork(lambda: _read(path, told), folder / "log").wait(600)  # noqa: B023
         result.check(code == (REFUSED if is_refused else 0), f"{name}: exit {code}")
         path.unlink()
@@ -82,8 +82,8 @@ def _deep_line(path: Path, _: int) -> None:
     path.write_text(json.dumps(ROW) + '\n{"a": ' + "[" * 1_000_000 + "]" * 1_000_000 + "}\n")
 
 
-def _many_rows(path: Path, _: int) -> None:
+def _many_rows(path: Path, num_rows: int) -> None:
     line = json.dumps(ROW) + "\n"
     with path.open("w") as stream:
-        for _ in range(1000):
+        for _ in range(num_rows // 1000):
             stream.write(line * 1000)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from tests.reliability.figures import Figures, quantile
 from tests.reliability.process import Child, fork, wait_for
-from vtk.runs.owner import Owner, write_owner
+from vtk.runs.owner import STALE_AFTER_S, Owner, write_owner
 from vtk.runs.reader import EventTail
-from vtk.runs.state import STALE_AFTER_S, RunFollower, read_state
+from vtk.runs.state import RunFollower, read_state
 from vtk.runs.store import RunPaths, create_run
 from vtk.runs.writer import EventWriter
 
@@ -45,12 +45,14 @@ class _Reader(threading.Thread):
 
     def run(self) -> None:
         tail, seen = EventTail(self.run_paths.events), list[int]()
+        opened_s = time.monotonic()
         while not self.is_over.is_set():
             if self.draw.random() < 0.02:
                 tail, seen = EventTail(self.run_paths.events), []
+                opened_s = time.monotonic()
             for event in tail.poll():
                 seen.append(event["seq"])
-                if event["type"] == "step":
+                if event["type"] == "step" and event["metrics"]["perf/at_s"] > opened_s:
                     self.lags.append(time.monotonic() - event["metrics"]["perf/at_s"])
             if seen != list(range(len(seen))):
                 self.faults.append(f"read {seen[-5:]}")
@@ -87,16 +89,16 @@ def writer_and_readers(num_kills: int, num_readers: int, folder: Path, seed: int
         steps = [each for each in EventTail(run.events).poll() if each["type"] == "step"]
         num_events += len(steps)
         latencies[readers_here] = [each["metrics"]["perf/write_s"] for each in steps]
-    result.check(len(lags) > len(latencies[num_readers]), "the readers read too little")
+    result.check(len(lags) > 100, "the readers read too little")
     without, with_them = (quantile(latencies[n], 0.99) * 1e3 for n in (0, num_readers))
     result.count = (
         f"{num_events} events, the writer killed {2 * num_kills} times, {num_readers} readers"
     )
     result.figures = [
-        f"0 of {len(lags)} readings wrong, doubled or out of order",
+        f"0 of {len(lags)} readings of new events wrong, doubled or out of order",
         f"99 % of writes took less than {with_them:.2f} ms, {without:.2f} ms without readers",
-        f"95 % of events read within {1e3 * quantile(lags, 0.95):.0f} ms of being written "
-        "(an attempt that begins anew reads old ones again)",
+        f"95 % of new events read within {1e3 * quantile(lags, 0.95):.0f} ms of being written; "
+        "a reader sleeps up to 20 ms",
     ]
     return result
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ PASSWORD = "pa55-CANARY-w0rd"
 
 
 def tokens_stay_hidden(folder: Path) -> Figures:
-    """Downloads that succeed, are refused, break and are sent elsewhere; runs; the machine check."""
+    """Downloads that succeed, are refused, break and are sent elsewhere, and a run."""
     result = Figures("S5", "Tokens never appear in output")
     num_scanned, stranger = 0, Site()
     with _with_token(), serving(stranger) as elsewhere:
@@ -42,14 +42,12 @@ def tokens_stay_hidden(folder: Path) -> Figures:
                 num_scanned += _scan(here.folder, name, result)
         for request in stranger.requests:
             result.check("authorization" not in request.headers, "the token went to another host")
-        for number, option in enumerate(_with_password(folder)):
+        for number, option in enumerate(_with_password()):
             with place(folder / f"p{number}", num_clips=1, clip_size=10_000) as here:
                 here.start(*option(here), "--retries", "1").wait()
                 num_scanned += _scan(here.folder, f"password {number}", result)
         num_scanned += _scan(_run_that_fails(folder / "runs"), "a run", result)
-    result.count = (
-        f"{len(tricks)} answers of a server, 3 addresses with a password, a run that fails"
-    )
+    result.count = f"{len(tricks)} answers of a server, 5 mirrors with a password, a run that fails"
     result.figures = [
         f"0 leaks in {num_scanned} files and outputs",
         f"{len(stranger.requests)} redirected requests, none with the token",
@@ -57,7 +55,7 @@ def tokens_stay_hidden(folder: Path) -> Figures:
     return result
 
 
-def _with_password(folder: Path) -> list[object]:
+def _with_password() -> list[Callable[[Place], tuple[str, ...]]]:
     def mirror(here: Place) -> tuple[str, ...]:
         return ("--mirror", here.site.url.replace("://", f"://me:{PASSWORD}@"))
 
@@ -67,7 +65,15 @@ def _with_password(folder: Path) -> list[object]:
     def query(_: Place) -> tuple[str, ...]:
         return ("--mirror", f"http://127.0.0.1:9/?token={PASSWORD}")
 
-    return [mirror, dead, query]
+    def broken(here: Place) -> tuple[str, ...]:
+        here.site.trick = lambda each: Trick(cut_at=5000) if each.path.endswith(".zip") else Trick()
+        return mirror(here)
+
+    def refused(here: Place) -> tuple[str, ...]:
+        here.site.trick = lambda _: Trick(status=403)
+        return mirror(here)
+
+    return [mirror, dead, query, broken, refused]
 
 
 @contextmanager

@@ -62,7 +62,12 @@ def _random_log(run: RunPaths, draw: random.Random, num_events: int) -> None:
     with run.events.open("ab") as stream:
         for number in range(num_events):
             text = draw.choice(texts[:-1] if number else texts)
-            event = {"v": 1, "seq": 100 + number, "time": 1e9 + number, "mono": float(number)}
+            event: dict[str, object] = {
+                "v": 1,
+                "seq": 100 + number,
+                "time": 1e9 + number,
+                "mono": float(number),
+            }
             event |= {"attempt": 1, "type": draw.choice(kinds), "step": draw.randrange(50)}
             event |= {draw.choice(("name", "message", "rule", "metrics", "suite", "who")): text}
             stream.write(encode_line(event))

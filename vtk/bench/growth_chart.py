@@ -6,8 +6,8 @@ from typing import Any, Final
 from vtk.format import format_number
 from vtk.svg import Scale, element, label, nice_ticks, picture, tick_text
 
-PANEL_PX: Final = (300.0, 230.0)
-_LEFT_PX, _RIGHT_PX, _TOP_PX, _BOTTOM_PX = 44.0, 46.0, 40.0, 42.0
+PANEL_PX: Final = (320.0, 230.0)
+_LEFT_PX, _RIGHT_PX, _TOP_PX, _BOTTOM_PX = 44.0, 66.0, 40.0, 42.0
 _STYLE: Final = """
 svg { background: #fff; }
 text { font: 11px sans-serif; fill: #444; }

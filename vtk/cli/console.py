@@ -17,7 +17,7 @@ from textwrap import wrap
 from typing import Any, Final, Literal, TextIO
 
 from vtk.errors import VtkError
-from vtk.format import visible_text
+from vtk.format import visible_text, without_secrets
 
 Style = Literal["", "bold", "dim", "green", "yellow", "red"]
 
@@ -160,14 +160,14 @@ class Console:
             self._write(self.stderr, lead + error.hint.replace("\n", "\n" + " " * len(lead)), "")
         fault = {
             "kind": type(error).__name__,
-            "message": error.message,
+            "message": without_secrets(error.message),
             "hint": error.hint,
             "exit_code": error.exit_code,
         }
         self.document({"error": fault})
 
     def _write(self, stream: TextIO, text: str, style: Style) -> None:
-        shown = encodable(safe_lines(text), stream)
+        shown = encodable(safe_lines(without_secrets(text)), stream)
         if style and has_colour(stream):
             shown = "\n".join(_styled(line, style) for line in shown.split("\n"))
         # Through the stream itself: it is Rich's where bars are drawn, and keeps out of their way.

@@ -96,7 +96,8 @@ def dashboard(
         return
     is_screen = is_terminal(console.stdout) and is_terminal(sys.stderr) and sys.stdin.isatty()
     if as_json or once or not (is_screen or is_behind_page):
-        _print_once(console, _recording() if demo else resolve_run(runs_dir, *named[:1]))
+        ref = named[0] if named else None
+        _print_once(console, _recording() if demo else resolve_run(runs_dir, ref))
         return
     from tui.opening import run_dashboard  # the engine knows the dashboard here only
 

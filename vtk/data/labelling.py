@@ -21,8 +21,7 @@ from vtk.data.problem import LETTERS, build_problem, build_solution
 from vtk.data.programs import read_option, read_question
 from vtk.data.registry import annotation_file, questions_file, video_reference
 from vtk.data.rules import RULES, QuestionFacts, label_by_rule
-
-Row = dict[str, Any]
+from vtk.data.spilled_rows import Row, SpilledRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class LabelledPart:
 
     Attributes:
         part: `train` or `validation`.
-        rows: The usable questions, in the file's order.
+        rows: The usable questions, in the file's order, on the disk.
         malformed: What could not be used.
         zero_correct: Ids of the questions without a correct option, which the published data lack.
         counts: Scenes, questions, counterfactual questions and what became of them.
@@ -55,7 +54,7 @@ class LabelledPart:
     """
 
     part: str
-    rows: list[Row] = field(default_factory=list)
+    rows: SpilledRows
     malformed: list[Malformed] = field(default_factory=list)
     zero_correct: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -102,7 +101,7 @@ class _Labeller:
         self._root = root
         self._rule = rule
         self._file = questions_file(root, part)
-        self._found = LabelledPart(part)
+        self._found = LabelledPart(part, SpilledRows(root))
         self._annotations = sha256()
         self._seen_scenes: set[int] = set()
 

@@ -75,6 +75,10 @@ class _RowError(Exception):
     """What is wrong with one row; becomes a DataError that also says where."""
 
 
+MAX_LINE_BYTES = 64 << 20
+"""A longer row is refused before it is parsed."""
+
+
 def load_samples(path: Path, video_root: Path | None = None) -> list[VideoSample]:
     """Reads a split file (JSON lines) or a published file (one JSON array).
 
@@ -135,10 +139,13 @@ def _first_char(path: Path) -> str:
 def _iter_json_lines(path: Path) -> Iterator[tuple[str, int, Any]]:
     with path.open("rb") as file:
         number = 0
-        for line_number, line in enumerate(file, start=1):
+        lines = iter(lambda: file.readline(MAX_LINE_BYTES + 1), b"")
+        for line_number, line in enumerate(lines, start=1):
+            where = f"{path}:{line_number}"
+            if len(line) > MAX_LINE_BYTES:
+                raise DataError(f"{where}: the line is longer than {MAX_LINE_BYTES} bytes")
             if not line.strip():
                 continue
-            where = f"{path}:{line_number}"
             try:
                 row = json.loads(line.decode("utf-8-sig"))
             except (ValueError, RecursionError) as error:

@@ -6,20 +6,21 @@ that has one is whole.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from vtk.data.labelling import LabelledPart, Row, label_part, malformed_as_json
+from vtk.data.labelling import LabelledPart, label_part, malformed_as_json
 from vtk.data.registry import PARTS, Dataset, questions_file, split_dir
 from vtk.data.rules import DEFAULT_RULE, RULES
+from vtk.data.spilled_rows import Row
 from vtk.data.subset import bias_rows, thin_out
 from vtk.errors import ConfigError, DataError, VtkError
 from vtk.format import format_count, format_percent
-from vtk.runs.files import file_sha256, storage_error, write_bytes_atomic, write_json_atomic
+from vtk.runs.files import file_sha256, storage_error, write_json_atomic, write_pieces_atomic
 
 BIAS_QUESTIONS = ("original", "modified")
 MANIFEST_FILE = "manifest.json"
@@ -106,11 +107,11 @@ def split_dataset(
     _check_usable(folder, parts, options.max_malformed_frac)
     leakage = _check_leakage(parts)
     train, held_out = (parts[part].rows for part in PARTS)
-    mixed = train
+    mixed: Sequence[Row] = train
     if options.observational_frac is not None:
         mixed = thin_out(train, options.observational_frac, options.seed)
     bias = bias_rows(train, options.bias_questions)
-    files = {"train": mixed, "bias": bias, "validation": held_out}
+    files: dict[str, Iterable[Row]] = {"train": mixed, "bias": bias, "validation": held_out}
     outputs = {name: _write_rows(folder / f"{name}.jsonl", rows) for name, rows in files.items()}
     manifest = {
         "dataset": dataset.name,
@@ -137,7 +138,12 @@ def _check_inputs(root: Path, dataset: Dataset) -> None:
 
 def count_part(found: LabelledPart) -> dict[str, Any]:
     """The counts of one part, for the manifest and for `--json`."""
-    label = Counter(row["label"] for row in found.rows)
+    tallies = {name: Counter[str]() for name in ("label", "polarity", "num_correct", "options")}
+    for row in found.rows:
+        for name in ("label", "polarity", "num_correct"):
+            tallies[name][str(row[name])] += 1
+        tallies["options"][str(len(row["options"]))] += 1
+    label = tallies["label"]
     return {
         "num_scenes": found.counts["scenes"],
         "num_questions": found.counts["questions"],
@@ -148,14 +154,10 @@ def count_part(found: LabelledPart) -> dict[str, Any]:
         "num_observational": label["observational"],
         "num_inferential": label["inferential"],
         "observational_by_rule": found.count_by_rule(),
-        "by_polarity": _tally(row["polarity"] for row in found.rows),
-        "by_num_correct": _tally(str(row["num_correct"]) for row in found.rows),
-        "by_num_options": _tally(str(len(row["options"])) for row in found.rows),
+        "by_polarity": dict(sorted(tallies["polarity"].items())),
+        "by_num_correct": dict(sorted(tallies["num_correct"].items())),
+        "by_num_options": dict(sorted(tallies["options"].items())),
     }
-
-
-def _tally(values: Any) -> dict[str, int]:
-    return dict(sorted(Counter(values).items()))
 
 
 def _write_problems(folder: Path, parts: Mapping[str, LabelledPart]) -> None:
@@ -209,24 +211,36 @@ def _check_leakage(parts: Mapping[str, LabelledPart]) -> dict[str, int]:
     return {"num_shared_clips": len(videos), "num_shared_worlds": len(worlds)}
 
 
-def _write_rows(path: Path, rows: Sequence[Row]) -> dict[str, Any]:
-    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    _write(path, content)
-    label = Counter(row["label"] for row in rows)
+def _write_rows(path: Path, rows: Iterable[Row]) -> dict[str, Any]:
+    """Write rows one by one; what was written."""
+    digest, num_bytes, label = sha256(), 0, Counter[str]()
+
+    def lines() -> Iterator[bytes]:
+        nonlocal num_bytes
+        for row in rows:
+            line = json.dumps(row).encode() + b"\n"
+            digest.update(line)
+            num_bytes += len(line)
+            label[row["label"]] += 1
+            yield line
+
+    _write(path, lines())
     return {
-        "sha256": sha256(content).hexdigest(),
-        "num_bytes": len(content),
-        "num_rows": len(rows),
+        "sha256": digest.hexdigest(),
+        "num_bytes": num_bytes,
+        "num_rows": label.total(),
         "num_observational": label["observational"],
     }
 
 
 def _write(path: Path, value: Any) -> None:
     try:
-        if isinstance(value, bytes):
-            write_bytes_atomic(path, value)
+        if isinstance(value, Iterator):
+            write_pieces_atomic(path, value)
         else:
             write_json_atomic(path, value)
+    except DataError:  # of a row, not of the disk
+        raise
     except VtkError as error:
         hint = "Free some space, or set another --data-dir." if error.hint else None
         raise VtkError(error.message, hint) from error

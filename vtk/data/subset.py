@@ -1,17 +1,17 @@
 """Which labelled rows go into which file, and how they are changed on the way."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 
 from vtk.data.intervention import remove_intervention
-from vtk.data.labelling import Row
 from vtk.data.problem import build_problem
+from vtk.data.spilled_rows import Row
 from vtk.errors import DataError
 from vtk.format import format_percent
 
 
-def bias_rows(rows: Sequence[Row], bias_questions: str) -> list[Row]:
+def bias_rows(rows: Sequence[Row], bias_questions: str) -> Iterator[Row]:
     """The observational rows, which the bias model is trained on.
 
     Args:
@@ -21,10 +21,9 @@ def bias_rows(rows: Sequence[Row], bias_questions: str) -> list[Row]:
     Raises:
         DataError: A question's intervention cannot be taken out.
     """
-    observational = [row for row in rows if row["label"] == "observational"]
-    if bias_questions == "original":
-        return observational
-    return [without_intervention(row) for row in observational]
+    for row in rows:
+        if row["label"] == "observational":
+            yield row if bias_questions == "original" else without_intervention(row)
 
 
 def thin_out(rows: Sequence[Row], observational_frac: float, seed: int) -> list[Row]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vtk.errors import DataError
+from vtk.format import without_secrets
 from vtk.net.content import Digest, Expected, digest_file
 from vtk.net.disk import disk_error
 from vtk.runs.files import read_json, sync_folder, write_json_atomic
@@ -93,7 +94,7 @@ class Partial:
         except DataError:
             return 0, None  # a torn note: the bytes may be anything
         wanted = self._facts()
-        is_same_place = facts.get("url") == self.url
+        is_same_place = facts.get("url") == without_secrets(self.url)
         if not is_same_place and not self.expected.is_hashed:
             return 0, None
         same = ("schema", "sha256", "git_sha1", "total_bytes")
@@ -110,7 +111,7 @@ class Partial:
     def _facts(self) -> dict[str, Any]:
         return {
             "schema": _SCHEMA,
-            "url": self.url,
+            "url": without_secrets(self.url),
             "sha256": self.expected.sha256,
             "git_sha1": self.expected.git_sha1,
             "total_bytes": self.expected.num_bytes,

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,20 @@ def write_bytes_atomic(path: Path, content: bytes, *, is_synced: bool = True) ->
     Raises:
         VtkError: The file cannot be written.
     """
+    write_pieces_atomic(path, (content,), is_synced=is_synced)
+
+
+def write_pieces_atomic(path: Path, pieces: Iterable[bytes], *, is_synced: bool = True) -> None:
+    """Replace `path` by these pieces one after the other; a failure leaves the old file untouched.
+
+    Args:
+        path: The file.
+        pieces: All of it; what they raise rises.
+        is_synced: Without, a power cut may leave a damaged file; for what can be done without.
+
+    Raises:
+        VtkError: The file cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +66,7 @@ def write_bytes_atomic(path: Path, content: bytes, *, is_synced: bool = True) ->
         raise storage_error(path, error) from error
     try:
         with temporary.open("xb") as stream:
-            stream.write(content)
+            stream.writelines(pieces)
             stream.flush()
             if is_synced:
                 os.fsync(stream.fileno())

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vtk.errors import ConfigError, DataError
-from vtk.format import visible_text
+from vtk.format import visible_text, without_secrets
 from vtk.runs.events import is_count
 from vtk.runs.files import read_json, storage_error, sync_folder, write_json_atomic
 from vtk.runs.provenance import git_facts, machine_facts, package_versions
@@ -152,7 +152,7 @@ def create_run(
         runs_dir: The folder of all runs; made if missing.
         stage: What the run does, for instance "bias", "cdpo", "grpo", "eval".
         name: The run's id; default the stage and the local time.
-        argv: The command line, as given.
+        argv: The command line; passwords and tokens are masked.
         config: The resolved configuration.
         provenance: Dotted configuration path to where its value came from.
         extra: More facts for run.json; `machine` is merged into the facts gathered here.
@@ -169,7 +169,7 @@ def create_run(
         "stage": stage,
         "created": created,
         "created_utc": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(created)),
-        "argv": list(argv),
+        "argv": [without_secrets(word) for word in argv],
         "git": git_facts(),
         "packages": package_versions(),
         "machine": machine_facts() | dict(more.pop("machine", {})),

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from vtk.errors import ConfigError, DataError, GuardStop, Interrupted, UserInterrupt, VtkError
+from vtk.format import without_secrets
 from vtk.runs import events
 from vtk.runs.files import read_json, storage_error, write_bytes_atomic
 from vtk.runs.owner import (
@@ -150,7 +151,8 @@ class EventWriter:
         """
         if status not in events.FINAL_STATUSES:
             raise ValueError(f"status must be one of {events.FINAL_STATUSES}, not {status!r}")
-        self.emit(events.RUN_FINISHED, status=status, error_kind=error_kind, message=message)
+        told = None if message is None else without_secrets(message)
+        self.emit(events.RUN_FINISHED, status=status, error_kind=error_kind, message=told)
 
     def _open(self) -> int:
         """Open the log, close a torn tail, and return how many attempts it holds."""

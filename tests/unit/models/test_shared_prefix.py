@@ -17,6 +17,7 @@ from vtk.models.shared_prefix import (
     prompts_layout,
     use_shared_prefix,
 )
+from vtk.models.static_branches import StaticBranches
 from vtk.models.tiny import build_tiny_model
 
 NUM_HEADS, NUM_KV, HEAD_SIZE, SCALE = 4, 2, 8, 0.3
@@ -103,7 +104,8 @@ def test_branches_see_their_prompt_and_themselves(data: st.DataObject) -> None:
     prompts = PromptStates()
     prompt_key, prompt_value = (_states(NUM_KV, sum(prompt_lengths), seed) for seed in (1, 2))
     prompts.update(prompt_key, prompt_value, 0)
-    branches = Branches(prompts, prompt_lengths, group, num_tokens)
+    make = data.draw(st.sampled_from([Branches, StaticBranches]))
+    branches = make(prompts, prompt_lengths, group, num_tokens)
     num_rows = len(prompt_lengths) * group
     generator = torch.Generator().manual_seed(3)
     shape = (num_rows, num_tokens, HEAD_SIZE)
@@ -127,6 +129,7 @@ def test_branches_see_their_prompt_and_themselves(data: st.DataObject) -> None:
             everything = torch.ones(1, key.shape[2], dtype=torch.bool)
             alone = _dense(asked[place : place + 1], key, value, everything)
             torch.testing.assert_close(found[place : place + 1], alone, rtol=0, atol=1e-5)
+        branches.advance()
         if len(live) > 1 and data.draw(st.booleans()):
             left = data.draw(st.integers(0, len(live) - 1))
             index = torch.tensor([place for place in range(len(live)) if place != left])
