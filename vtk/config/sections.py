@@ -306,6 +306,14 @@ class EvalSettings(Section):
         ge=784,
         description="Greatest width times height of a frame, in pixels; none is as in training.",
     )
+    judge_url: str | None = Field(
+        default=None,
+        description="OpenAI-compatible API of a judge for answers that no rule scores, as in "
+        "https://HOST/v1; its key goes into the environment variable VTK_JUDGE_KEY, never in here.",
+    )
+    judge_model: str | None = Field(
+        default=None, min_length=1, max_length=200, description="The judge, as its server calls it."
+    )
 
 
 class RecordSettings(Section):
