@@ -1,5 +1,6 @@
 """The second pass: kept captions put to a real judge on loopback, whatever it answers."""
 
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -11,15 +12,22 @@ import pytest
 
 from tests.judge_server import Answer, JudgeSite, judging
 from tests.unit.evals.conftest import SAMPLED, Script, make_row
+from vtk.cli.console import Console
+from vtk.cli.order import Order, _judge_of
+from vtk.cli.questions import Words
+from vtk.config.loading import load_config
 from vtk.data.sample import Judging
 from vtk.errors import ConfigError, Interrupted
+from vtk.evals.compare import GradedRun, compare_runs
 from vtk.evals.folder import claim_settings
 from vtk.evals.judge import KEY_VARIABLE, Judge
 from vtk.evals.judging import MAX_FAULTS_IN_A_ROW, MAX_REPLY_CHARS, judge_inquiry
+from vtk.evals.page.differing import differing_questions
 from vtk.evals.protocols import PROTOCOLS, with_judged_forms
 from vtk.evals.record import SAMPLES_FILE, EvalRow, SampleLog, read_rows
 from vtk.evals.session import Inquiry, questions_hash
 from vtk.evals.suites import find_suite
+from vtk.evals.target import Target
 from vtk.net.patience import Patience
 from vtk.scoring.judged import judge_prompt_sha256
 
@@ -226,6 +234,51 @@ def test_what_the_judge_has_to_find_is_part_of_the_questions(inquiry: Inquiry) -
     first, *rest = inquiry.samples
     changed = replace(first, judging=Judging("How fast?", ("x", "slow"), "A"))
     assert questions_hash([changed, *rest]) != questions_hash(inquiry.samples)
+
+
+def test_what_one_run_has_no_judgement_of_is_not_compared(
+    site: JudgeSite, inquiry: Inquiry
+) -> None:
+    replies = iter([Answer(status=400), Answer(text="A. x")])
+    site.answer = lambda *_: next(replies, Answer())
+    judge(inquiry)
+    rows = rows_of(inquiry)
+    awaited = [row.sample_id for row in rows if row.awaits_judge]
+    settings = inquiry.as_json()
+
+    def graded(name: str, rows: list[EvalRow]) -> GradedRun:
+        return GradedRun(name, {row.sample_id: [row] for row in rows}, True, settings, {})
+
+    right = [replace(row, score=1.0, said="B") for row in rows]
+    runs = [graded("one", rows), graded("two", right)]
+    found = compare_runs("tempcompass", runs)
+    assert found["runs"][0]["official"]["all"]["n"] == 11
+    assert found["runs"][1]["official"]["all"]["n"] == 12
+    assert found["differences"][0]["official"]["all"]["n"] == 11
+    assert found["differences"][0]["official"]["all"]["num_better"] == 1
+    ids = [one.facts["id"] for one in differing_questions("tempcompass", runs)]
+    assert len(ids) == 1
+    assert set(ids).isdisjoint(awaited)
+
+
+def test_a_judge_that_only_the_models_own_run_names_is_not_asked(tmp_path: Path) -> None:
+    """A run may come from a stranger, whose judge would be sent answers and the user's key."""
+    file = tmp_path / "config.toml"
+    file.write_text('[eval]\njudge_url = "https://stranger.example/v1"\njudge_model = "j"\n')
+    named = {"eval.judge_url": "https://own.example/v1", "eval.judge_model": "own"}
+    hosts = []
+    for config, overrides in ((None, {}), (file, {}), (None, named)):
+        resolved = load_config("grpo", None, file, overrides, {}, is_reference_needed=False)
+        order = Order(
+            [], "RUN", "validation", None, "both", Words(None, False), 1, None, None, config,
+            overrides, None, False, tmp_path, tmp_path,
+        )  # fmt: skip
+        stderr = io.StringIO()
+        target = Target("RUN", tmp_path, None, resolved)
+        found = _judge_of(Console(False, io.StringIO(), stderr), order, target)
+        hosts.append(found and found.host)
+        assert ("which is not asked" in " ".join(stderr.getvalue().split())) is (found is None)
+    assert hosts == [None, "stranger.example", "own.example"]
 
 
 def test_openais_key_goes_to_openai_and_to_this_machine_only() -> None:
