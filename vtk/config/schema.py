@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from vtk.config.evaluation import EvalSettings
 from vtk.config.sections import (
     SAME_DEVICE,
     CheckpointSettings,
     DataSettings,
-    EvalSettings,
     GuardSettings,
     LoraSettings,
     ModelSettings,

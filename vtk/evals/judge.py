@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from vtk.config.sections import EvalSettings
+from vtk.config.evaluation import EvalSettings
 from vtk.net.chat import CHAT_PATIENCE, Chat
 from vtk.net.patience import Patience
 from vtk.net.session import LOOPBACK

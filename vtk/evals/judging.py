@@ -128,7 +128,7 @@ class _Bench:
         """
         works = [partial(self._judge_one, row) for row in rows]
         try:
-            work_together(works, _NUM_THREADS, self._cancelled)
+            work_together(works, _NUM_THREADS, self._cancelled, self._look_up)
         except (AccessError, NetworkError) as error:
             return Faults(self._counts, error.message, error.hint)
         except Cancelled:
@@ -140,9 +140,13 @@ class _Bench:
                 self._is_closed = True
         return Faults(self._counts)
 
-    def _judge_one(self, row: EvalRow) -> None:
+    def _look_up(self) -> None:
+        """End the pass if it is to stop, also while the judge is silent."""
         if self._should_stop():
             raise Interrupted("stopped between judgements")
+
+    def _judge_one(self, row: EvalRow) -> None:
+        self._look_up()
         judging = self._judged[row.sample_id]
         words = judge_words(answer_text(row.completion or ""), judging)
         try:
