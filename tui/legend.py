@@ -57,12 +57,8 @@ class Legend:
 
         A name without its value is better than a value without its name.
         """
-        yield [
-            *self._parts(30, is_short=False),
-            *self._notes(),
-            (f"{', ' if self._notes() else ' '}{self.hint}", "note"),
-        ]
-        yield [*self._parts(30, is_short=False), *self._notes()]
+        for hint in (self.hint, ""):
+            yield [*self._parts(30, is_short=False), *self._notes(hint)]
         for label_chars in (12, 6):
             yield self._parts(label_chars, is_short=False)
         for label_chars in (6, 4):
@@ -84,11 +80,10 @@ class Legend:
             has_value = num_valued is None or place < num_valued
             value = self._value(curve, is_short) if has_value else ""
             shape = marker(number, self.ascii_only)
-            told = f" {shape} {f'{label} {value}'.strip()}"
-            parts.append((told, f"line{number % NUM_COLOURS}"))
+            parts.append((f" {shape} {f'{label} {value}'.strip()}", f"line{number % NUM_COLOURS}"))
         return parts
 
-    def _notes(self, hint: str = "") -> list[Part]:
+    def _notes(self, hint: str) -> list[Part]:
         scale = self.viewport.scale or self.own_scale
         notes = [] if scale == "linear" and self.viewport.scale is None else [str(scale)]
         if self.viewport.smoothing:

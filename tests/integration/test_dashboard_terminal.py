@@ -111,8 +111,9 @@ def step_on(screen: str) -> int:
 
 
 def marks_on(screen: str) -> set[str]:
-    """The letters above the reward chart."""
-    return set(screen.splitlines()[5][8:]) & set("ceur!")
+    """The letters on the charts' axes of steps."""
+    axes = [line for line in screen.splitlines() if re.fullmatch(r"[\s\d,ceur!]+", line)]
+    return set("".join(axes)) & set("ceur!")
 
 
 def test_a_training_is_watched_asked_killed_and_called_lost(

@@ -13,6 +13,7 @@ from tui.folded_log import FoldedLog
 from tui.replay import ReplaySource
 from tui.samples.browser import SampleBrowser
 from tui.samples.query import Query
+from tui.widgets.chart import Chart
 from vtk.runs.snapshot import RunState
 from vtk.runs.store import RunPaths
 from vtk.runs.writer import EventWriter
@@ -93,6 +94,40 @@ def test_a_run_that_had_not_begun_is_empty_and_the_present_is_whole(tmp_path: Pa
     assert {run.run_id for run in runs.listed()} == {"played", "later"}
     assert [f.state.step for f in runs.poll(["played", "later"]) if f.state] == [4, 4]
     assert FoldedLog(played).at(START_S - 1).num_events == 0
+
+
+def test_a_run_of_another_folder_is_not_taken_for_the_one_that_is_played(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    _dated(write_run(here, "played", plain_steps(4)), START_S)
+    other = _dated(write_run(there, "played", plain_steps(20)), START_S - 10)
+    name = str(other.root)
+    runs, then = RunSet(here, [name]), RunState(step=3)
+    own, beside = (f.state for f in runs.poll(["played", name], Moment("played", 5, START_S, then)))
+    assert own is then
+    assert beside is not None
+    assert 0 < beside.step < 20
+    early, late = (Moment("played", 5, START_S - s, then) for s in (20, 5))
+    assert [run.run_id for run in runs.listed(early)] == []
+    assert [run.run_id for run in runs.listed(late)] == [name]
+
+
+def test_curves_of_a_comparison_end_where_the_replay_is(drive: Drive, runs_dir: Path) -> None:
+    paths = _dated(write_run(runs_dir, "played", plain_steps(20)), START_S)
+    _dated(write_run(runs_dir, "beside", plain_steps(20)), START_S - 10)
+    source = ReplaySource(paths, at_share=0.4, is_playing=False)
+
+    async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
+        await pilot.press("4")
+        chart = app.screen.query_one("#overlay", Chart)
+        step = app.snapshot.state.step
+        await until(pilot, lambda: len(chart.curves) == 2)
+        assert [curve.view.steps_T[-1] for curve in chart.curves] == [step, step + 5]
+        source.seek(1.0)
+        await until(pilot, lambda: [c.view.steps_T[-1] for c in chart.curves] == [20, 20])
+        source.seek(0.4)
+        await until(pilot, lambda: [c.view.steps_T[-1] for c in chart.curves] == [step, step + 5])
+
+    drive(look, source=source, size=(140, 40))
 
 
 def test_going_back_and_forth_over_a_resumption_gives_what_going_on_gives(tmp_path: Path) -> None:

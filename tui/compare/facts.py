@@ -47,7 +47,7 @@ class Moment:
     """Where the replay of one run is: what is compared is what had happened by then.
 
     Attributes:
-        run_id: The folder of the run that is replayed.
+        run_id: The folder of the run that is replayed, as `RunSet.poll` is asked for it.
         last_seq: The last of its events that had been written.
         time_s: UTC seconds of then, by its log.
         state: The run then; follows from the others.

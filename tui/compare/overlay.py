@@ -31,7 +31,10 @@ class RunNumbers:
 
 
 def metrics_of(runs: Iterable[RunFacts]) -> list[str]:
-    """Every metric that one of the runs has: the known ones in their order, then the others."""
+    """Every metric that one of the runs has: the known ones in their order, then the others.
+
+    How many completions stand behind a share (`NAME_n`) is no metric of its own.
+    """
     found = {name for run in runs if run.state for name in run.state.history}
     shown = {name for name in found if not (name.endswith("_n") and name[:-2] in found)}
     known = [name for name in METRICS if name in shown]
