@@ -181,6 +181,8 @@ class Session:
             )
         if notice := clips.take_notice():
             self.console.warn(notice)
+        if inquiry.judge is not None:
+            results = self._judge(inquiry, what, should_stop)
         show_results(self.console, results)
         if results["outcomes"]["error"] == results["num_completions"]:
             raise VtkError(
@@ -188,6 +190,21 @@ class Session:
                 f"See {inquiry.folder}/samples.jsonl; then repeat with --retry-errors.",
             )
         return results
+
+    def _judge(
+        self, inquiry: "Inquiry", what: str, should_stop: Callable[[], bool]
+    ) -> dict[str, Any]:
+        """Have the kept answers scored that only a judge can score."""
+        from vtk.evals.judging import judge_inquiry
+
+        with show_progress(self.console, f"Judging {what}", None, "judgements") as progress:
+            return judge_inquiry(
+                inquiry,
+                on_start=lambda num_rows: progress.update(total=num_rows),
+                on_judged=progress.advance,
+                should_stop=should_stop,
+                peers=self.peers,
+            )
 
 
 @contextmanager

@@ -91,6 +91,16 @@ def evaluate(
     backend: Annotated[
         Backend | None, typer.Option(help="What makes the completions.", show_default=False)
     ] = None,
+    judge_url: Annotated[
+        str | None,
+        typer.Option(
+            help="OpenAI-compatible API (https://HOST/v1) of a judge for what no rule scores: "
+            "TempCompass's captions. Its key: VTK_JUDGE_KEY."
+        ),
+    ] = None,
+    judge_model: Annotated[
+        str | None, typer.Option(help="The judge, as its server calls it.")
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -124,6 +134,8 @@ def evaluate(
         "eval.max_completion_tokens": max_completion_tokens,
         "eval.num_frames": num_frames,
         "eval.max_pixels_px": max_pixels,
+        "eval.judge_url": judge_url,
+        "eval.judge_model": judge_model,
         "video.fps": fps,
     }
     with joined_peers(console) as (peers, voice):

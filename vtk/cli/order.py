@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from vtk.cli.config import parse_assignments
 from vtk.cli.console import Console
 from vtk.cli.questions import Words, chosen_suites, read_questions
+from vtk.format import visible_text
 
 if TYPE_CHECKING:
     from vtk.data.benchmarks.rows import Questions
     from vtk.evals.backends import Backend
+    from vtk.evals.judge import Judge
     from vtk.evals.protocols import Protocol
     from vtk.evals.session import Inquiry
     from vtk.evals.settings import EvaluationSettings
@@ -46,11 +48,13 @@ class Order:
 
 @dataclass(frozen=True)
 class _Job:
-    """One suite under one protocol."""
+    """One suite under one protocol; its judge, if it has questions for one."""
 
     suite: "Suite"
     protocol: "Protocol | None"
     settings: "EvaluationSettings"
+    questions: "Questions"
+    judge: "Judge | None"
 
 
 @dataclass(frozen=True)
@@ -97,13 +101,14 @@ class ReadOrder:
         return [
             Inquiry(
                 suite=job.suite,
-                samples=draw_subset(self.asked[job.suite.name].samples, num_samples, seed),
+                samples=draw_subset(job.questions.samples, num_samples, seed),
                 settings=job.settings,
                 model_identity=identity,
                 folder=Path(),
                 origin=self.target.origin,
-                not_asked=self.asked[job.suite.name].not_asked,
+                not_asked=job.questions.not_asked,
                 variant=self.order.name,
+                judge=job.judge,
             )
             for job in self.jobs
         ]
@@ -138,6 +143,7 @@ def read_order(console: Console, order: Order) -> ReadOrder:
         ConfigError: A suite, protocol or setting is unknown, or they do not fit together.
         DataError: Questions or the model are not here.
     """
+    from vtk.evals.protocols import is_judgeable, with_judged_forms
     from vtk.evals.suites import choose_protocols
     from vtk.evals.target import evaluation_settings, find_target
 
@@ -146,19 +152,44 @@ def read_order(console: Console, order: Order) -> ReadOrder:
     target = find_target(order.model, order.runs_dir, order.preset, order.config, order.overrides)
     given = list(order.overrides)
     engine = None if target.config.eval.backend == "transformers" else target.config.eval.backend
-    chosen = [
-        (suite, order.words.applied(protocol))
-        for suite in suites
-        for protocol in choose_protocols(suite, order.protocol)
-    ]
-    jobs = [
-        _Job(
-            suite,
-            protocol,
-            evaluation_settings(
+    judge = _judge_of(console, order, target)
+    jobs = []
+    for suite in suites:
+        for known in choose_protocols(suite, order.protocol):
+            questions, protocol = asked[suite.name], order.words.applied(known)
+            is_judged = judge is not None and bool(questions.judged) and is_judgeable(protocol)
+            if protocol is not None and is_judged:
+                questions, protocol = questions.with_judged(), with_judged_forms(protocol)
+            settings = evaluation_settings(
                 target.config, suite, order.num_draws, order.seed, protocol, given, engine
-            ),
-        )
-        for suite, protocol in chosen
-    ]
+            )
+            jobs.append(_Job(suite, protocol, settings, questions, judge if is_judged else None))
+    _tell_of_judge(console, judge, jobs)
     return ReadOrder(order, asked, target, jobs)
+
+
+def _judge_of(console: Console, order: Order, target: "Target") -> "Judge | None":
+    """The judge that the user names; one that only the model's own run names is left alone.
+
+    A run may come from somebody else, and a judge is told answers and given a key.
+    """
+    from vtk.evals.judge import chosen_judge
+
+    judge = chosen_judge(target.config.eval)
+    source = target.resolved.provenance["eval.judge_url"]
+    is_own = order.config is not None or order.preset is not None
+    if judge is None or is_own or source == _GIVEN or source.startswith("env "):
+        return judge
+    console.warn(
+        f"the settings of {visible_text(target.ref)} name a judge at {visible_text(judge.host)}, "
+        "which is not asked; name it with --judge-url and --judge-model if you want it"
+    )
+    return None
+
+
+def _tell_of_judge(console: Console, judge: "Judge | None", jobs: "Sequence[_Job]") -> None:
+    if judge is None:
+        return
+    names = ", ".join(job.suite.name for job in jobs if job.judge is not None)
+    who = f"{visible_text(judge.model)} at {visible_text(judge.host)}"
+    console.note(f"Judge: {who}, for {names}" if names else f"Nothing here needs a judge: {who}")

@@ -12,6 +12,7 @@ from vtk.format import (
     format_interval,
     format_number,
     format_percent,
+    visible_text,
 )
 
 if TYPE_CHECKING:
@@ -83,12 +84,14 @@ class Tracker:
     def _note(self, now_s: float) -> str:
         from vtk.evals.results import estimate_accuracy, group_by_question
 
-        estimate = estimate_accuracy(group_by_question(self.rows), self.score)
-        assert estimate is not None
+        scored = [row for row in self.rows if not row.awaits_judge]
+        estimate = estimate_accuracy(group_by_question(scored), self.score)
         num_errors = sum(row.error is not None for row in self.rows)
         rate = self.num_new / max(now_s - self.started_s, 1e-9)
-        interval = format_interval(estimate.low, estimate.high)
-        accuracy = f"{self.score} {format_percent(estimate.mean)} {interval}"
+        accuracy = "nothing scored yet"
+        if estimate is not None:
+            interval = format_interval(estimate.low, estimate.high)
+            accuracy = f"{self.score} {format_percent(estimate.mean)} {interval}"
         shown = f"{accuracy}, {num_errors} errors, {format_number(rate, 2)} answers/s"
         if not self.num_later:
             return shown
@@ -110,6 +113,7 @@ def show_results(console: Console, results: dict[str, Any]) -> None:
     columns = ["type", "n", _READINGS.get(headline, headline), "95 % by clip", *names, "errors"]
     console.table(columns, rows, _title(results))
     _show_circumstances(console, results)
+    _show_judge(console, results)
     outcomes = ", ".join(f"{count} {name}" for name, count in results["outcomes"].items())
     console.say(f"Answers: {outcomes}; format right in {format_percent(results['format'])}")
     for kind, count in results["errors"].items():
@@ -142,6 +146,33 @@ def _show_circumstances(console: Console, results: dict[str, Any]) -> None:
         console.warn(f"not as the {results['protocol']} protocol has it: {changes}")
     for reason, count in results["not_asked"].items():
         console.note(f"Not asked and not scored: {format_count(count)} ({reason})")
+
+
+def _show_judge(console: Console, results: dict[str, Any]) -> None:
+    """Who judged, whether the pooled number contains it, and what stays without a score."""
+    judge = results.get("judge")
+    if judge is None:
+        return
+    name, kinds = visible_text(judge["model"]), ", ".join(judge["kinds"])
+    pooled = "with them" if judge["is_in_all"] else "without them"
+    console.say(
+        f"Judged by {name} (prompt {judge['prompt_sha256'][:12]}): "
+        f"{format_count(judge['num_judged'])} answers ({kinds}); the type all is {pooled}"
+    )
+    if judge["num_unreadable"]:
+        console.warn(
+            f"{judge['num_unreadable']} of the judge's replies name no option; by the authors' "
+            "rule their answers are wrong"
+        )
+    if judge["num_not_scored"]:
+        for why, count in judge["faults"].items():
+            console.warn(f"the judge gave no judgement on {count} answers: {visible_text(why)}")
+        if judge["ended_by"] is not None:
+            console.warn(f"{visible_text(judge['ended_by'])}. {judge['hint'] or ''}".strip())
+        console.warn(
+            f"{judge['num_not_scored']} answers are not scored (not wrong either): repeat the "
+            "command to have them judged; the model is not asked again"
+        )
 
 
 def _show_strategies(console: Console, strategies: dict[str, Any]) -> None:
@@ -190,7 +221,7 @@ def show_comparison(console: Console, document: dict[str, Any], protocol: str) -
         console.table(columns, rows, f"{name} against {baseline}, {document['suite']}, {protocol}")
     for run in document["runs"]:
         if not run["complete"]:
-            console.warn(f"{run['run']} did not answer all of its questions")
+            console.warn(f"{run['run']} is not complete: answers or judgements are missing")
     for title, key in (("asked with", "settings_differ"), ("configured with", "config_differs")):
         for dotted, values in document[key].items():
             if dotted == _WEIGHTS_KEY:

@@ -6,14 +6,15 @@ so no later code has to ask whether its settings make sense together.
 
 from collections.abc import Mapping
 from typing import Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from vtk.config.evaluation import EvalSettings
 from vtk.config.sections import (
     SAME_DEVICE,
     CheckpointSettings,
     DataSettings,
-    EvalSettings,
     GuardSettings,
     LoraSettings,
     ModelSettings,
@@ -77,6 +78,7 @@ class VtkConfig(Section):
         _check_objective(self, is_reference_needed=context.get("is_reference_needed", True))
         _check_video(self)
         _check_rewards(self)
+        _check_judge(self)
         return self
 
 
@@ -158,3 +160,30 @@ def _check_rewards(config: VtkConfig) -> None:
             "reward.accuracy_weight and reward.format_weight are both 0: nothing is rewarded.",
             hint="Set at least one of them above 0 (published: 1 and 1).",
         )
+
+
+def _check_judge(config: VtkConfig) -> None:
+    url, model = config.eval.judge_url, config.eval.judge_model
+    if (url is None) != (model is None):
+        given, missing = (
+            ("judge_url", "judge_model") if model is None else ("judge_model", "judge_url")
+        )
+        raise ConfigError(
+            f"eval.{given} is set, but no eval.{missing}.",
+            hint="A judge needs both: --judge-url https://HOST/v1 --judge-model NAME.",
+        )
+    if url is not None and not _is_plain_address(url):
+        raise ConfigError(  # the value may hold a password: it is not repeated
+            "eval.judge_url is no plain address of an API.",
+            hint="Write it as https://HOST/v1, without user, password, query or fragment; the key "
+            "goes into the environment variable VTK_JUDGE_KEY.",
+        )
+
+
+def _is_plain_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port, or no IPv6 address
+        return False
+    return is_whole and url.isprintable() and not set(url) & set("@?#\\ ")

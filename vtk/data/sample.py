@@ -11,7 +11,9 @@ from vtk.data.problem import parse_solution, split_problem
 from vtk.data.resolve import relative_reference, resolve_under
 from vtk.errors import DataError
 
-Kind = Literal["choice", "yes_no", "caption_matching", "numerical", "regression", "free-form"]
+Kind = Literal[
+    "choice", "yes_no", "caption_matching", "captioning", "numerical", "regression", "free-form"
+]
 LABELS = ("observational", "inferential")
 POLARITIES = ("will", "will_not")
 _TEXT_KEYS = (
@@ -25,6 +27,21 @@ _TEXT_KEYS = (
     "polarity",
 )
 _NAMED_KEYS = frozenset((*_TEXT_KEYS, "num_correct", "scene_index", "question_id"))
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What a judge model answers from the answer to a question that no rule can score.
+
+    Attributes:
+        question: Without its options.
+        options: Without their letters.
+        solution: The letter of the correct one.
+    """
+
+    question: str
+    options: tuple[str, ...]
+    solution: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +63,12 @@ class VideoSample:
         question_id: CLEVRER's question number within the scene, or None.
         question: The question without its options; None when the source does not keep them apart.
         kind: How the question is to be answered: `choice` (by letter), `yes_no` or
-            `caption_matching` (TempCompass's tasks); `numerical`, `regression` and `free-form`
-            have no options and are only in the published recipe's files.
+            `caption_matching` (TempCompass's tasks); `captioning` has no options and is scored by a
+            judge; `numerical`, `regression` and `free-form` have none either and are only in the
+            published recipe's files.
         types: Name of a grouping -> the question's group, for accuracy per type.
         span_s: The seconds of the clip that the question is about; None is all of it.
+        judging: What a judge model answers from the answer; None where a rule scores it.
         extra: Whatever else the row holds, unchanged.
     """
 
@@ -68,6 +87,7 @@ class VideoSample:
     kind: Kind = "choice"
     types: Mapping[str, str] = field(default_factory=dict, hash=False)
     span_s: tuple[float, float] | None = None
+    judging: Judging | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 

@@ -140,8 +140,8 @@ class Asker:
         return self._with_verdict(_with_readings(row, one.sample, completion), one.sample)
 
     def _with_verdict(self, row: EvalRow, sample: VideoSample) -> EvalRow:
-        """The row with the score by the protocol's rule, if there is a protocol."""
-        if self.settings.protocol is None or row.completion is None:
+        """The row with the score by the protocol's rule, if there is one; a judge comes later."""
+        if self.settings.protocol is None or row.completion is None or sample.judging is not None:
             return row
         verdict = self.settings.protocol.verdict(row.completion, Asked.of(sample))
         return replace(row, score=verdict.score, said=verdict.said)

@@ -213,7 +213,8 @@ def difference_by_type(
     for name, (score, counts) in scorings(rows, protocol).items():
         found[name] = {}
         for kind, belongs in question_types(rows).items():
-            chosen = [(a, b) for a, b in pairs if belongs(a[0]) and counts(a[0])]
+            asked = [(a, b) for a, b in pairs if belongs(a[0])]
+            chosen = [(a, b) for a, b in asked if all(counts(row) for row in (*a, *b))]
             if chosen:
                 found[name][kind] = _difference(chosen, score)
     return found
@@ -270,7 +271,8 @@ def _accuracies(run: GradedRun, ids: Sequence[str]) -> dict[str, dict[str, dict[
     for name, (score, counts) in scorings(rows, run.protocol).items():
         found[name] = {}
         for kind, belongs in question_types(rows).items():
-            chosen = [run.questions[r.sample_id] for r in rows if belongs(r) and counts(r)]
+            asked = [run.questions[row.sample_id] for row in rows if belongs(row)]
+            chosen = [draws for draws in asked if all(counts(row) for row in draws)]
             estimate = estimate_accuracy(chosen, score)
             if estimate is not None:
                 interval = [estimate.low, estimate.high]

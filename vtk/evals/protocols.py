@@ -210,6 +210,20 @@ def _official(name: str, forms: dict[str, PromptForm] | None = None) -> Protocol
     return Protocol("official", name, forms or {"choice": _OFFICIAL[name]})
 
 
+def is_judgeable(protocol: Protocol | None) -> bool:
+    """Whether a protocol says how to ask what only a judge scores: TempCompass's captions."""
+    return protocol is not None and (protocol.name, protocol.rule) == ("official", "tempcompass")
+
+
+def with_judged_forms(protocol: Protocol) -> Protocol:
+    """The protocol with the prompt of captions, whose words are all in the question.
+
+    It is apart, so that what is asked without a judge keeps its hash; the words of a prompt file
+    are about questions with options.
+    """
+    return replace(protocol, forms={**protocol.forms, "captioning": PromptForm("{question}")})
+
+
 PROTOCOLS: Final[dict[str, dict[ProtocolName, Protocol]]] = {
     "mmvu": {"official": _official("mmvu"), "recipe": _RECIPE},
     "video-holmes": {"official": _official("video-holmes"), "recipe": _RECIPE_WITHOUT_TYPE},

@@ -21,6 +21,9 @@ SAMPLES_FILE: Final = "samples.jsonl"
 PARTS_DIR: Final = "parts"
 _SYNC_INTERVAL_S: Final = 1.0
 
+JUDGED_KINDS: Final = ("captioning",)
+"""Kinds of question (`vtk.data.sample.Kind`) that a judge model scores."""
+
 RowKey = tuple[str, int]
 
 
@@ -59,6 +62,8 @@ class EvalRow:
         score: The score by the protocol's rule; None where the suite has no protocol.
         said: The answer that the protocol's rule read; None if it read none.
         num_video_tokens: Visual tokens of the prompt.
+        judgement: What a judge said: its `reply`, its `model` and its `prompt_sha256`; None where
+            no judge has scored the row.
     """
 
     sample_id: str
@@ -91,11 +96,17 @@ class EvalRow:
     score: float | None = None
     said: str | None = None
     num_video_tokens: int | None = None
+    judgement: dict[str, str] | None = None
 
     @property
     def key(self) -> RowKey:
         """What tells this row from every other row that counts."""
         return self.sample_id, self.draw
+
+    @property
+    def awaits_judge(self) -> bool:
+        """Whether only a judge can score it, and none has: it is neither right nor wrong."""
+        return self.kind in JUDGED_KINDS and self.score is None
 
 
 _FIELDS: Final = {found.name for found in fields(EvalRow)}

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from vtk.evals.record import EvalRow, RowKey
+from vtk.evals.record import JUDGED_KINDS, EvalRow, RowKey
 from vtk.scoring.stats import Estimate, clustered_mean
 
 PROTOCOLS: Final = ("strict", "partial", "per_option", "lenient")
@@ -48,7 +48,9 @@ def summarise(rows: Sequence[EvalRow], protocol: str | None = None) -> dict[str,
     types = question_types(rows)
     return {
         name: {
-            kind: _summarise_type([q for q in questions if belongs(q[0]) and counts(q[0])], score)
+            kind: _summarise_type(
+                [q for q in questions if belongs(q[0]) and all(counts(row) for row in q)], score
+            )
             for kind, belongs in types.items()
         }
         for name, (score, counts) in scorings(rows, protocol).items()
@@ -65,7 +67,9 @@ def scorings(
         protocol: The name of the protocol that the questions were asked under, if there is one.
     """
     readings = READINGS if any(row.types for row in rows) else PROTOCOLS
-    found = {} if protocol is None else {protocol: (SCORE, QUESTION_TYPES["all"])}
+    found: dict[str, tuple[str, Callable[[EvalRow], bool]]] = {}
+    if protocol is not None:
+        found[protocol] = (SCORE, _is_scored)
     return found | {reading: (reading, _is_lettered) for reading in readings}
 
 
@@ -86,6 +90,10 @@ def _belongs(grouping: str, group: str) -> Callable[[EvalRow], bool]:
 
 def _is_lettered(row: EvalRow) -> bool:
     return row.kind == "choice"
+
+
+def _is_scored(row: EvalRow) -> bool:
+    return not row.awaits_judge
 
 
 def build_results(
@@ -115,7 +123,7 @@ def build_results(
         "suite": suite,
         "protocol": protocol or "official",
         "headline": protocol or "strict",
-        "complete": len(graded) == len(plan),
+        "complete": len(graded) == len(plan) and all(_is_scored(row) for row in graded),
         "num_questions": len({sample_id for sample_id, _ in plan}),
         "num_completions": len(plan),
         "num_missing": len(plan) - len(graded),
@@ -131,6 +139,33 @@ def build_results(
         ),
         "strategies": summarise_strategies(graded),
         **context,
+    }
+
+
+def judge_results(
+    judge: Mapping[str, Any], rows: Mapping[RowKey, EvalRow], plan: Sequence[RowKey]
+) -> dict[str, Any]:
+    """What of a suite a judge scores, for its results.
+
+    Args:
+        judge: What decides a judgement.
+        rows: What has been answered.
+        plan: Every question and draw, in order.
+
+    Returns:
+        The judge; `kinds`, the questions that it scores, which the pooled accuracy `all` contains;
+        and of their answers how many are `num_judged`, how many of those `num_unreadable` (its
+        reply names no option: wrong) and how many `num_not_scored`.
+    """
+    answers = [rows[key] for key in plan if key in rows and rows[key].kind in JUDGED_KINDS]
+    judged = [row for row in answers if row.judgement is not None]
+    return {
+        **judge,
+        "kinds": sorted({row.kind for row in answers}),
+        "is_in_all": any(not row.awaits_judge for row in answers),
+        "num_judged": len(judged),
+        "num_unreadable": sum(row.said is None for row in judged),
+        "num_not_scored": sum(row.awaits_judge for row in answers),
     }
 
 
@@ -205,11 +240,16 @@ def _summarise_type(questions: Sequence[Sequence[EvalRow]], protocol: str) -> di
 
 
 def _count_outcomes(rows: Iterable[EvalRow]) -> dict[str, int]:
-    """Every completion ends as exactly one of: correct, wrong, unparsable, error."""
+    """Every completion ends as exactly one of: correct, wrong, unparsable, error, not_scored.
+
+    The last is there where a judge is awaited only.
+    """
     counts = {"correct": 0, "wrong": 0, "unparsable": 0, "error": 0}
     for row in rows:
         if row.error:
             counts["error"] += 1
+        elif row.awaits_judge:
+            counts["not_scored"] = counts.get("not_scored", 0) + 1
         elif (row.parsed if row.score is None else row.said) is None:
             counts["unparsable"] += 1
         else:

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ from vtk.data.sample import VideoSample
 from vtk.errors import DataError, Interrupted
 from vtk.evals.backends import Backend
 from vtk.evals.folder import claim_settings, set_aside, settings_hash
+from vtk.evals.judge import Judge
 from vtk.evals.parts import (
     PartsFollower,
     part_log,
@@ -22,7 +23,7 @@ from vtk.evals.parts import (
 )
 from vtk.evals.peers import ALONE, Peers
 from vtk.evals.record import SAMPLES_FILE, EvalRow, ReadRows, RowKey, SampleLog, read_rows
-from vtk.evals.results import build_results
+from vtk.evals.results import build_results, judge_results
 from vtk.evals.runner import iter_rows
 from vtk.evals.settings import EvaluationSettings, plan_rows
 from vtk.evals.suites import Suite
@@ -48,6 +49,7 @@ class Inquiry:
         origin: Where the model came from, for people.
         not_asked: Reason -> number of the suite's questions that are left out for it.
         variant: What the user calls these settings, so that answers under others lie beside them.
+        judge: Who scores the questions that no rule can (`vtk.evals.judging`); None where none is.
     """
 
     suite: Suite
@@ -58,6 +60,7 @@ class Inquiry:
     origin: Mapping[str, str] = field(default_factory=dict)
     not_asked: Mapping[str, int] = field(default_factory=dict)
     variant: str | None = None
+    judge: Judge | None = None
 
     @property
     def protocol(self) -> str | None:
@@ -79,12 +82,13 @@ class Inquiry:
         return plan_rows(self.samples, self.settings)
 
     def as_json(self) -> dict[str, Any]:
-        """Everything that decides a completion, as plain data."""
+        """Everything that decides a completion and its score, as plain data."""
         return {
             "suite": self.suite.name,
             "model": dict(self.model_identity),
             "ask": self.settings.as_json(),
             "questions": {"num": len(self.samples), "sha256": questions_hash(self.samples)},
+            **({} if self.judge is None else {"judge": self.judge.as_json()}),
         }
 
 
@@ -110,7 +114,8 @@ def questions_hash(samples: Sequence[VideoSample]) -> str:
         words = (sample.sample_id, sample.clip_id, sample.problem, sample.solution)
         kinds = (str(sample.label), str(sample.polarity), str(sample.num_correct))
         shown = () if sample.span_s is None else (str(sample.span_s),)
-        for part in (*words, *kinds, *shown):
+        judged = () if sample.judging is None else (str(astuple(sample.judging)),)
+        for part in (*words, *kinds, *shown, *judged):
             digest.update(f"{len(part)}:{part}".encode())
     return digest.hexdigest()
 
@@ -235,8 +240,15 @@ def _require_same_inquiry(inquiry: Inquiry, peers: Peers) -> None:
         )
 
 
-def write_results(inquiry: Inquiry) -> dict[str, Any]:
-    """Recompute results.json from samples.jsonl and return it."""
+def write_results(
+    inquiry: Inquiry, judging_faults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Recompute results.json from samples.jsonl and return it.
+
+    Args:
+        inquiry: Whose results.
+        judging_faults: Why answers stay unjudged, after the judge was asked.
+    """
     found = read_rows(inquiry.folder / SAMPLES_FILE)
     settings = inquiry.as_json()
     context = {
@@ -250,6 +262,9 @@ def write_results(inquiry: Inquiry) -> dict[str, Any]:
         "settings_hash": settings_hash(settings),
         "settings": settings,
     }
+    if inquiry.judge is not None:
+        judged = judge_results(inquiry.judge.as_json(), found.rows, inquiry.plan)
+        context["judge"] = judged | dict(judging_faults or {})
     results = build_results(inquiry.suite.name, found.rows, inquiry.plan, context, inquiry.protocol)
     write_json_atomic(inquiry.folder / RESULTS_FILE, results)
     return results

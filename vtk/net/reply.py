@@ -26,7 +26,7 @@ from vtk.net.patience import parse_retry_after
 
 Kind = Literal["append", "whole", "complete", "again", "later", "refused", "gone"]
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
-_BUSY = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524}
+BUSY = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def read_reply(
         if found and found[3] == str(start) and expected.num_bytes in (None, start):
             return Reply("complete", total_bytes=start, validator=validator)
         return Reply("again", "the server has no such part of the file (416)")
-    if status in _BUSY:
+    if status in BUSY:
         wait_s = parse_retry_after(headers.get("Retry-After"))
         return Reply("later", f"the server answers {status}", retry_after_s=wait_s)
     if status in (401, 403):

@@ -12,7 +12,7 @@ from requests.auth import AuthBase
 
 from vtk.errors import NetworkError
 
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 MAX_REDIRECTS = 10
 
 
@@ -32,7 +32,7 @@ class TokenFor(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the header to a request that may carry it."""
         url = urlsplit(request.url or "")
-        is_private = url.scheme == "https" or url.hostname in _LOOPBACK
+        is_private = url.scheme == "https" or url.hostname in LOOPBACK
         if self._token and is_private and _origin_of(request.url or "") == self._origin:
             request.headers["Authorization"] = f"Bearer {self._token}"
         return request

@@ -100,6 +100,12 @@ def test_cdpo_may_attract() -> None:
             "nothing is rewarded",
             "above 0",
         ),
+        ({"stage": "grpo", "eval": {"judge_model": "j"}}, "no eval.judge_url", "--judge-url"),
+        (
+            {"stage": "grpo", "eval": {"judge_url": "https://h/v1"}},
+            "no eval.judge_model",
+            "--judge-model",
+        ),
     ],
 )
 def test_a_contradiction_is_refused_with_the_way_out(
@@ -109,6 +115,36 @@ def test_a_contradiction_is_refused_with_the_way_out(
         VtkConfig.model_validate(settings)
     assert caught.value.hint is not None
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:CANARY@judge.example/v1",
+        "https://judge.example/v1?key=CANARY",
+        "https://judge.example/v1#CANARY",
+        "https://judge.example:CANARY/v1",
+        "ftp://judge.example/CANARY",
+        "https:///CANARY",
+        "judge.example/CANARY",
+        "https://judge.example/CANARY\n",
+    ],
+)
+def test_a_judges_address_that_is_none_or_holds_a_secret_is_refused_unsaid(url: str) -> None:
+    with pytest.raises(ConfigError, match="no plain address") as caught:
+        VtkConfig.model_validate({"stage": "grpo", "eval": {"judge_url": url, "judge_model": "j"}})
+    assert "CANARY" not in str(caught.value) + str(caught.value.hint)
+    assert "VTK_JUDGE_KEY" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h.example/v1", "http://[::1]:8000", "http://10.0.0.2:80/"]
+)
+def test_a_judges_address_may_be_any_servers(url: str) -> None:
+    config = VtkConfig.model_validate(
+        {"stage": "grpo", "eval": {"judge_url": url, "judge_model": "j"}}
+    )
+    assert config.eval.judge_url == url
 
 
 def test_the_policy_as_its_own_reference_has_to_be_asked_for() -> None:

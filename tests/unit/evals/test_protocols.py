@@ -11,7 +11,13 @@ from vtk.config.loading import load_config
 from vtk.data.benchmarks.table import BENCHMARKS
 from vtk.data.sample import Kind, VideoSample
 from vtk.errors import ConfigError
-from vtk.evals.protocols import PROTOCOLS, SLIP_PIXELS_PX, ProtocolName
+from vtk.evals.protocols import (
+    PROTOCOLS,
+    SLIP_PIXELS_PX,
+    ProtocolName,
+    is_judgeable,
+    with_judged_forms,
+)
 from vtk.evals.settings import EvaluationSettings
 from vtk.evals.suites import SUITES, choose_protocols, find_suite
 from vtk.evals.target import evaluation_settings
@@ -125,6 +131,24 @@ def test_prompts_do_not_drift_unseen() -> None:
         for name, protocol in protocols.items()
     }
     assert found == GOLDEN
+
+
+def test_captions_are_asked_for_in_the_benchmarks_words_under_a_hash_of_their_own() -> None:
+    official = PROTOCOLS["tempcompass"]["official"]
+    judged = with_judged_forms(official)
+    assert judged.words(sample(kind="captioning", options=(), question="Describe it.")) == (
+        "Describe it."
+    )
+    assert judged.prompt_sha256()[:12] == "98f9b733509d"
+    own = with_judged_forms(official.with_words("{question} {options}"))
+    assert own.words(sample(kind="captioning", options=(), question="Say.")) == "Say."
+    judgeable = [
+        f"{suite} {name}"
+        for suite, protocols in PROTOCOLS.items()
+        for name, protocol in protocols.items()
+        if is_judgeable(protocol)
+    ]
+    assert (judgeable, is_judgeable(None)) == (["tempcompass official"], False)
 
 
 def settings(protocol: ProtocolName, given: dict[str, Any] | None = None) -> EvaluationSettings:

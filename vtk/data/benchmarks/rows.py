@@ -26,10 +26,18 @@ class Questions:
     Attributes:
         samples: The questions, in the order of the files.
         not_asked: Reason -> number of questions that are left out for it.
+        judged: Reason, one of those -> the questions, where a judge model can score them.
     """
 
     samples: list[VideoSample]
     not_asked: Mapping[str, int] = field(default_factory=dict)
+    judged: Mapping[str, list[VideoSample]] = field(default_factory=dict)
+
+    def with_judged(self) -> "Questions":
+        """The same with the questions that a judge scores, behind the others."""
+        judged = [sample for samples in self.judged.values() for sample in samples]
+        left = {why: count for why, count in self.not_asked.items() if why not in self.judged}
+        return Questions([*self.samples, *judged], left)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,12 @@ Layout (huggingface.co/datasets/lmms-lab/TempCompass): a folder per task with
 `test-*.parquet`: `video_id`, `question` (its options one a line), `answer`, `dim` (the aspect), and
 for captioning `mc_question` and `mc_answer`. Clips: `videos/<video_id>.mp4`. A multi-choice answer
 is a whole option ("B. …"), a yes/no answer a word, a caption-matching answer a whole line
-("Caption A: …", "Sentence B: …" or "Option 1: …"). What a caption is worth only a judge model says.
+("Caption A: …", "Sentence B: …" or "Option 1: …"). What a caption is worth only a judge model says,
+by answering `mc_question` from it.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from vtk.data.benchmarks.rows import (
@@ -20,7 +22,7 @@ from vtk.data.benchmarks.rows import (
     unique,
 )
 from vtk.data.problem import LETTERS, split_problem
-from vtk.data.sample import Kind, VideoSample
+from vtk.data.sample import Judging, Kind, VideoSample
 from vtk.errors import DataError
 
 TASKS = ("multi-choice", "yes_no", "caption_matching", "captioning")
@@ -33,7 +35,7 @@ Parts = tuple[Kind, str, list[str], str]
 
 
 def convert(root: Path) -> Questions:
-    """The questions of the tasks that the copy in `root` has, captioning left out.
+    """The questions of the tasks that the copy in `root` has; captioning is apart, for a judge.
 
     Raises:
         DataError: No task is there, or one is malformed.
@@ -47,8 +49,11 @@ def convert(root: Path) -> Questions:
     for task, read in _READERS.items():
         rows = [row for path in files[task] for row in read_rows(path)]
         samples += [_sample(row, root, task, number, read) for number, row in enumerate(rows)]
-    num_judged = sum(1 for path in files[_JUDGED] for _ in read_rows(path))
-    return Questions(unique(samples, root), {CAPTIONING: num_judged} if num_judged else {})
+    captions = [row for path in files[_JUDGED] for row in read_rows(path)]
+    if not captions:
+        return Questions(unique(samples, root))
+    judged = [_judged_sample(row, root, number) for number, row in enumerate(captions)]
+    return Questions(unique(samples, root), {CAPTIONING: len(judged)}, {CAPTIONING: judged})
 
 
 def types_of(task: str, aspect: str) -> dict[str, str]:
@@ -78,11 +83,33 @@ def _sample(
     )
 
 
-def _multi_choice(row: Row) -> Parts:
-    question, options = split_problem(row.text("question"))
+def _judged_sample(row: Row, root: Path, number: int) -> VideoSample:
+    """A caption that is asked for without options, and the choice that a judge has to read in it.
+
+    What checks the multiple-choice question is what reads one of the task multi-choice.
+    """
+    choice = _sample(row, root, _JUDGED, number, _judges_choice)
+    question = row.text("question")
+    assert choice.question is not None
+    return replace(
+        choice,
+        problem=question,
+        question=question,
+        options=(),
+        kind="captioning",
+        judging=Judging(choice.question, choice.options, choice.solution),
+    )
+
+
+def _multi_choice(row: Row, question_key: str = "question", answer_key: str = "answer") -> Parts:
+    question, options = split_problem(row.text(question_key))
     if not options:
-        raise row.malformed("'question' has no lettered lines ('A. ...')")
-    return "choice", question, list(options), row.text("answer")[0]
+        raise row.malformed(f"{question_key!r} has no lettered lines ('A. ...')")
+    return "choice", question, list(options), row.text(answer_key)[0]
+
+
+def _judges_choice(row: Row) -> Parts:
+    return _multi_choice(row, "mc_question", "mc_answer")
 
 
 def _yes_no(row: Row) -> Parts:

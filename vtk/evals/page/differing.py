@@ -56,6 +56,8 @@ def differing_questions(suite: str, runs: Sequence[GradedRun]) -> list[Differing
     found = []
     for sample_id in sorted(common, key=lambda key: sha256(key.encode()).digest()):
         rows = [run.questions[sample_id] for run in runs]
+        if any(row.awaits_judge for draws in rows for row in draws):
+            continue
         if not _part_ways(rows, score):
             continue
         asked = rows[0][0]

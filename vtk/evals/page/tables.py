@@ -98,7 +98,7 @@ def _row(
 def _notes(document: Mapping[str, Any]) -> str:
     """What a reader should know before believing the table."""
     notes = [
-        f"{run['run']} did not answer all of its questions."
+        f"{run['run']} is not complete: answers or judgements are missing."
         for run in document["runs"]
         if not run["complete"]
     ]

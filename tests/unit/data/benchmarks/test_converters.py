@@ -14,7 +14,7 @@ from tests.unit.data.benchmarks.layouts import (
 )
 from vtk.data.benchmarks.rows import Questions
 from vtk.data.benchmarks.table import BENCHMARKS
-from vtk.data.sample import VideoSample
+from vtk.data.sample import Judging, VideoSample
 from vtk.errors import DataError
 
 
@@ -96,6 +96,22 @@ def test_tempcompass_reads_each_task_and_leaves_captions_out(data_dir: Path) -> 
     assert (choice.options, choice.solution) == (("fast", "slow"), "B")
 
 
+def test_captions_are_kept_apart_for_a_judge_with_the_choice_that_it_makes(data_dir: Path) -> None:
+    found = converted(data_dir, "tempcompass").with_judged()
+    assert (len(found.samples), found.not_asked) == (4, {})
+    caption = found.samples[-1]
+    assert (caption.sample_id, caption.kind, caption.options) == (
+        "captioning-0000",
+        "captioning",
+        (),
+    )
+    assert caption.question == caption.problem == "Describe it.\nGenerated Caption:"
+    assert caption.judging == Judging("How fast?", ("fast", "slow"), "B")
+    assert caption.types["task and aspect"] == "captioning, speed"
+    open_ended = converted(data_dir, "mmvu")
+    assert open_ended.with_judged().not_asked == open_ended.not_asked != {}
+
+
 def test_video_mme_drops_letters_and_keeps_four_groupings(data_dir: Path) -> None:
     samples = by_id(data_dir, "video-mme")
     assert {sample.clip_id for sample in samples.values()} == {
@@ -172,6 +188,17 @@ def test_malformed_parquet_rows_are_refused_by_name(
     source.write_bytes(b"PAR1 and no more")
     with pytest.raises(DataError, match="cannot read"):
         BENCHMARKS[name].convert(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"mc_question": "How fast?"}, {"mc_answer": "E. at rest"}])
+def test_a_caption_without_a_choice_is_refused_by_name(
+    tmp_path: Path, change: dict[str, str]
+) -> None:
+    row = {"video_id": "1", "question": "Describe it.", "answer": "slow", "dim": "speed"}
+    choice = {"mc_question": "How fast?\nA. fast\nB. slow", "mc_answer": "B. slow"}
+    write_parquet(tmp_path / "captioning/test-0.parquet", [row | choice, row | choice | change])
+    with pytest.raises(DataError, match="row 2"):
+        BENCHMARKS["tempcompass"].convert(tmp_path)
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
