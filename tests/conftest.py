@@ -11,6 +11,11 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before anything imports huggingface_hub: no test may download
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+for _size in (
+    "COLUMNS",
+    "LINES",
+):  # pytest-xdist sets them, and they win over a terminal's own size
+    os.environ.pop(_size, None)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RunPython = Callable[..., subprocess.CompletedProcess[str]]

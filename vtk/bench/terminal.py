@@ -39,7 +39,9 @@ class MeasuredTerminal:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            env=os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
+            env=os.environ
+            | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
+            | {"LINES": str(_ROWS), "COLUMNS": str(_COLUMNS)},
         )
         os.close(theirs)
 
