@@ -18,7 +18,6 @@ from vtk.runs.store import RunPaths
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.thorough,  # keys reach a crowded machine's terminal late, or not at all
     pytest.mark.skipif(shutil.which("tmux") is None, reason="no tmux on this machine"),
 ]
 PATIENCE_S = 240.0
