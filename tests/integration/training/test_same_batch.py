@@ -119,10 +119,15 @@ SHARDED: dict[str, Any] = {"model__sharding": "fsdp2"}
 
 
 @pytest.mark.parametrize(
-    "lora",
-    [pytest.param({}, id="full-3"), pytest.param(LORA, id="lora-2", marks=pytest.mark.thorough)],
+    ("lora", "sharding"),
+    [
+        pytest.param({}, "fsdp2", id="full-3"),
+        pytest.param(LORA, "fsdp2", id="lora-2", marks=pytest.mark.thorough),
+        pytest.param({}, "zero2", id="full-3-zero2", marks=pytest.mark.thorough),
+        pytest.param(LORA, "zero2", id="lora-2-zero2"),
+    ],
 )
-def test_sharded_weights_are_trained_alike(bench: Any, lora: dict[str, Any]) -> None:
+def test_sharded_weights_are_trained_alike(bench: Any, lora: dict[str, Any], sharding: str) -> None:
     """With a whole model as the reference, sharded too; with held-out evaluation and skips."""
     questions, _ = bench.damaged_questions(num_damaged=3)
     settings: dict[str, Any] = {
@@ -132,7 +137,7 @@ def test_sharded_weights_are_trained_alike(bench: Any, lora: dict[str, Any]) -> 
     settings |= {"data__max_skipped_frac": 1.0, "eval__every_steps": NUM_STEPS} | lora
     num_processes = 2 if lora else 3
     alone = _train(bench, "cdpo", 1, **settings)
-    sharded = _train(bench, "cdpo", num_processes, **settings, **SHARDED)
+    sharded = _train(bench, "cdpo", num_processes, **settings, model__sharding=sharding)
     _assert_same(bench, alone, sharded, _weights(bench.world.base) if not lora else torch.zeros(()))
     results = [bench.events(paths, "eval_result")[-1]["per_type"] for paths in (alone, sharded)]
     assert results[0] == results[1]
