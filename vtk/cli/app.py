@@ -28,6 +28,7 @@ from vtk.cli.data import split
 from vtk.cli.demo import demo
 from vtk.cli.download import download
 from vtk.cli.evaluate import evaluate
+from vtk.cli.help import Menu, examples_epilog
 from vtk.cli.mini import mini_app
 from vtk.cli.runs import runs_app
 from vtk.cli.setup import setup
@@ -38,14 +39,12 @@ from vtk.system.signals import handle_signals
 DEBUG_FLAG = "--debug"
 _UNFIT_FOLDER = (errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
-app = typer.Typer(
+app = Menu(
     name="vtk",
     help="Train and judge small video language models that reason instead of describing.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with [bold]vtk demo[/bold]: the whole method on a laptop CPU.",
+    epilog="Start with vtk demo: the whole method on a laptop CPU.",
 )
 
 
@@ -229,7 +228,7 @@ def _root(
 
 def _add(command: Callable[..., None], name: str, panel: str, *examples: str) -> None:
     """Offer a command in a panel of the help, with examples where its own text has none."""
-    epilog = "\n\n".join(["Examples:", *examples]) if examples else None
+    epilog = examples_epilog(*examples) if examples else None
     app.command(name, rich_help_panel=panel, epilog=epilog)(command)
 
 
@@ -248,9 +247,20 @@ _add(
     "vtk download clevrer --verify",
 )
 _add(split, "split", DATA, "vtk split clevrer-mini")
-_add(train_bias, "train-bias", TRAIN)
-_add(train_cdpo, "train-cdpo", TRAIN)
-_add(train_grpo, "train-grpo", TRAIN)
+_add(
+    train_bias,
+    "train-bias",
+    TRAIN,
+    "vtk train-bias --preset tiny --data clevrer-mini",
+    "vtk train-bias --resume",
+)
+_add(
+    train_cdpo,
+    "train-cdpo",
+    TRAIN,
+    "vtk train-cdpo --preset tiny --data clevrer-mini --bias-model RUN --beta -0.05",
+)
+_add(train_grpo, "train-grpo", TRAIN, "vtk train-grpo --preset tiny --data clevrer-mini")
 _add(
     evaluate,
     "eval",
@@ -269,6 +279,6 @@ _add(dashboard, "dashboard", LOOK, "vtk dashboard", "vtk dashboard RUN --once --
 app.add_typer(bench_app, name="bench", rich_help_panel=LOOK, no_args_is_help=True)
 app.add_typer(runs_app, name="runs", rich_help_panel=LOOK, no_args_is_help=True)
 app.add_typer(config_app, name="config", rich_help_panel=LOOK, no_args_is_help=True)
-data_app.command("check", epilog="Example:\n\nvtk data check mvbench --workers 4")(check)
+data_app.command("check", epilog=examples_epilog("vtk data check mvbench --workers 4"))(check)
 app.add_typer(data_app, name="data", rich_help_panel=DATA, no_args_is_help=True)
 app.add_typer(mini_app, name="mini", rich_help_panel=DATA, no_args_is_help=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vtk.cli.config import ConfigFile, parse_assignments
+from vtk.cli.config import parse_assignments
 from vtk.cli.console import Console
 from vtk.cli.options import DEFAULT_DATA_DIR, DEFAULT_RUNS_DIR, DataDir, Json, folder_options
 from vtk.cli.plan import show_plan, show_took
@@ -18,6 +18,7 @@ from vtk.cli.train_options import (
     BatchSize,
     Beta,
     BiasModel,
+    Config,
     Data,
     DryRun,
     LearningRate,
@@ -56,17 +57,17 @@ def _command(stage: str, sentence: str) -> Callable[..., None]:
     def command(
         run: Run = None,
         preset: Preset = None,
-        config: ConfigFile = None,
+        config: Config = None,
         data: Data = None,
         model: Model = None,
-        bias_model: BiasModel = None,
-        beta: Beta = None,
-        repulsion: RepulsionForm = None,
         lora: Lora = None,
         max_steps: NumSteps = None,
         num_generations: NumGenerations = None,
         seed: Seed = None,
         assignments: Assignments = None,
+        bias_model: BiasModel = None,
+        beta: Beta = None,
+        repulsion: RepulsionForm = None,
         name: Name = None,
         resume: Resume = False,
         dry_run: DryRun = False,
@@ -226,16 +227,13 @@ def _resume(stage: str, given: Mapping[str, Any], processes: "Processes", consol
 
 train_bias = _command(
     "bias",
-    "Stage 1: train the bias model, GRPO on observational questions without a KL term.\n\n"
-    "Example: vtk train-bias --preset tiny --data clevrer-mini",
+    "Stage 1: train the bias model on observational questions.\n\nGRPO without a KL term.",
 )
 train_cdpo = _command(
     "cdpo",
-    "Stage 2, CDPO: GRPO plus a push away from the bias model.\n\n"
-    "Example: vtk train-cdpo --preset tiny --data clevrer-mini --bias-model RUN --beta -0.05",
+    "Stage 2, CDPO: GRPO plus a push away from the bias model.",
 )
 train_grpo = _command(
     "grpo",
-    "The baseline: plain GRPO on all questions.\n\n"
-    "Example: vtk train-grpo --preset tiny --data clevrer-mini",
+    "The baseline: plain GRPO on all questions.",
 )

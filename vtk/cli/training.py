@@ -94,7 +94,7 @@ def find_resumable(
     from vtk.runs.writer import refuse_living_owner
 
     if ref is None:
-        runs = (run for run in list_runs(runs_dir) if _stage_of(run) == stage)
+        runs = (run for run in list_runs(runs_dir) if stage_of(run) == stage)
         paths = next(runs, None)
         if paths is None:
             raise DataError(f"there is no run of stage {stage} in {runs_dir}")
@@ -110,13 +110,14 @@ def find_resumable(
     return paths
 
 
-def _stage_of(run: "RunPaths") -> str | None:
+def stage_of(run: "RunPaths") -> str | None:
+    """The stage of a run; None for a damaged one, which is listed and never chosen."""
     from vtk.runs.store import read_json
 
     try:
         stage = read_json(run.run_json).get("stage")
     except DataError:
-        return None  # a damaged run is listed by `vtk runs list`, and never the newest of a stage
+        return None
     return stage if isinstance(stage, str) else None
 
 
