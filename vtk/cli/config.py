@@ -100,7 +100,7 @@ def copy_command(
     if target.is_dir():
         target = target / source.name
     if target.exists() and not force:
-        raise ConfigError(f"{target} exists already.", hint="Choose another name, or give --force.")
+        raise ConfigError(f"{target} exists already", hint="Choose another name, or give --force.")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(source.read_bytes())
     console.say(f"Wrote {target}.")
@@ -156,7 +156,7 @@ def parse_assignments(assignments: list[str] | None) -> dict[str, Any]:
         dotted, equals, value = assignment.partition("=")
         if not equals or not dotted.strip():
             raise ConfigError(
-                f"--set {assignment!r} is not KEY=VALUE.",
+                f"--set {assignment!r} is not KEY=VALUE",
                 hint="For example: --set optim.num_steps=200",
             )
         overrides[dotted.strip()] = value.strip()

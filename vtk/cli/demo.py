@@ -131,7 +131,9 @@ def _parse_seeds(text: str) -> list[int]:
     """
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdigit() for word in words):
-        raise ConfigError(f"--seeds {text!r} is no list of whole numbers", "For example: 0,1,2")
+        raise ConfigError(
+            f"--seeds {text!r} is no list of whole numbers", "For example: --seeds 0,1,2"
+        )
     found = [int(word) for word in words]
     if len(set(found)) < len(found):
         raise ConfigError(f"--seeds {text!r} names a seed twice")

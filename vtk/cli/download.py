@@ -180,7 +180,7 @@ def _known(names: Sequence[str]) -> list["Source"]:
 
     if not names:
         known = ", ".join([MINI, *SOURCES])
-        raise ConfigError("what is to be downloaded?", f"Known: {known}. See vtk download --list.")
+        raise ConfigError("nothing was named to download", f"Names: {known}.")
     return [get_source(name) for name in dict.fromkeys(names) if name != MINI]
 
 

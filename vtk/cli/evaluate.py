@@ -18,7 +18,7 @@ from vtk.cli.options import (
     folder_options,
 )
 from vtk.cli.order import Order, given_settings
-from vtk.cli.questions import Words
+from vtk.cli.questions import Words, require_suites
 
 ASKED: Final = "What is asked"
 MODEL: Final = "Who is asked"
@@ -219,6 +219,7 @@ def evaluate(
     Answers are kept as they come. docs/evaluation.md says how each benchmark is asked and scored.
     """
     console = Console(as_json)
+    require_suites(suites)
     if ask_together(console, num_processes):
         return
     options = {

@@ -13,8 +13,10 @@ from typing import Any, Final, TypeVar, get_args
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+from typer.exceptions import TyperException
 
 from vtk.cli.console import encodable, has_colour
+from vtk.errors import ConfigError
 
 NAMES_CHARS: Final = 28
 _VALUE_NAMES: Final = {int: "N", float: "X", Path: "PATH"}
@@ -27,6 +29,15 @@ Rows = dict[str, list[tuple[str, str]]]
 
 class HelpCommand(TyperCommand):
     """A command whose help is written as above."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Split the words; a complaint about them knows the command."""
+        try:
+            return super().parse_args(ctx, args)
+        except TyperException as error:
+            if getattr(error, "ctx", ctx) is None:
+                error.ctx = ctx  # type: ignore[attr-defined]
+            raise
 
     def get_help(self, ctx: Any) -> str:
         """The whole page."""
@@ -47,6 +58,13 @@ class HelpGroup(TyperGroup):
     def get_help(self, ctx: Any) -> str:
         """The whole page."""
         return _with_breaks(super().get_help(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Split the words; without any, print the help and leave as after wrong usage."""
+        if not args and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help())
+            raise typer.Exit(ConfigError.exit_code)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the commands and then the options, panel after panel."""

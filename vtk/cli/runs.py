@@ -74,7 +74,7 @@ def stop_command(run: Run, runs_dir: RunsDir = DEFAULT_RUNS_DIR, as_json: Json =
     if not state.is_live:
         raise ConfigError(
             f"run {state.run_id} is not running, it is {state.status}: {state.status_reason}",
-            hint="see where it stands: "
+            hint="See where it stands: "
             f"vtk runs show {state.run_id}{folder_options(runs_dir=runs_dir)}",
         )
     waiting = [asked for asked in state.pending_requests if asked.action == "stop"]

@@ -44,6 +44,7 @@ from vtk.cli.train_options import (
     Seed,
 )
 from vtk.errors import ConfigError
+from vtk.hints import nearest_hint
 
 if TYPE_CHECKING:
     from vtk.config.loading import Resolved
@@ -106,7 +107,7 @@ def _train(stage: str, given: Mapping[str, Any]) -> None:
         return
     if given["run"] is not None:
         raise ConfigError(
-            f"{given['run']!r} is one word too many.", f"Go on with a run: --resume {given['run']}"
+            f"{given['run']!r} is one word too many", f"Go on with a run: --resume {given['run']}"
         )
     resolved = _resolve(stage, given)
     if given["name"] is not None:
@@ -168,8 +169,8 @@ def _resolve(stage: str, given: Mapping[str, Any]) -> "Resolved":
         overrides["data.dataset"] = data
     elif data is not None:
         if not Path(data).is_file():
-            known = f"Known data sets: {', '.join(DATASETS)}."
-            raise ConfigError(f"--data {data!r} is neither a data set nor a file.", hint=known)
+            hint = nearest_hint(data, DATASETS, "Data sets")
+            raise ConfigError(f"--data {data!r} is neither a data set nor a file", hint)
         overrides["data.train"] = str(Path(data).absolute())
     return load_config(
         stage,
@@ -213,7 +214,7 @@ def _resume(stage: str, given: Mapping[str, Any], processes: "Processes", consol
     if changed:
         raise ConfigError(
             f"--resume takes all settings from the run, but --{changed[0].replace('_', '-')} was "
-            "given.",
+            "given",
             "Leave it out, or start a new run.",
         )
     is_first = processes.machines.rank == 0

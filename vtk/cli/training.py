@@ -102,9 +102,9 @@ def find_resumable(
         paths = resolve_run(runs_dir, ref)
     found = read_json(paths.run_json).get("stage")
     if found != stage:
-        raise ConfigError(f"{paths.run_id} is a run of stage {found}, not {stage}.")
+        raise ConfigError(f"{paths.run_id} is a run of stage {found}, not {stage}")
     if read_state(paths).status == "finished":
-        raise ConfigError(f"{paths.run_id} is finished; there is nothing to go on with.")
+        raise ConfigError(f"{paths.run_id} is finished; there is nothing to go on with")
     if must_be_free:
         refuse_living_owner(paths)
     return paths

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from vtk.config.files import presets_dir
 from vtk.errors import ConfigError
+from vtk.hints import nearest_hint
 
 DEFAULT_PORT = 29500
 _PLAIN = ("--mixed_precision", "no", "--dynamo_backend", "no")
@@ -123,8 +124,9 @@ def find_accelerate_config(named: Path) -> Path:
     shipped = presets_dir() / "accelerate"
     path = named if named.is_file() else shipped / f"{named}.yaml"
     if not path.is_file():
-        names = ", ".join(sorted(file.stem for file in shipped.glob("*.yaml")))
-        raise ConfigError(f"there is no accelerate configuration {named}", f"Shipped: {names}.")
+        names = sorted(file.stem for file in shipped.glob("*.yaml"))
+        hint = nearest_hint(str(named), names, "Shipped")
+        raise ConfigError(f"there is no accelerate configuration {named}", hint)
     found = _KIND.search(path.read_text(encoding="utf-8", errors="replace"))
     if found is None:
         raise ConfigError(f"{path} is no accelerate configuration: it has no distributed_type")
