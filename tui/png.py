@@ -30,7 +30,7 @@ def png_of(svg: str) -> bytes:
     if importlib.util.find_spec("resvg_py") is None:
         raise MissingEnvironmentError(
             "no PNG: resvg-py is not installed",
-            "pip install resvg-py, or uv pip install resvg-py where uv made the environment",
+            "Install it: pip install resvg-py (uv pip install resvg-py where uv made the environment).",
         )
     try:
         done = subprocess.run(
@@ -42,7 +42,7 @@ def png_of(svg: str) -> bytes:
     if done.returncode == _NO_FONT_CODE:
         raise MissingEnvironmentError(
             "no PNG: no font of this machine has letters and braille",
-            "install DejaVu Sans Mono (Debian: fonts-dejavu-core)",
+            "Install DejaVu Sans Mono (Debian: fonts-dejavu-core).",
         )
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()

@@ -23,8 +23,10 @@ class VtkError(Exception):
     """A failure that the user can understand and act on.
 
     Args:
-        message: What happened, with the offending value.
-        hint: What to do about it, if anything can be done; a command where there is one.
+        message: What happened, with the offending value: the rest of a sentence that begins with
+            "Error:", so with a small letter and without a full stop.
+        hint: What to do about it, if anything can be done: whole sentences, with a capital and a
+            full stop, but for a command to copy, which stands at the end after a colon.
     """
 
     exit_code: ClassVar[int] = 1

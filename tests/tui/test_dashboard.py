@@ -96,7 +96,7 @@ def test_a_misspelt_run_is_named_with_what_is_close(
     new_run("cdpo-first")
 
     async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
-        await shown(app, pilot, "did you mean cdpo-first")
+        await shown(app, pilot, "Did you mean cdpo-first")
 
     drive(look, source=LiveSource(runs_dir, "cdpo-frist"), size=(140, 30))
 

@@ -14,6 +14,7 @@ from vtk.bench.machine import measure_ceilings, this_machine
 from vtk.bench.timing import time_rounds
 from vtk.bench.workload import WORKLOADS, Workload, build_batch, build_model, build_prompts
 from vtk.errors import ConfigError, MissingEnvironmentError, VtkError
+from vtk.hints import nearest_hint
 
 OnProgress = Callable[[str], None]
 
@@ -128,7 +129,8 @@ def build_engines(
     """
     unknown = [name for name in settings.engines if name not in ALL_ENGINES]
     if unknown:
-        raise ConfigError(f"unknown engine {unknown[0]!r}", f"one of: {', '.join(ALL_ENGINES)}")
+        hint = nearest_hint(unknown[0], ALL_ENGINES, "Engines")
+        raise ConfigError(f"unknown engine {unknown[0]!r}", hint)
     workload = workload or WORKLOADS[settings.workload]
     model = build_model(workload.model, device, dtype)
     model.model.visual.requires_grad_(settings.is_tower_trained)
@@ -148,8 +150,8 @@ def where(settings: StepSettings) -> tuple[torch.device, torch.dtype]:
         MissingEnvironmentError: The workload needs a GPU.
     """
     if settings.workload not in WORKLOADS:
-        names = ", ".join(WORKLOADS)
-        raise ConfigError(f"unknown workload {settings.workload!r}", f"one of: {names}")
+        hint = nearest_hint(settings.workload, WORKLOADS, "Workloads")
+        raise ConfigError(f"unknown workload {settings.workload!r}", hint)
     if torch.cuda.is_available():
         is_real = WORKLOADS[settings.workload].model == "3b"
         return torch.device("cuda"), torch.bfloat16 if is_real else torch.float32

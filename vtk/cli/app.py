@@ -6,10 +6,10 @@ command that needs it. `main` turns each failure into what happened, what mends 
 
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from itertools import takewhile
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -28,6 +28,7 @@ from vtk.cli.data import split
 from vtk.cli.demo import demo
 from vtk.cli.download import download
 from vtk.cli.evaluate import evaluate
+from vtk.cli.help import Menu, examples_epilog
 from vtk.cli.mini import mini_app
 from vtk.cli.runs import runs_app
 from vtk.cli.setup import setup
@@ -38,14 +39,11 @@ from vtk.system.signals import handle_signals
 DEBUG_FLAG = "--debug"
 _UNFIT_FOLDER = (errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
-app = typer.Typer(
+app = Menu(
     name="vtk",
     help="Train and judge small video language models that reason instead of describing.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with [bold]vtk demo[/bold]: the whole method on a laptop CPU.",
+    epilog="Start with vtk demo: the whole method on a laptop CPU.",
 )
 
 
@@ -91,31 +89,31 @@ def explain(fault: Exception) -> VtkError:
         return fault
     if _is_out_of_memory(fault):
         return MemoryExhausted(
-            f"Out of memory: {_first_line(fault)}",
+            f"out of memory: {_first_line(fault)}",
             hint="Lower optim.prompts_per_device and raise optim.accumulation_steps by the same "
             "factor, or lower rollout.max_completion_tokens or video.max_pixels_px, or use LoRA.",
         )
     if isinstance(fault, OSError) and fault.errno in (errno.ENOSPC, errno.EDQUOT):
         return VtkError(
-            f"The disk is full: {_first_line(fault)}",
+            f"the disk is full: {_first_line(fault)}",
             hint="Free some space or choose another folder, then repeat the command: "
             "what was complete is kept.",
         )
     if isinstance(fault, PermissionError):
         return VtkError(
-            f"No permission: {_first_line(fault)}",
+            f"no permission: {_first_line(fault)}",
             hint="Choose a folder that you may write to "
             "(--data-dir, --runs-dir, --out, VTK_CACHE_DIR).",
         )
     if isinstance(fault, OSError) and fault.errno in _UNFIT_FOLDER:
         return VtkError(
-            f"Cannot use {fault.filename}: {fault.strerror}",
+            f"cannot use {fault.filename}: {fault.strerror}",
             hint="Choose another folder (--data-dir, --runs-dir, --out, VTK_CACHE_DIR).",
         )
     if isinstance(fault, OSError):
         return VtkError(f"{type(fault).__name__}: {_first_line(fault)}")
     return VtkError(
-        f"Unexpected {type(fault).__name__}: {_first_line(fault)}",
+        f"unexpected {type(fault).__name__}: {_first_line(fault)}",
         hint=f"This is a fault in vtk. Run the command again with {DEBUG_FLAG} for the traceback.",
     )
 
@@ -151,24 +149,27 @@ def _run(arguments: list[str], console: Console) -> int:
             raise
         return 0  # a reader that left early (`vtk dashboard --once | head`) is no fault
     except TyperException as error:
-        message = error.format_message().strip()
-        if not message:  # nothing was asked, and the help was printed
-            return error.exit_code
-        raise ConfigError(message, f"See: {_help_command(arguments)}") from error
+        raise _wrong_usage(error) from error
     code = returned if isinstance(returned, int) else 0
     if code == UserInterrupt.exit_code:
         console.note("Interrupted. What was complete is kept; the same command goes on.")
     return code
 
 
-def _help_command(arguments: Sequence[str]) -> str:
-    """The help of the command that was meant, as far as its words name one."""
-    groups = {group.name for group in app.registered_groups}
-    words = list(takewhile(lambda word: not word.startswith("-"), arguments))
-    names = {command.name for command in app.registered_commands}
-    if words[:1] and words[0] in groups:
-        return " ".join(["vtk", *words[:2], "--help"])
-    return f"vtk {words[0]} --help" if words[:1] and words[0] in names else "vtk --help"
+def _wrong_usage(error: TyperException) -> ConfigError:
+    """Typer's complaint as one of ours: what was meant and the command's help in the hint."""
+    context = getattr(error, "ctx", None)
+    path = "vtk" if context is None else context.command_path
+    near = getattr(error, "possibilities", None) or []
+    said = str(getattr(error, "message", "")) if near else error.format_message()
+    said, _, commands = said.partition(" Did you mean ")  # Typer puts commands into the message
+    near = [*near, *re.findall(r"'([^']+)'", commands)]
+    said = said.replace(": Input should be", ": it must be").replace(": Value error,", ":")
+    said = said.partition(", unable to parse")[0]
+    meant = f"Did you mean {' or '.join(near)}? " if near else ""
+    return ConfigError(
+        f"{said[:1].lower()}{said[1:].strip().rstrip('.')}", f"{meant}See: {path} --help"
+    )
 
 
 def _tell(console: Console, fault: Exception) -> int:
@@ -229,7 +230,7 @@ def _root(
 
 def _add(command: Callable[..., None], name: str, panel: str, *examples: str) -> None:
     """Offer a command in a panel of the help, with examples where its own text has none."""
-    epilog = "\n\n".join(["Examples:", *examples]) if examples else None
+    epilog = examples_epilog(*examples) if examples else None
     app.command(name, rich_help_panel=panel, epilog=epilog)(command)
 
 
@@ -248,9 +249,20 @@ _add(
     "vtk download clevrer --verify",
 )
 _add(split, "split", DATA, "vtk split clevrer-mini")
-_add(train_bias, "train-bias", TRAIN)
-_add(train_cdpo, "train-cdpo", TRAIN)
-_add(train_grpo, "train-grpo", TRAIN)
+_add(
+    train_bias,
+    "train-bias",
+    TRAIN,
+    "vtk train-bias --preset tiny --data clevrer-mini",
+    "vtk train-bias --resume",
+)
+_add(
+    train_cdpo,
+    "train-cdpo",
+    TRAIN,
+    "vtk train-cdpo --preset tiny --data clevrer-mini --bias-model RUN --beta -0.05",
+)
+_add(train_grpo, "train-grpo", TRAIN, "vtk train-grpo --preset tiny --data clevrer-mini")
 _add(
     evaluate,
     "eval",
@@ -266,9 +278,9 @@ _add(
     "vtk compare BASELINE_RUN OTHER_RUN --html compare.html",
 )
 _add(dashboard, "dashboard", LOOK, "vtk dashboard", "vtk dashboard RUN --once --json")
-app.add_typer(bench_app, name="bench", rich_help_panel=LOOK, no_args_is_help=True)
-app.add_typer(runs_app, name="runs", rich_help_panel=LOOK, no_args_is_help=True)
-app.add_typer(config_app, name="config", rich_help_panel=LOOK, no_args_is_help=True)
-data_app.command("check", epilog="Example:\n\nvtk data check mvbench --workers 4")(check)
-app.add_typer(data_app, name="data", rich_help_panel=DATA, no_args_is_help=True)
-app.add_typer(mini_app, name="mini", rich_help_panel=DATA, no_args_is_help=True)
+app.add_typer(bench_app, name="bench", rich_help_panel=LOOK)
+app.add_typer(runs_app, name="runs", rich_help_panel=LOOK)
+app.add_typer(config_app, name="config", rich_help_panel=LOOK)
+data_app.command("check", epilog=examples_epilog("vtk data check mvbench --workers 4"))(check)
+app.add_typer(data_app, name="data", rich_help_panel=DATA)
+app.add_typer(mini_app, name="mini", rich_help_panel=DATA)

@@ -1,7 +1,5 @@
 """`vtk bench`: side-by-side measurements on this machine."""
 
-import typer
-
 from vtk.cli.bench_dashboard import dashboard
 from vtk.cli.bench_decode import decode
 from vtk.cli.bench_download import download
@@ -10,8 +8,9 @@ from vtk.cli.bench_growth import growth
 from vtk.cli.bench_samples import samples
 from vtk.cli.bench_split import split
 from vtk.cli.bench_step import memory, step
+from vtk.cli.help import Menu
 
-bench_app = typer.Typer(help="Measure how fast this machine does what vtk does.")
+bench_app = Menu(help="Measure how fast this machine does what vtk does.")
 bench_app.command("step")(step)
 bench_app.command("memory")(memory)
 bench_app.command("growth")(growth)

@@ -11,7 +11,9 @@ from vtk.format import format_number
 
 
 def download(
-    size_mib: Annotated[int, typer.Option("--size-mib", min=1, help="Of the file.")] = 256,
+    size_mib: Annotated[
+        int, typer.Option("--size-mib", min=1, help="Size of the file in MiB.")
+    ] = 256,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Measured rounds.")] = 7,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: Json = False,

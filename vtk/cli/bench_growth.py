@@ -16,7 +16,9 @@ def growth(
     train_vision: TrainedTower = False,
     rounds: Annotated[int, typer.Option("--rounds", min=1, help="Measured rounds.")] = 3,
     threads: Threads = 1,
-    svg: Annotated[Path | None, typer.Option("--svg", help="Draw it into this file.")] = None,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Draw it into this file.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Time a step of the published and the shared way while one size at a time is changed."""

@@ -18,7 +18,11 @@ def split(
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--folder", help="Where it is written: 3 GB; the folder for temporary files."),
+        typer.Option(
+            "--folder",
+            metavar="DIR",
+            help="Where it is written: 3 GB; the folder for temporary files.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

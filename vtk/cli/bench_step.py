@@ -9,7 +9,8 @@ from vtk.cli.options import Json
 from vtk.format import format_bytes, format_number, format_percent
 
 Workload = Annotated[
-    str, typer.Option("--workload", help="tiny, short, published, or 3b (needs a GPU).")
+    str,
+    typer.Option("--workload", metavar="NAME", help="tiny, short, published, or 3b (needs a GPU)."),
 ]
 TrainedTower = Annotated[
     bool,

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from vtk.cli.console import Console
+from vtk.cli.help import Menu
 from vtk.cli.options import Json
 from vtk.format import format_bytes, format_count
 
-data_app = typer.Typer(help="Check clips; look at decoded clips that are kept on disk.")
+data_app = Menu(help="Check clips; look at decoded clips that are kept.")
 
 
 @data_app.command("cache")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from vtk.cli.completion import complete_suite
 from vtk.cli.console import Console
 from vtk.cli.options import DEFAULT_DATA_DIR, DataDir, Json
 from vtk.cli.progress import show_progress
@@ -19,15 +20,23 @@ _GIB: Final = 2**30
 
 
 def check(
-    name: Annotated[str, typer.Argument(help="A data set or benchmark.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A data set or benchmark.",
+            autocompletion=complete_suite,
+        ),
+    ],
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default one per core.")
+        int | None, typer.Option(min=1, help="Processes that probe.", show_default="one per core")
     ] = None,
     max_cpu_s: Annotated[
         int, typer.Option("--max-cpu-s", min=1, help="Seconds of processor time a clip may take.")
     ] = 60,
     max_memory_gib: Annotated[
-        float, typer.Option("--max-memory-gib", min=0.5, help="Address space a clip may take.")
+        float,
+        typer.Option("--max-memory-gib", min=0.5, help="GiB of address space a clip may take."),
     ] = 4.0,
     restart: Annotated[
         bool, typer.Option("--restart", help="Probe again what has a verdict.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vtk.cli.completion import complete_run
 from vtk.cli.console import Console
 from vtk.cli.options import (
     DEFAULT_DATA_DIR,
@@ -32,10 +33,14 @@ def compare(
         typer.Argument(
             metavar="RUN RUN...",
             help="The first is the baseline; RUN:RESULTS is one set of a run's answers.",
+            autocompletion=complete_run,
         ),
     ],
     suite: Annotated[
-        str | None, typer.Option(help="Results to compare: clevrer, mvbench-recipe, ..., or all.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Results to compare: clevrer, mvbench-recipe, ..., or all."
+        ),
     ] = None,
     common: Annotated[
         bool, typer.Option("--common", help="Compare only questions that all runs answered.")
@@ -43,7 +48,8 @@ def compare(
     protocol: Annotated[
         str | None,
         typer.Option(
-            help="Accuracy to show: strict, partial, per_option, lenient, or the protocol's own."
+            metavar="NAME",
+            help="Accuracy to show: strict, partial, per_option, lenient, or the protocol's own.",
         ),
     ] = None,
     published: Annotated[
@@ -51,16 +57,22 @@ def compare(
     ] = False,
     html: Annotated[
         Path | None,
-        typer.Option(help="Also write a page with the questions on which the runs part ways."),
+        typer.Option(
+            metavar="FILE",
+            help="Also write a page with the questions on which the runs part ways.",
+        ),
     ] = None,
     html_clips: Annotated[
-        int, typer.Option(min=0, help="Clips of which that page shows frames, at most.")
+        int, typer.Option(min=0, help="Clips of which the page shows frames, at most.")
     ] = DEFAULT_NUM_CLIPS,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     runs_dir: RunsDir = DEFAULT_RUNS_DIR,
     as_json: Json = False,
 ) -> None:
-    """Set runs side by side on the same questions: paired difference, interval, p-value."""
+    """Set runs side by side on the same questions.
+
+    The difference is paired, with its interval and p-value.
+    """
     from vtk.evals.compare import compare_runs, require_protocol
 
     console = Console(as_json)

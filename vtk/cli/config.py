@@ -5,31 +5,30 @@ from typing import Annotated, Any
 
 import typer
 
+from vtk.cli.completion import complete_preset
 from vtk.cli.console import Console
+from vtk.cli.help import Menu, examples_epilog
 from vtk.cli.options import Json
 from vtk.errors import ConfigError
 
-config_app = typer.Typer(
+config_app = Menu(
     help="List, show, copy and check configurations.",
-    epilog="Examples:\n\nvtk config ls\n\nvtk config show 3b-24gb --stage bias --explain\n\n"
-    "vtk config cp tiny my.toml",
+    epilog=examples_epilog(
+        "vtk config ls",
+        "vtk config show 3b-24gb --stage bias --explain",
+        "vtk config cp tiny my.toml",
+    ),
 )
-
-
-def complete_preset(incomplete: str) -> list[str]:
-    """Preset names for the shell's completion."""
-    from vtk.config.files import list_presets
-
-    return [name for name in list_presets() if name.startswith(incomplete)]
 
 
 Preset = Annotated[
     str | None,
-    typer.Argument(help="A preset of `vtk config ls`.", autocompletion=complete_preset),
+    typer.Argument(help="A preset of vtk config ls.", autocompletion=complete_preset),
 ]
-Stage = Annotated[str, typer.Option("--stage", help="bias, cdpo or grpo.")]
+Stage = Annotated[str, typer.Option("--stage", metavar="NAME", help="bias, cdpo or grpo.")]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="Your own TOML, or a run's config.json.")
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Your own TOML, or a run's config.json."),
 ]
 Assignments = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set one value; repeatable.")
@@ -87,9 +86,9 @@ def show_command(
 def copy_command(
     preset: Annotated[
         str,
-        typer.Argument(help="A preset of `vtk config ls`.", autocompletion=complete_preset),
+        typer.Argument(help="A preset of vtk config ls.", autocompletion=complete_preset),
     ],
-    target: Annotated[Path, typer.Argument(help="The file to write.")],
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -101,7 +100,7 @@ def copy_command(
     if target.is_dir():
         target = target / source.name
     if target.exists() and not force:
-        raise ConfigError(f"{target} exists already.", hint="Choose another name, or give --force.")
+        raise ConfigError(f"{target} exists already", hint="Choose another name, or give --force.")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(source.read_bytes())
     console.say(f"Wrote {target}.")
@@ -113,7 +112,10 @@ def copy_command(
 def validate_command(
     file: Annotated[Path, typer.Argument(help="A TOML file, or a run's config.json.")],
     stage: Annotated[
-        str | None, typer.Option("--stage", help="Check for one stage; default all three.")
+        str | None,
+        typer.Option(
+            "--stage", metavar="NAME", help="Check for one stage.", show_default="all three"
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -154,7 +156,7 @@ def parse_assignments(assignments: list[str] | None) -> dict[str, Any]:
         dotted, equals, value = assignment.partition("=")
         if not equals or not dotted.strip():
             raise ConfigError(
-                f"--set {assignment!r} is not KEY=VALUE.",
+                f"--set {assignment!r} is not KEY=VALUE",
                 hint="For example: --set optim.num_steps=200",
             )
         overrides[dotted.strip()] = value.strip()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, TextIO
 
 import typer
 
+from vtk.cli.completion import complete_run
 from vtk.cli.console import Console, encodable, has_colour, is_terminal
 from vtk.cli.options import DEFAULT_RUNS_DIR, Json, RunsDir
 from vtk.cli.serve import DEFAULT_HOST, DEFAULT_PORT, Serving, serve_dashboard
@@ -23,10 +24,21 @@ if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from rich.console import RenderableType
 
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its beginning, or a path.")]
+Run = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's id, its beginning, or a path.",
+        autocompletion=complete_run,
+    ),
+]
 OptionalRun = Annotated[
     str | None,
-    typer.Argument(metavar="RUN", help="A run's id, its beginning, or a path; default newest."),
+    typer.Argument(
+        metavar="[RUN]",
+        help="A run's id, its beginning, or a path; default newest.",
+        autocompletion=complete_run,
+    ),
 ]
 Runs = Annotated[
     list[str] | None,
@@ -34,8 +46,11 @@ Runs = Annotated[
         metavar="[RUN]...",
         help="A run's id, its beginning, or a path; default newest. Several are compared.",
         show_default=False,
+        autocompletion=complete_run,
     ),
 ]
+_LOOK: Final = "How it looks"
+_BROWSER: Final = "In a browser"
 Pictures = Literal["auto", "cells", "kitty", "sixel"]
 _PLAIN_CHARS: Final = 100
 _DRAWING: Final = "▁█×–"
@@ -46,7 +61,10 @@ def dashboard(
     runs: Runs = None,
     once: Annotated[bool, typer.Option("--once", help="Print the facts once and leave.")] = False,
     fps: Annotated[
-        float, typer.Option("--fps", min=0.1, max=30, help="Looks at the run a second.")
+        float,
+        typer.Option(
+            "--fps", min=0.1, max=30, help="Looks at the run a second.", rich_help_panel=_LOOK
+        ),
     ] = 2.0,
     read_only: Annotated[
         bool | None,
@@ -60,31 +78,50 @@ def dashboard(
         bool, typer.Option("--demo", help="Play a recorded run that is part of the package.")
     ] = False,
     ascii_only: Annotated[
-        bool, typer.Option("--ascii", help="Draw with ASCII characters only.")
+        bool,
+        typer.Option("--ascii", help="Draw with ASCII characters only.", rich_help_panel=_LOOK),
     ] = False,
     pictures: Annotated[
         Pictures,
         typer.Option(
-            help="Frames of samples: auto asks the terminal which of the others it draws."
+            metavar="NAME",
+            help="Frames of samples: cells, kitty, sixel, or auto, which asks the terminal.",
+            rich_help_panel=_LOOK,
         ),
     ] = "auto",
     shows_keys: Annotated[
         bool, typer.Option("--keys", help="Print every key, as a file that can change them.")
     ] = False,
     is_served: Annotated[
-        bool, typer.Option("--serve", help="Show it in a browser; prints the address.")
+        bool,
+        typer.Option(
+            "--serve", help="Show it in a browser; prints the address.", rich_help_panel=_BROWSER
+        ),
     ] = False,
     host: Annotated[
-        str, typer.Option("--host", help="With --serve: name or address to bind to.")
+        str,
+        typer.Option(
+            "--host",
+            metavar="HOST",
+            help="With --serve: name or address to bind to.",
+            rich_help_panel=_BROWSER,
+        ),
     ] = DEFAULT_HOST,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="With --serve; 0 takes a free one.")
+        int,
+        typer.Option(
+            "--port",
+            min=0,
+            max=65535,
+            help="With --serve; 0 takes a free one.",
+            rich_help_panel=_BROWSER,
+        ),
     ] = DEFAULT_PORT,
     is_behind_page: Annotated[bool, typer.Option("--behind-page", hidden=True)] = False,
     runs_dir: RunsDir = DEFAULT_RUNS_DIR,
     as_json: Json = False,
 ) -> None:
-    """Watch a run: reward, distance from the bias model, accuracy by question type, memory.
+    """Watch a run: reward, distance from the bias model, accuracy.
 
     On a terminal it stays open, waits for a run that is not there yet, and shows all keys with
     "?"; elsewhere, or with --once or --json, the facts are printed once.

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vtk.cli.completion import complete_data
 from vtk.cli.console import Console
 from vtk.cli.options import DEFAULT_DATA_DIR, DataDir, Json, folder_options
 from vtk.cli.progress import show_progress
@@ -19,14 +20,25 @@ NUM_SHOWN_PROBLEMS = 10
 
 
 def split(
-    name: Annotated[str, typer.Argument(help="A data set in CLEVRER's layout.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A data set in CLEVRER's layout.",
+            autocompletion=complete_data,
+        ),
+    ],
     rule: Annotated[
-        str, typer.Option("--rule", help="What counts as observational: D1, D2, D3 or D4.")
+        str,
+        typer.Option(
+            "--rule", metavar="NAME", help="What counts as observational: D1, D2, D3 or D4."
+        ),
     ] = "D1",
     bias_questions: Annotated[
         str,
         typer.Option(
             "--bias-questions",
+            metavar="NAME",
             help="original, or modified: bias.jsonl asks without the intervention "
             '("What will happen?"), as the paper\'s figure shows.',
         ),
@@ -38,14 +50,21 @@ def split(
             help="Thin train.jsonl out to this observational share (published: 0.74).",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="For --observational-frac.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Decides who is thinned out.")] = 0,
     max_malformed_frac: Annotated[
-        float, typer.Option("--max-malformed-frac", help="Stop when more rows are malformed.")
+        float,
+        typer.Option(
+            "--max-malformed-frac",
+            help="Stop when a larger share of the questions is malformed, 0 to 1.",
+        ),
     ] = 0.01,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: Json = False,
 ) -> None:
-    """Label counterfactual questions and write train, bias and validation files."""
+    """Label questions; write train, bias and validation files.
+
+    A counterfactual question is observational or inferential by the collisions of its clip.
+    """
     from vtk.data.registry import dataset_dir, get_dataset
     from vtk.data.split import SplitOptions, split_dataset
 

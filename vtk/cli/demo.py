@@ -22,11 +22,13 @@ Quick = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option("--seed", min=0, help="Decides clips, training and answers; 0 if not given."),
+    typer.Option("--seed", min=0, help="Decides clips, training and answers.", show_default="0"),
 ]
 Seeds = Annotated[
     str | None,
-    typer.Option("--seeds", help="Several seeds, such as 0,1,2: one demo each, then means."),
+    typer.Option(
+        "--seeds", metavar="N,N", help="Several seeds, such as 0,1,2: one demo each, then means."
+    ),
 ]
 Ablations = Annotated[
     bool,
@@ -35,14 +37,21 @@ Ablations = Annotated[
         help="Also train CDPO repelled from itself, attracted, with other betas, hinge, npo.",
     ),
 ]
-Out = Annotated[Path, typer.Option("--out", help="Folder of everything that is made.")]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Folder of everything that is made.")
+]
 Model = Annotated[
-    str, typer.Option("--model", help='What is trained: "tiny" or a model\'s folder.')
+    str,
+    typer.Option("--model", metavar="MODEL", help='What is trained: "tiny" or a model\'s folder.'),
 ]
 NumProcesses = Annotated[
     int | None,
     typer.Option(
-        "--processes", min=1, max=2, help="Commands at once; default 2 where there are 2 cores."
+        "--processes",
+        min=1,
+        max=2,
+        help="Commands at once.",
+        show_default="2 where there are 2 cores",
     ),
 ]
 Force = Annotated[
@@ -62,9 +71,10 @@ def demo(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Run the whole method: make clips, train the bias model, plain GRPO and CDPO, compare them.
+    """Run the whole method on this machine; end in a table and a page.
 
-    Every command is shown as you would type it. Ctrl-C stops cleanly; the same command goes on.
+    It makes clips, trains the bias model, plain GRPO and CDPO, and compares them. Every command
+    is shown as you would type it. Ctrl-C stops cleanly; the same command goes on.
     """
     from vtk.cli.demo_view import narrate
     from vtk.demo.make import Circumstances
@@ -121,7 +131,9 @@ def _parse_seeds(text: str) -> list[int]:
     """
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdigit() for word in words):
-        raise ConfigError(f"--seeds {text!r} is no list of whole numbers", "For example: 0,1,2")
+        raise ConfigError(
+            f"--seeds {text!r} is no list of whole numbers", "For example: --seeds 0,1,2"
+        )
     found = [int(word) for word in words]
     if len(set(found)) < len(found):
         raise ConfigError(f"--seeds {text!r} names a seed twice")

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from vtk.cli.completion import complete_download
 from vtk.cli.console import Console
 from vtk.cli.download_view import MINI, check, show_got, show_list, show_next, show_terms
 from vtk.cli.options import DEFAULT_DATA_DIR, DataDir, Json
@@ -18,11 +19,18 @@ if TYPE_CHECKING:
     from vtk.data.remote.sources import Source
     from vtk.data.remote.wishes import Wishes
 
-NETWORK = "Network"
+NETWORK: Final = "Network"
+KEPT: Final = "What is fetched and kept"
+WORLD: Final = "Only for clevrer-mini, which is made here"
 
 
 def download(
-    names: Annotated[list[str] | None, typer.Argument(help="Names of --list.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="Names of --list.", autocompletion=complete_download
+        ),
+    ] = None,
     list_only: Annotated[
         bool, typer.Option("--list", help="List what there is and what of it is here.")
     ] = False,
@@ -40,88 +48,108 @@ def download(
             exists=True,
             file_okay=False,
             help="Link or copy what is in DIR already.",
+            rich_help_panel=KEPT,
         ),
     ] = None,
     everything: Annotated[
         bool,
         typer.Option(
             "--everything/--only-needed",
-            help="Unpack clips that no question names as well (clevrer, video-mme).",
+            help="Also unpack clips that no question names (clevrer, video-mme).",
+            rich_help_panel=KEPT,
         ),
     ] = False,
     keep_archives: Annotated[
-        bool, typer.Option("--keep-archives", help="Keep archives after they are unpacked.")
+        bool,
+        typer.Option(
+            "--keep-archives", help="Keep archives after they are unpacked.", rich_help_panel=KEPT
+        ),
     ] = False,
     update: Annotated[
-        bool, typer.Option("--update", help="Get the newest version, not the one begun with.")
+        bool,
+        typer.Option(
+            "--update",
+            help="Get the newest version, not the one begun with.",
+            rich_help_panel=KEPT,
+        ),
     ] = False,
     mirror: Annotated[
         str | None,
         typer.Option(
             "--mirror",
-            rich_help_panel=NETWORK,
             metavar="URL",
-            help="Another server; see HF_ENDPOINT.",
+            help="Another server; for models and benchmarks also HF_ENDPOINT.",
+            rich_help_panel=NETWORK,
         ),
     ] = None,
     offline: Annotated[
         bool,
         typer.Option(
             "--offline",
-            rich_help_panel=NETWORK,
             envvar="HF_HUB_OFFLINE",
             help="No network: say whether all is here.",
+            rich_help_panel=NETWORK,
         ),
     ] = False,
     parallel: Annotated[
         int,
-        typer.Option("--parallel", rich_help_panel=NETWORK, min=1, max=16, help="Files at once."),
+        typer.Option("--parallel", min=1, max=16, help="Files at once.", rich_help_panel=NETWORK),
     ] = 3,
     retries: Annotated[
         int,
         typer.Option(
-            "--retries", rich_help_panel=NETWORK, min=0, help="Failures in a row before giving up."
+            "--retries", min=0, help="Failures in a row before giving up.", rich_help_panel=NETWORK
         ),
     ] = 8,
     retry_wait: Annotated[
         float,
         typer.Option(
             "--retry-wait",
-            rich_help_panel=NETWORK,
             min=0,
             help="Seconds before a retry; then doubled.",
+            rich_help_panel=NETWORK,
         ),
     ] = 1.0,
     stall_timeout: Annotated[
         float,
         typer.Option(
             "--stall-timeout",
-            rich_help_panel=NETWORK,
             min=0.1,
             help="Seconds without a byte: reconnect.",
+            rich_help_panel=NETWORK,
         ),
     ] = 30.0,
     scenes: Annotated[
-        int, typer.Option("--scenes", rich_help_panel=MINI, help="Training clips.")
+        int, typer.Option("--scenes", help="Training clips.", rich_help_panel=WORLD)
     ] = 500,
     validation_scenes: Annotated[
-        int, typer.Option("--validation-scenes", rich_help_panel=MINI, help="Held-out clips.")
+        int, typer.Option("--validation-scenes", help="Held-out clips.", rich_help_panel=WORLD)
     ] = 200,
     seed: Annotated[
-        int, typer.Option("--seed", rich_help_panel=MINI, help="Decides every clip.")
+        int, typer.Option("--seed", help="Decides every clip.", rich_help_panel=WORLD)
     ] = 0,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", rich_help_panel=MINI, help="Processes; default one per core."),
+        typer.Option(
+            "--workers",
+            help="Processes that render.",
+            show_default="one per core",
+            rich_help_panel=WORLD,
+        ),
     ] = None,
     force: Annotated[
         bool,
-        typer.Option("--force", rich_help_panel=MINI, help="Replace one made with other settings."),
+        typer.Option(
+            "--force", help="Replace one made with other settings.", rich_help_panel=WORLD
+        ),
     ] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: Json = False,
 ) -> None:
-    """Get data sets and models; goes on where it was interrupted, and checks what arrives."""
+    """Get data sets and models; goes on where it was interrupted.
+
+    What arrives is checked against the published hashes, where there are any.
+    """
     console = Console(as_json)
     if list_only:
         show_list(console, data_dir)
@@ -152,7 +180,7 @@ def _known(names: Sequence[str]) -> list["Source"]:
 
     if not names:
         known = ", ".join([MINI, *SOURCES])
-        raise ConfigError("what is to be downloaded?", f"Known: {known}. See vtk download --list.")
+        raise ConfigError("nothing was named to download", f"Names: {known}.")
     return [get_source(name) for name in dict.fromkeys(names) if name != MINI]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vtk.cli.console import Console
+from vtk.cli.help import Menu
 from vtk.cli.options import DEFAULT_RUNS_DIR, Json, RunsDir
 from vtk.cli.progress import Progress, show_progress
 from vtk.format import (
@@ -19,7 +20,7 @@ from vtk.format import (
     format_percent,
 )
 
-mini_app = typer.Typer(help="Make the tiny model anew, or measure one.")
+mini_app = Menu(help="Make the tiny model anew, or measure one.")
 
 STAGES = {
     "render": ("Rendering scenes", "scenes"),
@@ -31,7 +32,9 @@ STAGES = {
 
 @mini_app.command("pretrain")
 def pretrain_tiny(
-    out: Annotated[Path, typer.Option("--out", help="Folder for the model.")] = Path("tiny-model"),
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the model.")] = Path(
+        "tiny-model"
+    ),
     scenes: Annotated[int, typer.Option("--scenes", help="Scenes to learn from.")] = 12_000,
     vision_steps: Annotated[
         int, typer.Option("--vision-steps", help="Steps of the vision tower.")
@@ -44,7 +47,9 @@ def pretrain_tiny(
     ] = 150,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, help="Processes that render; default one per core."),
+        typer.Option(
+            "--workers", min=1, help="Processes that render.", show_default="one per core"
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Decides everything.")] = 0,
     as_json: Json = False,
@@ -79,7 +84,10 @@ def pretrain_tiny(
 @mini_app.command("report")
 def report_tiny(
     model: Annotated[
-        str, typer.Option("--model", help='"tiny", a run, or a folder; of the tiny architecture.')
+        str,
+        typer.Option(
+            "--model", metavar="MODEL", help='"tiny", a run, or a folder; of the tiny architecture.'
+        ),
     ] = "tiny",
     scenes: Annotated[int, typer.Option("--scenes", min=1, help="Held-out scenes.")] = 150,
     runs_dir: RunsDir = DEFAULT_RUNS_DIR,

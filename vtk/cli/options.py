@@ -7,21 +7,36 @@ from typing import Annotated, Final
 
 import typer
 
-_DATA_VARIABLE: Final = "VTK_DATA_DIR"
-_RUNS_VARIABLE: Final = "VTK_RUNS_DIR"
+DATA_VARIABLE: Final = "VTK_DATA_DIR"
+RUNS_VARIABLE: Final = "VTK_RUNS_DIR"
+COMMON: Final = "Common"
+"""The panel of what every command takes; the last of each help page."""
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON document on stdout; prose goes to stderr.")
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON document on stdout; prose goes to stderr.",
+        rich_help_panel=COMMON,
+    ),
 ]
 DataDir = Annotated[
     Path,
     typer.Option(
-        "--data-dir", envvar=_DATA_VARIABLE, help="Folder of the data sets.", show_default=True
+        "--data-dir",
+        metavar="DIR",
+        envvar=DATA_VARIABLE,
+        help="Folder of the data sets.",
+        rich_help_panel=COMMON,
     ),
 ]
 RunsDir = Annotated[
     Path,
     typer.Option(
-        "--runs-dir", envvar=_RUNS_VARIABLE, help="Folder of the runs.", show_default=True
+        "--runs-dir",
+        metavar="DIR",
+        envvar=RUNS_VARIABLE,
+        help="Folder of the runs.",
+        rich_help_panel=COMMON,
     ),
 ]
 
@@ -32,8 +47,8 @@ DEFAULT_RUNS_DIR = Path("runs")
 def folder_options(*, data_dir: Path | None = None, runs_dir: Path | None = None) -> str:
     """The options by which the next command finds the same folders; empty if it does so anyway."""
     folders = (
-        ("--data-dir", data_dir, os.environ.get(_DATA_VARIABLE) or DEFAULT_DATA_DIR),
-        ("--runs-dir", runs_dir, os.environ.get(_RUNS_VARIABLE) or DEFAULT_RUNS_DIR),
+        ("--data-dir", data_dir, os.environ.get(DATA_VARIABLE) or DEFAULT_DATA_DIR),
+        ("--runs-dir", runs_dir, os.environ.get(RUNS_VARIABLE) or DEFAULT_RUNS_DIR),
     )
     return "".join(
         f" {option} {shlex.quote(str(path))}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vtk.cli.console import Console
 from vtk.errors import ConfigError, DataError
 from vtk.format import format_count
+from vtk.hints import nearest_hint
 
 if TYPE_CHECKING:
     from vtk.data.benchmarks.rows import Questions
@@ -55,6 +56,21 @@ class Words:
         if len(text) > _MAX_PROMPT_FILE_CHARS:
             raise DataError(f"{self.prompt_file} is too long for a prompt: {len(text)} characters")
         return text.removesuffix("\n")
+
+
+def require_suites(names: Sequence[str]) -> None:
+    """Refuse a misspelt suite before anything heavy is loaded.
+
+    Raises:
+        ConfigError: There is no such suite; the hint names the nearest and all.
+    """
+    from vtk.data.benchmarks.table import BENCHMARKS
+    from vtk.data.registry import DATASETS
+
+    known = [*DATASETS, *BENCHMARKS, ALL_SUITES]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"there is no suite {name!r}", nearest_hint(name, known, "Suites"))
 
 
 def chosen_suites(

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import typer
-
 from vtk.cli.console import Console
 from vtk.cli.dashboard import OptionalRun, Run, print_view
+from vtk.cli.help import Menu, examples_epilog
 from vtk.cli.options import DEFAULT_RUNS_DIR, Json, RunsDir, folder_options
 from vtk.errors import ConfigError, DataError
 from vtk.format import MISSING, format_age_s, format_bytes, format_count, format_number
@@ -19,10 +18,11 @@ from vtk.runs.snapshot import RunState
 from vtk.runs.state import read_state
 from vtk.runs.store import RunPaths, list_runs, read_json, resolve_run
 
-runs_app = typer.Typer(
+runs_app = Menu(
     help="List, show and stop runs.",
-    epilog="Examples:\n\nvtk runs list\n\nvtk runs show cdpo-20260101-120000\n\n"
-    "vtk runs stop cdpo-2026 --json",
+    epilog=examples_epilog(
+        "vtk runs list", "vtk runs show cdpo-20260101-120000", "vtk runs stop cdpo-2026 --json"
+    ),
 )
 
 _TAIL_BYTES: Final = 2**20
@@ -74,7 +74,7 @@ def stop_command(run: Run, runs_dir: RunsDir = DEFAULT_RUNS_DIR, as_json: Json =
     if not state.is_live:
         raise ConfigError(
             f"run {state.run_id} is not running, it is {state.status}: {state.status_reason}",
-            hint="see where it stands: "
+            hint="See where it stands: "
             f"vtk runs show {state.run_id}{folder_options(runs_dir=runs_dir)}",
         )
     waiting = [asked for asked in state.pending_requests if asked.action == "stop"]

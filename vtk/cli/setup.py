@@ -24,7 +24,9 @@ def setup(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", metavar="NAME", help="Fetch a backbone: qwen2.5-vl-3b or OWNER/NAME."
+            "--model",
+            metavar="NAME",
+            help="Fetch a backbone: qwen2.5-vl-3b, or a hub id OWNER/NAME.",
         ),
     ] = None,
     accept_licence: Annotated[
@@ -34,7 +36,10 @@ def setup(
     runs_dir: RunsDir = DEFAULT_RUNS_DIR,
     as_json: Json = False,
 ) -> None:
-    """Check this machine: Python, torch, GPU, attention, decoders, disk, packages."""
+    """Check this machine; name a fix for each thing that fails.
+
+    Python, torch, GPU, attention, decoders, disk, packages. The exit code is 3 if one fails.
+    """
     from vtk.system.backbone import backbone_source
     from vtk.system.doctor import install_fixes, run_checks
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vtk.cli.config import ConfigFile, parse_assignments
+from vtk.cli.config import parse_assignments
 from vtk.cli.console import Console
 from vtk.cli.options import DEFAULT_DATA_DIR, DEFAULT_RUNS_DIR, DataDir, Json, folder_options
 from vtk.cli.plan import show_plan, show_took
@@ -18,6 +18,7 @@ from vtk.cli.train_options import (
     BatchSize,
     Beta,
     BiasModel,
+    Config,
     Data,
     DryRun,
     LearningRate,
@@ -43,6 +44,7 @@ from vtk.cli.train_options import (
     Seed,
 )
 from vtk.errors import ConfigError
+from vtk.hints import nearest_hint
 
 if TYPE_CHECKING:
     from vtk.config.loading import Resolved
@@ -56,17 +58,17 @@ def _command(stage: str, sentence: str) -> Callable[..., None]:
     def command(
         run: Run = None,
         preset: Preset = None,
-        config: ConfigFile = None,
+        config: Config = None,
         data: Data = None,
         model: Model = None,
-        bias_model: BiasModel = None,
-        beta: Beta = None,
-        repulsion: RepulsionForm = None,
         lora: Lora = None,
         max_steps: NumSteps = None,
         num_generations: NumGenerations = None,
         seed: Seed = None,
         assignments: Assignments = None,
+        bias_model: BiasModel = None,
+        beta: Beta = None,
+        repulsion: RepulsionForm = None,
         name: Name = None,
         resume: Resume = False,
         dry_run: DryRun = False,
@@ -105,7 +107,7 @@ def _train(stage: str, given: Mapping[str, Any]) -> None:
         return
     if given["run"] is not None:
         raise ConfigError(
-            f"{given['run']!r} is one word too many.", f"Go on with a run: --resume {given['run']}"
+            f"{given['run']!r} is one word too many", f"Go on with a run: --resume {given['run']}"
         )
     resolved = _resolve(stage, given, processes)
     if given["name"] is not None:
@@ -170,8 +172,8 @@ def _resolve(stage: str, given: Mapping[str, Any], processes: "Processes") -> "R
         overrides["data.dataset"] = data
     elif data is not None:
         if not Path(data).is_file():
-            known = f"Known data sets: {', '.join(DATASETS)}."
-            raise ConfigError(f"--data {data!r} is neither a data set nor a file.", hint=known)
+            hint = nearest_hint(data, DATASETS, "Data sets")
+            raise ConfigError(f"--data {data!r} is neither a data set nor a file", hint)
         overrides["data.train"] = str(Path(data).absolute())
     resolved = load_config(
         stage,
@@ -217,7 +219,7 @@ def _resume(stage: str, given: Mapping[str, Any], processes: "Processes", consol
     if changed:
         raise ConfigError(
             f"--resume takes all settings from the run, but --{changed[0].replace('_', '-')} was "
-            "given.",
+            "given",
             "Leave it out, or start a new run.",
         )
     is_first = processes.machines.rank == 0
@@ -232,16 +234,13 @@ def _resume(stage: str, given: Mapping[str, Any], processes: "Processes", consol
 
 train_bias = _command(
     "bias",
-    "Stage 1: train the bias model, GRPO on observational questions without a KL term.\n\n"
-    "Example: vtk train-bias --preset tiny --data clevrer-mini",
+    "Stage 1: train the bias model on observational questions.\n\nGRPO without a KL term.",
 )
 train_cdpo = _command(
     "cdpo",
-    "Stage 2, CDPO: GRPO plus a push away from the bias model.\n\n"
-    "Example: vtk train-cdpo --preset tiny --data clevrer-mini --bias-model RUN --beta -0.05",
+    "Stage 2, CDPO: GRPO plus a push away from the bias model.",
 )
 train_grpo = _command(
     "grpo",
-    "The baseline: plain GRPO on all questions.\n\n"
-    "Example: vtk train-grpo --preset tiny --data clevrer-mini",
+    "The baseline: plain GRPO on all questions.",
 )

@@ -1,11 +1,19 @@
 """The options of the training commands: one annotated type each, with its published names."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-_PUBLISHED = "Names of the published scripts"
+from vtk.cli.completion import complete_data, complete_model, complete_preset, complete_stage_run
+from vtk.cli.options import COMMON
+
+_LEARNS: Final = "What is trained, on what"
+_PUSH: Final = "The push away from the bias model"
+_COURSE: Final = "The run"
+_PROCESSES: Final = "Where it runs"
+_SEVERAL: Final = "Several machines (docs/clusters.md)"
+_PUBLISHED: Final = "Further names of the published scripts"
 
 
 def _published(*names: str, text: str) -> Any:
@@ -15,18 +23,40 @@ def _published(*names: str, text: str) -> Any:
     return typer.Option(*spellings, help=text, rich_help_panel=_PUBLISHED)
 
 
-Run = Annotated[str | None, typer.Argument(metavar="[RUN]", help="With --resume: which run.")]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on with RUN, or with the newest run of this stage.")
+Run = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]", help="With --resume: which run.", autocompletion=complete_stage_run
+    ),
 ]
-Preset = Annotated[str | None, typer.Option(help="A preset of `vtk config ls`.")]
-Assignments = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Set one value; repeatable.")
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A preset of vtk config ls.",
+        rich_help_panel=_LEARNS,
+        autocompletion=complete_preset,
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Your own TOML, or a run's config.json.",
+        rich_help_panel=_LEARNS,
+    ),
 ]
 Data = Annotated[
     str | None,
     typer.Option(
-        "--data", "--jsonl-path", "--jsonl_path", help="A data set's name, or a question file."
+        "--data",
+        "--jsonl-path",
+        "--jsonl_path",
+        metavar="NAME",
+        help="A data set's name, or a question file.",
+        rich_help_panel=_LEARNS,
+        autocompletion=complete_data,
     ),
 ]
 Model = Annotated[
@@ -35,7 +65,44 @@ Model = Annotated[
         "--model",
         "--model-name-or-path",
         "--model_name_or_path",
+        metavar="MODEL",
         help='Policy to start from: "tiny", a run, a folder or a hub id.',
+        rich_help_panel=_LEARNS,
+        autocompletion=complete_model,
+    ),
+]
+Lora = Annotated[
+    bool | None,
+    typer.Option(
+        "--lora/--full", help="Train an adapter, or all weights.", rich_help_panel=_LEARNS
+    ),
+]
+NumSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--max-steps", "--max_steps", help="Optimizer steps of the run.", rich_help_panel=_LEARNS
+    ),
+]
+NumGenerations = Annotated[
+    int | None,
+    typer.Option(
+        "--num-generations",
+        "--num_generations",
+        help="Completions per prompt.",
+        rich_help_panel=_LEARNS,
+    ),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", help="Decides every draw of the run.", rich_help_panel=_LEARNS),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Set one value of vtk config show; repeatable.",
+        rich_help_panel=_LEARNS,
     ),
 ]
 BiasModel = Annotated[
@@ -45,41 +112,75 @@ BiasModel = Annotated[
         "--reference",
         "--ref-model-path",
         "--ref_model_path",
+        metavar="MODEL",
         help='What the KL term is measured against: a run, a folder, a hub id, or "self".',
+        rich_help_panel=_PUSH,
+        autocompletion=complete_model,
     ),
 ]
 Beta = Annotated[
     float | None,
-    typer.Option("--beta", help="KL coefficient: negative repels, positive attracts, 0 is off."),
+    typer.Option(
+        "--beta",
+        help="KL coefficient: negative repels, positive attracts, 0 is off.",
+        rich_help_panel=_PUSH,
+    ),
 ]
 RepulsionForm = Annotated[
-    str | None, typer.Option("--repulsion", help="Form of the KL term: paper, hinge or npo.")
+    str | None,
+    typer.Option(
+        "--repulsion",
+        metavar="NAME",
+        help="Form of the KL term: paper, hinge or npo.",
+        rich_help_panel=_PUSH,
+    ),
 ]
-Lora = Annotated[
-    bool | None, typer.Option("--lora/--full", help="Train an adapter, or all weights.")
-]
-NumSteps = Annotated[
-    int | None, typer.Option("--max-steps", "--max_steps", help="Optimizer steps of the run.")
-]
-NumGenerations = Annotated[
-    int | None,
-    typer.Option("--num-generations", "--num_generations", help="Completions per prompt."),
-]
-Seed = Annotated[int | None, typer.Option("--seed", help="Decides every draw of the run.")]
 Name = Annotated[
-    str | None, typer.Option("--name", "--run-name", "--run_name", help="The run's id.")
+    str | None,
+    typer.Option(
+        "--name",
+        "--run-name",
+        "--run_name",
+        metavar="NAME",
+        help="The run's id, by default its stage and the time.",
+        rich_help_panel=_COURSE,
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on with RUN, or with the newest run of this stage.",
+        rich_help_panel=_COURSE,
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run",
+        help="Show settings, memory and time; train nothing.",
+        rich_help_panel=_COURSE,
+    ),
 ]
 NumProcesses = Annotated[
-    int | None, typer.Option("--num-processes", min=1, help="Default: one per visible GPU.")
+    int | None,
+    typer.Option(
+        "--num-processes",
+        min=1,
+        help="Processes that share each step.",
+        show_default="one per visible GPU",
+        rich_help_panel=_PROCESSES,
+    ),
 ]
 AccelerateConfig = Annotated[
     Path | None,
     typer.Option(
         "--accelerate-config",
-        help="A file made by `accelerate config`, or the name of a shipped one.",
+        metavar="FILE",
+        help="A file of accelerate config, or the name of a shipped one.",
+        rich_help_panel=_PROCESSES,
     ),
 ]
-_SEVERAL = "Several machines (docs/clusters.md)"
 NumMachines = Annotated[
     int, typer.Option("--num-machines", min=1, help="How many.", rich_help_panel=_SEVERAL)
 ]
@@ -91,13 +192,15 @@ MachineRank = Annotated[
 ]
 MainAddress = Annotated[
     str | None,
-    typer.Option("--main-address", help="Name or address of machine 0.", rich_help_panel=_SEVERAL),
+    typer.Option(
+        "--main-address",
+        metavar="HOST",
+        help="Name or address of machine 0.",
+        rich_help_panel=_SEVERAL,
+    ),
 ]
 MainPort = Annotated[
     int, typer.Option("--main-port", help="A free port on machine 0.", rich_help_panel=_SEVERAL)
-]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show settings, memory and time; train nothing.")
 ]
 OutputDir = Annotated[
     Path,
@@ -105,8 +208,10 @@ OutputDir = Annotated[
         "--runs-dir",
         "--output-dir",
         "--output_dir",
+        metavar="DIR",
         envvar="VTK_RUNS_DIR",
         help="Folder of the runs.",
+        rich_help_panel=COMMON,
     ),
 ]
 LearningRate = Annotated[float | None, _published("learning-rate", text="As optim.learning_rate.")]

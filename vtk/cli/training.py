@@ -94,7 +94,7 @@ def find_resumable(
     from vtk.runs.writer import refuse_living_owner
 
     if ref is None:
-        runs = (run for run in list_runs(runs_dir) if _stage_of(run) == stage)
+        runs = (run for run in list_runs(runs_dir) if stage_of(run) == stage)
         paths = next(runs, None)
         if paths is None:
             raise DataError(f"there is no run of stage {stage} in {runs_dir}")
@@ -102,21 +102,22 @@ def find_resumable(
         paths = resolve_run(runs_dir, ref)
     found = read_json(paths.run_json).get("stage")
     if found != stage:
-        raise ConfigError(f"{paths.run_id} is a run of stage {found}, not {stage}.")
+        raise ConfigError(f"{paths.run_id} is a run of stage {found}, not {stage}")
     if read_state(paths).status == "finished":
-        raise ConfigError(f"{paths.run_id} is finished; there is nothing to go on with.")
+        raise ConfigError(f"{paths.run_id} is finished; there is nothing to go on with")
     if must_be_free:
         refuse_living_owner(paths)
     return paths
 
 
-def _stage_of(run: "RunPaths") -> str | None:
+def stage_of(run: "RunPaths") -> str | None:
+    """The stage of a run; None for a damaged one, which is listed and never chosen."""
     from vtk.runs.store import read_json
 
     try:
         stage = read_json(run.run_json).get("stage")
     except DataError:
-        return None  # a damaged run is listed by `vtk runs list`, and never the newest of a stage
+        return None
     return stage if isinstance(stage, str) else None
 
 

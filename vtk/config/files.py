@@ -1,6 +1,5 @@
 """Configuration files: the shipped presets, a user's TOML, and a run's own config.json."""
 
-import difflib
 import json
 import re
 import tomllib
@@ -12,6 +11,7 @@ from typing import Any
 from vtk.config.keys import known_keys, require_key
 from vtk.config.schema import STAGES, Stage
 from vtk.errors import ConfigError
+from vtk.hints import nearest_hint
 
 PACKAGED_PRESETS = Path(__file__).resolve().parent.parent / "presets"
 CHECKOUT_PRESETS = Path(__file__).resolve().parents[2] / "presets"
@@ -36,7 +36,7 @@ def presets_dir() -> Path:
         if folder.is_dir():
             return folder
     raise ConfigError(
-        f"The presets are missing: neither {PACKAGED_PRESETS} nor {CHECKOUT_PRESETS} exists.",
+        f"the presets are missing: neither {PACKAGED_PRESETS} nor {CHECKOUT_PRESETS} exists",
         hint="Install vtk again: `pip install --force-reinstall videothinker-toolkit`.",
     )
 
@@ -54,11 +54,9 @@ def preset_path(name: str) -> Path:
     """
     names = list_presets()
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
-        meant = f"Did you mean {near[0]}? " if near else ""
         raise ConfigError(
-            f"Unknown preset {name!r}.",
-            hint=f"{meant}Presets: {', '.join(names)}. A file of your own goes to --config.",
+            f"unknown preset {name!r}",
+            hint=f"{nearest_hint(name, names, 'Presets')} A file of your own goes to --config.",
         )
     return presets_dir() / f"{name}.toml"
 
@@ -116,7 +114,7 @@ def _read_text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(
-            f"Cannot read the configuration {path}: {reason}.",
+            f"cannot read the configuration {path}: {reason}",
             hint="`vtk config cp tiny my.toml` writes one to start from.",
         ) from error
 
@@ -125,18 +123,18 @@ def _parse_toml(path: Path, text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
 
 
 def _json_config(path: Path, text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{path} is not valid JSON: {error}.") from error
+        raise ConfigError(f"{path} is not valid JSON: {error}") from error
     config = document.get("config", document) if isinstance(document, dict) else None
     if not isinstance(config, dict):
         raise ConfigError(
-            f"{path} holds no configuration.", hint="Give the config.json of a run, or a TOML file."
+            f"{path} holds no configuration", hint="Give the config.json of a run, or a TOML file."
         )
     return config
 
@@ -146,7 +144,7 @@ def _run_config(path: Path, text: str, stage: Stage) -> dict[str, Any]:
     made_for = config.get("stage", stage)
     if made_for != stage:
         raise ConfigError(
-            f"{path} was made for stage {made_for}, not {stage}.",
+            f"{path} was made for stage {made_for}, not {stage}",
             hint=f"Use it with `vtk train-{made_for}`.",
         )
     return {key: value for key, value in config.items() if key != "stage"}

@@ -102,7 +102,7 @@ def require_key(dotted: str, source: str) -> Key:
         hint = (
             f"Did you mean {' or '.join(near)}?" if near else "`vtk config show` lists every key."
         )
-        raise ConfigError(f"Unknown setting {dotted!r} ({source}).", hint=hint)
+        raise ConfigError(f"unknown setting {dotted!r} ({source})", hint=hint)
     return key
 
 
@@ -130,5 +130,5 @@ def value_from_text(key: Key, text: str, source: str) -> Any:
     except ValidationError as error:
         reason = error.errors()[0]["msg"]
         raise ConfigError(
-            f"{key.dotted} = {text!r} ({source}): {reason}.", hint=key.description
+            f"{key.dotted} = {text!r} ({source}): {reason}", hint=key.description
         ) from error

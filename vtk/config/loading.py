@@ -5,7 +5,6 @@ run's config.json can say so. Unknown keys, wrong types and contradictions raise
 the place and the nearest key.
 """
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from vtk.config.files import Given, list_presets, preset_path, presets_dir, read
 from vtk.config.keys import known_keys, require_key, value_at, value_from_text
 from vtk.config.schema import STAGES, Stage, VtkConfig
 from vtk.errors import ConfigError
+from vtk.hints import nearest_hint
 
 ENVIRONMENT_PREFIX = "VTK_"
 
@@ -83,9 +83,7 @@ def _require_stage(stage: str) -> Stage:
     for known in STAGES:
         if stage == known:
             return known
-    near = difflib.get_close_matches(stage, STAGES, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"Stages: {', '.join(STAGES)}."
-    raise ConfigError(f"Unknown stage {stage!r}.", hint=hint)
+    raise ConfigError(f"unknown stage {stage!r}", hint=nearest_hint(stage, STAGES, "Stages"))
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Given]:
@@ -133,7 +131,7 @@ def _explain(error: ValidationError, given: Mapping[str, Given]) -> ConfigError:
         dotted = ".".join(str(part) for part in fault["loc"][:2])
         source = given[dotted].source if dotted in given else "default"
         reason = fault["msg"][:1].lower() + fault["msg"][1:]
-        lines.append(f"{dotted} = {fault['input']!r} ({source}): {reason}.")
+        lines.append(f"{dotted} = {fault['input']!r} ({source}): {reason}")
         if dotted in known_keys():
             hints.append(f"{dotted}: {known_keys()[dotted].description}")
     return ConfigError("\n".join(lines), hint="\n".join(dict.fromkeys(hints)) or None)

@@ -150,28 +150,28 @@ def _check_objective(config: VtkConfig, *, is_reference_needed: bool) -> None:
     beta, path = config.objective.beta, config.reference.path
     if config.stage != "cdpo" and beta != 0:
         raise WrongStage(
-            f"train-{config.stage} has no KL term, but objective.beta is {beta:g}.",
+            f"train-{config.stage} has no KL term, but objective.beta is {beta:g}",
             hint="Use `vtk train-cdpo`, or leave --beta out.",
         )
     if config.stage == "cdpo" and beta == 0:
         raise WrongStage(
-            "train-cdpo with objective.beta = 0 has no KL term: that is plain GRPO.",
+            "train-cdpo with objective.beta = 0 has no KL term: that is plain GRPO",
             hint="Use `vtk train-grpo`, or give a negative --beta to repel (published: -0.01).",
         )
     if beta != 0 and path is None and is_reference_needed:
         raise ConfigError(
-            f"objective.beta is {beta:g}, but no reference.path names the model it refers to.",
+            f"objective.beta is {beta:g}, but no reference.path names the model it refers to",
             hint="Give the bias model with `--bias-model RUN` (`vtk train-bias` makes one).",
         )
     if config.reference.device != SAME_DEVICE and config.model.sharding != "none":
         raise ConfigError(
             f"reference.device is {config.reference.device}, but model.sharding cuts the reference "
-            "over the policy's devices.",
+            "over the policy's devices",
             hint="Leave one of the two out.",
         )
     if path is not None and path != "self" and path == config.model.path:
         raise ConfigError(
-            f"reference.path and model.path are both {path!r}: the policy against itself.",
+            f"reference.path and model.path are both {path!r}: the policy against itself",
             hint="If that ablation is what you want, ask for it with `--reference self`.",
         )
 
@@ -181,13 +181,13 @@ def _check_video(config: VtkConfig) -> None:
     if video.min_pixels_px > video.max_pixels_px:
         raise ConfigError(
             f"video.min_pixels_px ({video.min_pixels_px}) is above "
-            f"video.max_pixels_px ({video.max_pixels_px}).",
+            f"video.max_pixels_px ({video.max_pixels_px})",
             hint="Raise max_pixels_px or lower min_pixels_px.",
         )
     if max_eval_px is not None and max_eval_px < video.min_pixels_px:
         raise ConfigError(
             f"eval.max_pixels_px ({max_eval_px}) is below "
-            f"video.min_pixels_px ({video.min_pixels_px}).",
+            f"video.min_pixels_px ({video.min_pixels_px})",
             hint="Raise eval.max_pixels_px, or leave it out to evaluate as in training.",
         )
 
@@ -195,7 +195,7 @@ def _check_video(config: VtkConfig) -> None:
 def _check_rewards(config: VtkConfig) -> None:
     if config.reward.accuracy_weight == 0 and config.reward.format_weight == 0:
         raise ConfigError(
-            "reward.accuracy_weight and reward.format_weight are both 0: nothing is rewarded.",
+            "reward.accuracy_weight and reward.format_weight are both 0: nothing is rewarded",
             hint="Set at least one of them above 0 (published: 1 and 1).",
         )
 
@@ -207,12 +207,12 @@ def _check_judge(config: VtkConfig) -> None:
             ("judge_url", "judge_model") if model is None else ("judge_model", "judge_url")
         )
         raise ConfigError(
-            f"eval.{given} is set, but no eval.{missing}.",
+            f"eval.{given} is set, but no eval.{missing}",
             hint="A judge needs both: --judge-url https://HOST/v1 --judge-model NAME.",
         )
     if url is not None and not _is_plain_address(url):
         raise ConfigError(  # the value may hold a password: it is not repeated
-            "eval.judge_url is no plain address of an API.",
+            "eval.judge_url is no plain address of an API",
             hint="Write it as https://HOST/v1, without user, password, query or fragment; the key "
             "goes into the environment variable VTK_JUDGE_KEY.",
         )

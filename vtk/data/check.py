@@ -18,6 +18,7 @@ from vtk.data.registry import DATASETS, SPLIT_FILES, dataset_dir
 from vtk.data.sample import load_samples
 from vtk.data.verdicts import BAD, Verdict, Verdicts, clip_version, read_verdicts, write_verdicts
 from vtk.errors import ConfigError, DataError
+from vtk.hints import nearest_hint
 from vtk.video.prober import ProbeLimits, Prober
 
 _WRITE_EVERY_S: Final = 5.0
@@ -55,8 +56,9 @@ def list_clips(data_dir: Path, name: str) -> tuple[Path, list[str]]:
         DataError: It is not here, or its questions are malformed.
     """
     if name not in (*BENCHMARKS, *DATASETS):
-        known = ", ".join(dict.fromkeys((*DATASETS, *BENCHMARKS)))
-        raise ConfigError(f"there is no data set named {name!r}", f"Known data sets: {known}.")
+        known = dict.fromkeys((*DATASETS, *BENCHMARKS))
+        hint = nearest_hint(name, known, "Data sets")
+        raise ConfigError(f"there is no data set named {name!r}", hint)
     if name in BENCHMARKS:
         root = benchmark_dir(data_dir, name)
         _require_folder(root, name)

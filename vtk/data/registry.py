@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from vtk.errors import ConfigError
+from vtk.hints import nearest_hint
 
 PARTS = ("train", "validation")
 SPLIT_FILES = ("train", "bias", "validation")
@@ -77,9 +77,7 @@ def get_dataset(name: str) -> Dataset:
     """
     if name in DATASETS:
         return DATASETS[name]
-    near = get_close_matches(name, DATASETS, n=1)
-    known = ", ".join(DATASETS)
-    hint = f"Did you mean {near[0]}?" if near else f"Known data sets: {known}."
+    hint = nearest_hint(name, DATASETS, "Data sets")
     raise ConfigError(f"there is no data set named {name!r}", hint)
 
 
@@ -95,7 +93,8 @@ def split_file(data_dir: Path, name: str, part: str) -> Path:
         ConfigError: `part` is none of these, or the data set is unknown.
     """
     if part not in SPLIT_FILES:
-        raise ConfigError(f"there is no split file {part!r}", f"Parts: {', '.join(SPLIT_FILES)}.")
+        hint = nearest_hint(part, SPLIT_FILES, "Parts")
+        raise ConfigError(f"there is no split file {part!r}", hint)
     return split_dir(dataset_dir(data_dir, name)) / f"{part}.jsonl"
 
 

@@ -20,6 +20,7 @@ from vtk.data.spilled_rows import Row
 from vtk.data.subset import bias_rows, thin_out
 from vtk.errors import ConfigError, DataError, VtkError
 from vtk.format import format_count, format_percent
+from vtk.hints import nearest_hint
 from vtk.runs.files import file_sha256, storage_error, write_json_atomic, write_pieces_atomic
 
 BIAS_QUESTIONS = ("original", "modified")
@@ -49,11 +50,11 @@ class SplitOptions:
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
-            raise ConfigError(f"there is no rule {self.rule!r}", f"Rules: {', '.join(RULES)}.")
+            hint = nearest_hint(self.rule, RULES, "Rules")
+            raise ConfigError(f"there is no rule {self.rule!r}", hint)
         if self.bias_questions not in BIAS_QUESTIONS:
-            raise ConfigError(
-                f"bias questions can be {' or '.join(BIAS_QUESTIONS)}, not {self.bias_questions!r}"
-            )
+            hint = nearest_hint(self.bias_questions, BIAS_QUESTIONS, "Forms")
+            raise ConfigError(f"there is no form {self.bias_questions!r} of bias questions", hint)
         if self.observational_frac is not None and not 0 < self.observational_frac < 1:
             raise ConfigError(
                 f"the observational share must lie between 0 and 1, not {self.observational_frac}"

@@ -20,6 +20,7 @@ from vtk.evals.results import (
     question_types,
     scorings,
 )
+from vtk.hints import nearest_hint
 from vtk.runs.files import read_json
 from vtk.runs.results import RESULTS_FILE
 from vtk.runs.store import RunPaths
@@ -138,7 +139,7 @@ def require_protocol(document: Mapping[str, Any], name: str | None) -> str:
     """
     known = [key for key in document["differences"][0] if key not in ("run", "minus")]
     if name is not None and name not in known:
-        raise ConfigError(f"there is no protocol {name!r}", f"Protocols: {', '.join(known)}.")
+        raise ConfigError(f"there is no protocol {name!r}", nearest_hint(name, known, "Protocols"))
     return name or str(document["headline"])
 
 
@@ -162,7 +163,7 @@ def compare_runs(
         DataError: A question's words or solution differ between runs.
     """
     if len(runs) < 2:
-        raise ConfigError("a comparison needs two runs", "vtk compare RUN RUN")
+        raise ConfigError("a comparison needs two runs", "Name two: vtk compare RUN RUN")
     if len({run.name for run in runs}) < len(runs):
         raise ConfigError("a run was named twice", "Name each run once.")
     ids = _shared_questions(runs, only_common)

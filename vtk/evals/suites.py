@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from vtk.data.registry import how_to_make_split, split_file
 from vtk.data.sample import VideoSample, load_samples
 from vtk.errors import ConfigError, DataError
 from vtk.evals.protocols import PROTOCOL_NAMES, PROTOCOLS, Protocol
+from vtk.hints import nearest_hint
 
 DEFAULT_PART = "validation"
 BOTH = "both"
@@ -68,9 +68,7 @@ def find_suite(name: str) -> Suite:
     """
     if name in SUITES:
         return SUITES[name]
-    near = get_close_matches(name, SUITES, n=1)
-    known = f"Suites: {', '.join(SUITES)}."
-    hint = f"Did you mean {near[0]}? {known}" if near else known
+    hint = nearest_hint(name, SUITES, "Suites")
     raise ConfigError(f"there is no suite {name!r}", hint)
 
 
@@ -85,8 +83,8 @@ def choose_protocols(suite: Suite, wanted: str) -> list[Protocol | None]:
         ConfigError: The suite has no such protocol, or there is none of this name.
     """
     if wanted not in (*PROTOCOL_NAMES, BOTH):
-        names = ", ".join((*PROTOCOL_NAMES, BOTH))
-        raise ConfigError(f"there is no protocol {wanted!r}", f"Protocols: {names}.")
+        hint = nearest_hint(wanted, (*PROTOCOL_NAMES, BOTH), "Protocols")
+        raise ConfigError(f"there is no protocol {wanted!r}", hint)
     known = PROTOCOLS.get(suite.name, {})
     official, recipe = known.get("official"), known.get("recipe")
     if wanted == "official" or recipe is None:

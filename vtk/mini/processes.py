@@ -67,7 +67,7 @@ def _take(waiting: deque[tuple[_Task, Future[_Result]]]) -> tuple[_Task, _Result
     except BrokenProcessPool as error:
         raise VtkError(
             "a worker process was killed, most often because memory ran out",
-            hint="repeat the command with --workers 1: what was complete is kept",
+            hint="Repeat the command with --workers 1: what was complete is kept.",
         ) from error
 
 

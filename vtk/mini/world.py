@@ -80,8 +80,8 @@ class WorldSettings:
             if not is_valid:
                 raise ConfigError(
                     f"clevrer-mini cannot have {name} {getattr(self, name)}",
-                    hint="at most 10000 clips a part as in CLEVRER, shares from 0 to 1, a seed "
-                    "of 0 or more",
+                    hint="At most 10000 clips a part as in CLEVRER, shares from 0 to 1, a seed "
+                    "of 0 or more.",
                 )
 
 
@@ -165,11 +165,11 @@ def read_world(root: Path) -> dict[str, Any] | None:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(
-            f"{path} is damaged: {error}", hint="make the world again with --force"
+            f"{path} is damaged: {error}", hint="Make the world again with --force."
         ) from error
     if not isinstance(record, dict):
         raise DataError(
-            f"{path} is damaged: not an object", hint="make the world again with --force"
+            f"{path} is damaged: not an object", hint="Make the world again with --force."
         )
     return record
 
@@ -214,7 +214,7 @@ def _claim(root: Path, settings: WorldSettings, overwrite: bool) -> None:
         reasons = ", ".join(f"{k} is {present.get(k)}, not {wanted[k]}" for k in differing)
         raise DataError(
             f"{root} holds another world: {reasons}",
-            hint="choose another --data-dir, or replace it with --force",
+            hint="Choose another --data-dir, or replace it with --force.",
         )
     if overwrite:
         _clear(root)

@@ -99,7 +99,7 @@ def adapter_base(path: Path | str) -> Path | str:
     if Path(base).is_absolute() and not Path(base).is_dir():
         raise DataError(
             f"the adapter {path} belongs to the model {base}, which is not here",
-            hint="put the base model there, or correct base_model_name_or_path in the adapter",
+            hint="Put the base model there, or correct base_model_name_or_path in the adapter.",
         )
     return Path(base) if Path(base).is_dir() else str(base)
 
@@ -117,7 +117,7 @@ def use_reference(model: PeftModel, adapter: str = REFERENCE_ADAPTER) -> Iterato
     """
     if adapter not in model.peft_config:
         known = ", ".join(model.peft_config)
-        raise ConfigError(f"the model has no adapter {adapter!r}", f"it has: {known}")
+        raise ConfigError(f"the model has no adapter {adapter!r}", f"It has: {known}.")
     active = model.active_adapter
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.set_adapter(adapter, inference_mode=True)
@@ -142,7 +142,7 @@ def _require_layers(model: Any, target_modules: Sequence[str]) -> None:
         if target not in present:
             raise ConfigError(
                 f"lora.target_modules names {target!r}, which takes no adapter",
-                hint=f"it has: {', '.join(sorted(present))}",
+                hint=f"It has: {', '.join(sorted(present))}.",
             )
 
 
@@ -150,7 +150,7 @@ def _adapter_config(path: Path | str) -> LoraConfig:
     if find_adapter_config_file(str(path)) is None:
         raise DataError(
             f"{path} is not an adapter: it has no adapter_config.json",
-            hint="with LoRA the bias model must come from a LoRA run; or set lora.enabled=false",
+            hint="With LoRA the bias model must come from a LoRA run; or set lora.enabled=false.",
         )
     config = PeftConfig.from_pretrained(str(path))
     if not isinstance(config, LoraConfig):
@@ -166,7 +166,7 @@ def _require_same_shape(path: Path | str, policy: Any) -> None:
             raise DataError(
                 f"the bias adapter {path} has {field} {_shown(theirs)}; "
                 f"the policy's has {_shown(ours)}",
-                hint="train the policy with the [lora] settings of the bias run",
+                hint="Train the policy with the [lora] settings of the bias run.",
             )
     if reference.modules_to_save:
         names = ", ".join(reference.modules_to_save)

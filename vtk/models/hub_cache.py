@@ -36,7 +36,7 @@ def located(path: Path | str) -> Path | str:
     if HF_HUB_OFFLINE:
         raise DataError(
             f"the model {path} is not on this disk, and HF_HUB_OFFLINE is set",
-            hint=f"with a network and without that variable: vtk setup --model {path}",
+            hint=f"With a network and without that variable: vtk setup --model {path}",
         )
     _require_answer(path)
     return path

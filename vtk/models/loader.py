@@ -119,7 +119,7 @@ def _from_checkpoint(path: Path | str, load: Callable[..., Any], **arguments: An
         first_line = next(iter(str(error).strip().splitlines()), repr(error))
         raise DataError(
             f"cannot load the model {path}: {first_line}",
-            hint="check the name or path; fetch a backbone with: vtk download qwen2.5-vl-3b",
+            hint="Check the name or path; fetch a backbone with: vtk download qwen2.5-vl-3b",
         ) from error
 
 
@@ -131,7 +131,7 @@ def _architecture(path: Path | str) -> str:
     if architecture not in MODEL_CLASSES:
         raise DataError(
             f"the model {path} is of architecture {architecture!r}",
-            hint=f"supported: {', '.join(MODEL_CLASSES)}",
+            hint=f"Supported: {', '.join(MODEL_CLASSES)}.",
         )
     return architecture
 
@@ -167,7 +167,7 @@ def model_dtype(name: str) -> torch.dtype:
         has_bfloat16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
         return torch.bfloat16 if has_bfloat16 else torch.float32
     if name not in ("float32", "bfloat16"):
-        raise ConfigError(f"unknown number format {name!r}", hint="auto, float32 or bfloat16")
+        raise ConfigError(f"unknown number format {name!r}", "One of: auto, float32, bfloat16.")
     return torch.float32 if name == "float32" else torch.bfloat16
 
 
@@ -175,7 +175,7 @@ def _available_kernel(name: str) -> str:
     if name == "flash_attention_2" and not is_flash_attn_2_available():
         raise MissingEnvironmentError(
             "flash_attention_2 needs the flash-attn package and a CUDA GPU",
-            hint="use model.attention=sdpa, or install it with: vtk setup --install",
+            hint="Use model.attention=sdpa, or install it with: vtk setup --install",
         )
     return name
 

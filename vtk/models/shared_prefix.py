@@ -127,7 +127,7 @@ def _attention_of(kernel: str) -> Callable[..., tuple[Tensor, Tensor | None]]:
         if options.get("dropout"):
             raise ConfigError(
                 "the shared engine has no attention dropout, which this model asks for",
-                "set attention_dropout to 0 in config.json, or use --set rollout.engine=reference",
+                "Set attention_dropout to 0 in config.json, or use --set rollout.engine=reference.",
             )
         return packed_attention(query, key, value, attention_mask, options["scaling"]), None
 

@@ -40,7 +40,7 @@ def resolve_model_path(ref: str, runs_dir: Path) -> Path | str:
     if _HUB_ID.fullmatch(ref) and not Path(ref.split("/")[0]).is_dir():
         return ref
     if "/" in ref or "\\" in ref:
-        raise DataError(f"there is no model folder {ref!r}", hint="check the path")
+        raise DataError(f"there is no model folder {ref!r}", hint="Check the path.")
     return newest_checkpoint(resolve_run(runs_dir, ref))
 
 
@@ -59,7 +59,7 @@ def newest_checkpoint(run: RunPaths) -> Path:
     if not steps:
         raise DataError(
             f"the run {run.run_id} has no complete checkpoint",
-            hint=f"see what it did with: vtk runs show {shlex.quote(str(run.root))}",
+            hint=f"See what it did with: vtk runs show {shlex.quote(str(run.root))}",
         )
     return steps[max(steps)]
 
@@ -68,7 +68,7 @@ def _model_folder(folder: Path) -> Path:
     if _CHECKPOINT_NAME.fullmatch(folder.name) and not (folder / MANIFEST_NAME).is_file():
         raise DataError(
             f"the checkpoint {folder} is unfinished: it has no {MANIFEST_NAME}",
-            hint="name the run instead to get its newest complete checkpoint",
+            hint="Name the run instead to get its newest complete checkpoint.",
         )
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
         raise DataError(

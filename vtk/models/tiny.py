@@ -63,7 +63,7 @@ def tiny_model_dir() -> Path:
     if not (folder / "model.safetensors").is_file():
         raise DataError(
             f"the tiny model's weights are missing from {folder}",
-            hint="reinstall vtk, or make them anew with `vtk mini pretrain`",
+            hint="Install vtk again, or make them anew with: vtk mini pretrain",
         )
     return folder
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vtk.errors import ConfigError, DataError
+from vtk.hints import nearest_hint
 from vtk.video.frames import Clip
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def prompt_hash(template: str) -> str:
 def _template(name: str) -> str:
     if name not in PROMPT_TEMPLATES:
         raise ConfigError(
-            f"unknown prompt template {name!r}", hint=f"one of: {', '.join(PROMPT_TEMPLATES)}"
+            f"unknown prompt template {name!r}", nearest_hint(name, PROMPT_TEMPLATES, "Templates")
         )
     return PROMPT_TEMPLATES[name]
 
@@ -226,7 +227,7 @@ def _require_length(prompt: PromptInputs, max_prompt_tokens: int | None) -> None
     raise DataError(
         f"the prompt has {num_tokens} tokens ({num_video_tokens} of video, "
         f"{num_tokens - num_video_tokens} of text); at most {max_prompt_tokens} are accepted",
-        hint="lower video.num_frames or video.max_pixels_px, or raise prompt.max_prompt_tokens",
+        hint="Lower video.num_frames or video.max_pixels_px, or raise prompt.max_prompt_tokens.",
     )
 
 

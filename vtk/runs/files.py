@@ -104,8 +104,8 @@ def storage_error(path: Path, error: OSError) -> VtkError:
     if error.errno in _NO_SPACE:
         return VtkError(
             f"cannot write {path}: {error.strerror} ({_free_space(path)})",
-            hint="free some space, or choose another disk (--runs-dir, --data-dir); "
-            "then repeat the command: it goes on",
+            hint="Free some space, or choose another disk (--runs-dir, --data-dir); "
+            "then repeat the command: it goes on.",
         )
     return VtkError(f"cannot write {path}: {error.strerror or error}")
 

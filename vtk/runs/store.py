@@ -206,7 +206,7 @@ def resolve_run(runs_dir: Path, ref: str | None) -> RunPaths:
     runs = list_runs(runs_dir)
     if ref is None:
         if not runs:
-            raise DataError(f"there is no run in {runs_dir}", hint="start one with: vtk demo")
+            raise DataError(f"there is no run in {runs_dir}", hint="Start one with: vtk demo")
         return runs[0]
     matches = [run for run in runs if run.run_id == ref] or _run_at(Path(ref))
     matches = matches or [run for run in runs if ref and run.run_id.startswith(ref)]
@@ -217,7 +217,7 @@ def resolve_run(runs_dir: Path, ref: str | None) -> RunPaths:
         names = ", ".join(run.run_id for run in matches[:_NUM_SUGGESTIONS])
         raise DataError(
             f"{shown!r} is the beginning of {len(matches)} runs: {names}",
-            hint="give more of the id",
+            hint="Give more of the id.",
         )
     raise DataError(f"there is no run {shown!r} in {runs_dir}", hint=_suggestion(ref, runs))
 
@@ -247,7 +247,7 @@ def require_run_name(name: str) -> str:
     if not _RUN_ID.fullmatch(name):
         raise ConfigError(
             f"{visible_text(name)!r} cannot name a run",
-            hint="use letters, digits, '.', '_' and '-'; at most 100",
+            hint="Use letters, digits, '.', '_' and '-'; at most 100.",
         )
     return name
 
@@ -295,7 +295,7 @@ def _suggestion(ref: str, runs: list[RunPaths]) -> str:
         ref, [run.run_id for run in runs], n=_NUM_SUGGESTIONS, cutoff=0.5
     )
     if close:
-        return f"did you mean {', '.join(visible_text(name) for name in close)}?"
+        return f"Did you mean {', '.join(visible_text(name) for name in close)}?"
     if not runs:
-        return "there are no runs yet; start one with: vtk demo"
-    return f"list the runs with: vtk runs list --runs-dir {shlex.quote(str(runs[0].root.parent))}"
+        return "There are no runs yet; start one with: vtk demo"
+    return f"List the runs with: vtk runs list --runs-dir {shlex.quote(str(runs[0].root.parent))}"

@@ -288,7 +288,7 @@ def refuse_living_owner(paths: RunPaths, now: float | None = None) -> None:
         return
     raise ConfigError(
         f"run {paths.run_id} is being written by process {owner.pid} on {owner.host}",
-        hint=f"stop it first: vtk runs stop {shlex.quote(str(paths.root))}",
+        hint=f"Stop it first: vtk runs stop {shlex.quote(str(paths.root))}",
     )
 
 

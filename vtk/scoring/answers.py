@@ -156,7 +156,7 @@ def parse_gold(solution: str, num_options: int = len(LETTERS)) -> frozenset[str]
     if letters is None:
         raise DataError(
             f"solution {solution!r} does not name letters among the {num_options} options",
-            hint='a solution is letters joined by ",", for example "A,C"',
+            hint='A solution is letters joined by ",", for example "A,C".',
         )
     return letters
 

@@ -15,6 +15,7 @@ import yaml
 
 from vtk.config.files import presets_dir
 from vtk.errors import ConfigError
+from vtk.hints import nearest_hint
 
 _KINDS: Final = ("NO", "MULTI_GPU", "MULTI_CPU", "FSDP", "DEEPSPEED")
 _ZERO_STAGES: Final[dict[object, str]] = {0: "none", 2: "zero2", 3: "fsdp2"}
@@ -57,8 +58,9 @@ def find_accelerate_file(named: Path) -> AccelerateFile:
     shipped = presets_dir() / "accelerate"
     path = named if named.is_file() else shipped / f"{named}.yaml"
     if not path.is_file():
-        names = ", ".join(sorted(file.stem for file in shipped.glob("*.yaml")))
-        raise ConfigError(f"there is no accelerate configuration {named}", f"Shipped: {names}.")
+        names = sorted(file.stem for file in shipped.glob("*.yaml"))
+        hint = nearest_hint(str(named), names, "Shipped")
+        raise ConfigError(f"there is no accelerate configuration {named}", hint)
     content = _read(path)
     kind = str(content["distributed_type"]).upper()
     if kind not in _KINDS:

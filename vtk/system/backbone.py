@@ -2,6 +2,7 @@
 
 from vtk.data.remote.sources import MODEL_FILES, SOURCES, Source
 from vtk.errors import ConfigError
+from vtk.hints import nearest_hint
 
 
 def backbone_source(name: str) -> Source:
@@ -15,10 +16,8 @@ def backbone_source(name: str) -> Source:
         if name in (source.name, source.repo):
             return source
     if name.count("/") != 1 or name.startswith((".", "/")):
-        known = ", ".join(models)
-        raise ConfigError(
-            f"Unknown model {name!r}.", hint=f"Known: {known}; or a hub id OWNER/NAME."
-        )
+        hint = f"{nearest_hint(name, models, 'Models')} A hub id is OWNER/NAME."
+        raise ConfigError(f"unknown model {name!r}", hint)
     page = f"https://huggingface.co/{name}"
     return Source(
         name=name,

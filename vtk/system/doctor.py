@@ -114,7 +114,7 @@ def install_fixes(checks: Sequence[Check]) -> list[str]:
         done = subprocess.run(pip_command(check.packages), check=False, stdout=sys.stderr)
         if done.returncode != 0:
             raise MissingEnvironmentError(
-                f"Installing {' '.join(check.packages)} failed with code {done.returncode}.",
+                f"installing {' '.join(check.packages)} failed with code {done.returncode}",
                 hint=f"Run it by hand: {check.fix}",
             )
         installed += [package for package in check.packages if not package.startswith("-")]

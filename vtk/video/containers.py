@@ -62,7 +62,7 @@ def damaged(path: Path, detail: str) -> DataError:
     """The error for a file that cannot be decoded."""
     return DataError(
         f"cannot decode the video {path}: {detail}",
-        hint="fetch the file again, or remove its questions from the data",
+        hint="Fetch the file again, or remove its questions from the data.",
     )
 
 
@@ -73,11 +73,11 @@ def require_regular_file(path: Path) -> None:
         DataError: the message holds the path.
     """
     if not path.exists():
-        raise DataError(f"the video {path} does not exist", hint="check the data folder")
+        raise DataError(f"the video {path} does not exist", hint="Check the data folder.")
     if not path.is_file():
         raise DataError(f"the video {path} is not a regular file")
     if path.stat().st_size == 0:
-        raise DataError(f"the video {path} is empty (0 bytes)", hint="fetch the file again")
+        raise DataError(f"the video {path} is empty (0 bytes)", hint="Fetch the file again.")
     try:
         fault = index_fault(path)
     except OSError as error:

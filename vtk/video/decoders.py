@@ -25,6 +25,7 @@ from torch import Tensor
 
 from vtk.errors import DataError, MissingEnvironmentError
 from vtk.format import format_bytes
+from vtk.hints import nearest_hint
 from vtk.video.containers import (
     StreamIndex,
     damaged,
@@ -89,12 +90,13 @@ def choose_decoder(requested: str) -> DecoderName:
         return next(name for name in AUTO_ORDER if _import_fault(name) is None)
     if requested not in AUTO_ORDER:
         raise MissingEnvironmentError(
-            f"unknown video decoder {requested!r}", hint=f"one of: auto, {', '.join(AUTO_ORDER)}"
+            f"unknown video decoder {requested!r}",
+            nearest_hint(requested, ("auto", *AUTO_ORDER), "Decoders"),
         )
     if fault := _import_fault(requested):
         raise MissingEnvironmentError(
             f"the video decoder {requested} does not work here: {fault}",
-            hint="use video.decoder=auto",
+            hint="Use video.decoder=auto.",
         )
     return requested
 
@@ -173,7 +175,7 @@ def _pick_what_fits(
         raise DataError(
             f"{len(wanted)} frames of the video {path} take {format_bytes(held_bytes)} to decode; "
             f"at most {format_bytes(MAX_HELD_BYTES)} are allowed",
-            hint="ask for fewer with video.num_frames, or make the clip smaller",
+            hint="Ask for fewer with video.num_frames, or make the clip smaller.",
         )
     return wanted
 

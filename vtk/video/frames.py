@@ -117,7 +117,7 @@ def read_clip(path: Path, settings: FrameSettings) -> Clip:
     if decoded.num_source_frames < TEMPORAL_PATCH_FRAMES:
         raise DataError(
             f"the video {path} has {decoded.num_source_frames} frame; at least 2 are needed",
-            hint="remove its questions from the data",
+            hint="Remove its questions from the data.",
         )
     return Clip(
         frames_FCHW=_resized(decoded.frames_FHWC, path, settings),
@@ -173,7 +173,7 @@ def frames_in_span(
         raise DataError(
             f"seconds {span_s[0]:g} to {span_s[1]:g} are asked for, "
             f"but the clip ends after {num_source_frames / source_fps:.1f} s",
-            hint="fetch the clip again, or remove its questions from the data",
+            hint="Fetch the clip again, or remove its questions from the data.",
         )
     first = min(first, num_source_frames - TEMPORAL_PATCH_FRAMES)
     last = min(max(last, first + TEMPORAL_PATCH_FRAMES - 1), num_source_frames - 1)

@@ -171,7 +171,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_stage_is_refused() -> None:
     with pytest.raises(ConfigError, match="'cdop'") as caught:
         load_config("cdop", environ={})
-    assert caught.value.hint == "Did you mean cdpo?"
+    assert caught.value.hint == "Did you mean cdpo? Stages: bias, cdpo, grpo."
 
 
 def test_the_bias_model_may_be_missing_only_where_nothing_is_trained() -> None:

@@ -127,7 +127,7 @@ def test_the_list_names_what_a_script_relies_on(cli: Cli, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["download"], 2, "what is to be downloaded?"),
+        (["download"], 2, "nothing was named to download"),
         (["download", "clever-mini"], 2, "Did you mean clevrer-mini?"),
         (["download", "clevrer-mini", "mmvu2"], 2, "Did you mean mmvu?"),
         (["download", "mmvu", "--offline"], 4, "was not downloaded by vtk"),

@@ -142,7 +142,7 @@ def test_an_unknown_run_brings_a_suggestion(new_run: NewRun) -> None:
     runs_dir = new_run("cdpo-20260101").root.parent
     with pytest.raises(DataError) as caught:
         resolve_run(runs_dir, "cpdo-20260101")
-    assert caught.value.hint == "did you mean cdpo-20260101?"
+    assert caught.value.hint == "Did you mean cdpo-20260101?"
     with pytest.raises(DataError) as caught:
         resolve_run(runs_dir, "")
     assert caught.value.exit_code == 4

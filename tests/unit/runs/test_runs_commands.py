@@ -132,7 +132,7 @@ def test_an_unknown_run_is_exit_4_with_a_suggestion(
     new_run("cdpo-20260101")
     code, out, err = vtk(*command, "cdpo-20260110")
     assert (code, out) == (4, "")
-    assert "did you mean cdpo-20260101?" in err
+    assert "Did you mean cdpo-20260101?" in err
 
 
 def test_dashboard_without_runs_is_exit_4(vtk: Cli) -> None:

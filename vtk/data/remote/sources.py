@@ -7,13 +7,13 @@ CLEVRER's; members are found by their names, so that another outer folder change
 """
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
 from vtk.data.registry import DATASETS
 from vtk.errors import ConfigError
+from vtk.hints import nearest_hint
 from vtk.net.hub import RepoKind
 
 Layout = Literal["tree", "flat", "clevrer"]
@@ -233,11 +233,8 @@ def get_source(name: str) -> Source:
     """
     if name in SOURCES:
         return SOURCES[name]
-    near = get_close_matches(name, (*DATASETS, *SOURCES), n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
-    raise ConfigError(
-        f"there is nothing named {name!r} to download", f"{hint}See: vtk download --list"
-    )
+    hint = nearest_hint(name, dict.fromkeys((*DATASETS, *SOURCES)), "Names")
+    raise ConfigError(f"there is nothing named {name!r} to download", hint)
 
 
 def source_dir(source: Source, data_dir: Path) -> Path:

@@ -46,7 +46,7 @@ def finished_report(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]
         is_unfinished = (folder / TOWER_FILE).is_file()
         if (folder / "model.safetensors").exists() and not is_unfinished:
             raise DataError(
-                f"{folder} holds another model", hint="choose another folder with --out"
+                f"{folder} holds another model", hint="Choose another folder with --out."
             )
         return None
     report = read_json(path)
@@ -56,7 +56,7 @@ def finished_report(folder: Path, settings: Mapping[str, Any]) -> dict[str, Any]
         reasons = ", ".join(f"{n} is {made_with.get(n)}, not {settings[n]}" for n in differing)
         raise DataError(
             f"{folder} holds a model made with other settings: {reasons}",
-            hint="choose another folder with --out",
+            hint="Choose another folder with --out.",
         )
     return report
 
@@ -104,7 +104,7 @@ def load_tower(
                 return None
             weights = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise DataError(f"{path} is damaged: {error}", hint="remove it, then repeat") from error
+        raise DataError(f"{path} is damaged: {error}", hint="Remove it, then repeat.") from error
     turn_DD = weights.pop(_TURN)
     model.model.visual.load_state_dict(weights)
     return turn_DD, json.loads(metadata["result"])
