@@ -40,6 +40,10 @@ def refusal(snapshot: Snapshot, is_read_only: bool) -> str | None:
     if snapshot.paths is None:
         return "there is no run yet"
     state = snapshot.state
+    if state.stage == "eval":
+        return (
+            "an evaluation takes no requests: Ctrl-C stops its command, and repeating that goes on"
+        )
     if not state.is_live:
         run = shlex.quote(str(snapshot.paths.root))
         again = f"; go on with it: vtk train-{state.stage} --resume {run}"

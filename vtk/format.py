@@ -10,8 +10,8 @@ from itertools import pairwise
 from typing import Final
 
 MISSING: Final = "–"
-_COARSE_FROM: Final = 10
 """Shown where there is no number."""
+_COARSE_FROM: Final = 10
 
 _BYTE_UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _SPARK_BLOCKS: Final = "▁▂▃▄▅▆▇█"

@@ -35,11 +35,6 @@ class Machine:
         """The machine as plain data."""
         return asdict(self)
 
-    def __str__(self) -> str:
-        threads = f"{self.num_threads} thread{'s' if self.num_threads > 1 else ''}"
-        versions = ", ".join(f"{name} {number}" for name, number in self.versions.items())
-        return f"{self.device}, {threads} of {self.num_cores} cores; {versions}"
-
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:

@@ -1,6 +1,6 @@
 """`vtk bench step`: one training step by every engine, side by side."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from vtk.bench.counters import count_work
 from vtk.bench.engines import ALL_ENGINES, ENGINES, Engine, make_engine
 from vtk.bench.floor import shape_of, sizes_of, step_floor_s
-from vtk.bench.gate import check_equal
+from vtk.bench.gate import Gate, check_equal
 from vtk.bench.machine import measure_ceilings, this_machine
 from vtk.bench.timing import time_rounds
 from vtk.bench.workload import WORKLOADS, Workload, build_batch, build_model, build_prompts
@@ -60,13 +60,7 @@ def bench_step(settings: StepSettings, on_progress: OnProgress = lambda _: None)
     engines = build_engines(settings, device, dtype)
     shared, workload = engines["shared"], WORKLOADS[settings.workload]
     on_progress("comparing the engines' results")
-    oracle = Engine("reference", shared.model, shared.batch, workload)
-    gates = check_equal(oracle, [each for name, each in engines.items() if name != oracle.name])
-    for name, gate in gates.items():
-        if not gate.is_passed:
-            raise VtkError(
-                f"{name} and {oracle.name} disagree, so their speed means nothing: {gate.as_json()}"
-            )
+    gates = _prove_equal(Engine("reference", shared.model, shared.batch, workload), engines)
     on_progress("counting work")
     work = {
         name: {part: count_work(engine.model, run).as_json() for part, run in _counted(engine)}
@@ -108,6 +102,16 @@ def bench_step(settings: StepSettings, on_progress: OnProgress = lambda _: None)
             "share": {name: floor["step"] / seconds[name]["step"] for name in engines},
         },
     }
+
+
+def _prove_equal(oracle: Engine, engines: Mapping[str, Engine]) -> dict[str, Gate]:
+    gates = check_equal(oracle, [each for name, each in engines.items() if name != oracle.name])
+    for name, gate in gates.items():
+        if not gate.is_passed:
+            raise VtkError(
+                f"{name} and {oracle.name} disagree, so their speed means nothing: {gate.as_json()}"
+            )
+    return gates
 
 
 def build_engines(

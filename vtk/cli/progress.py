@@ -70,10 +70,13 @@ class Lines:
         self._console, self._what, self._total, self._unit = console, what, total, unit
         self._every_s = every_s
         self._done, self._note = 0.0, ""
-        self._started_s = self._said_s = time.monotonic()
+        self._first_done: float | None = None
+        self._started_s = self._said_s = self._first_s = time.monotonic()
 
     def advance(self, num_done: float = 1) -> None:
         """Report that `num_done` more units are done."""
+        if self._first_done is None:
+            self._first_done = 0.0
         self.update(done=self._done + num_done)
 
     def update(
@@ -81,12 +84,14 @@ class Lines:
     ) -> None:
         """Report the units done, a better known total, or what is being done now."""
         self._done = self._done if done is None else done
+        if done is not None and self._first_done is None:  # a run that goes on begins in the midst
+            self._first_done, self._first_s = done, time.monotonic()
         self._total = self._total if total is None else total
         self._note = self._note if note is None else note
         now_s = time.monotonic()
         if now_s - self._said_s >= self._every_s:
             self._said_s = now_s
-            self._console.note(self._line(now_s - self._started_s))
+            self._console.note(self._line(now_s - self._first_s))
 
     def finish(self) -> None:
         """Say what was done and how long it took."""
@@ -99,8 +104,9 @@ class Lines:
 
     def _line(self, elapsed_s: float) -> str:
         parts = [f"{self._what}: {self._amount()}"]
-        if self._total and 0 < self._done <= self._total:
-            left_s = elapsed_s / self._done * (self._total - self._done)
+        since_first = self._done - (self._first_done or 0.0)
+        if self._total and since_first > 0 and self._done <= self._total:
+            left_s = elapsed_s / since_first * (self._total - self._done)
             parts.append(f"{format_duration_s(left_s)} left")
         return ", ".join([*parts, *([self._note] if self._note else [])])
 

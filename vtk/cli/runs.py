@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,8 +33,10 @@ _COLUMNS: Final = ("run", "stage", "status", "step", "reward", "signed KL", "age
 def list_command(runs_dir: RunsDir = DEFAULT_RUNS_DIR, as_json: Json = False) -> None:
     """List all runs, newest first, with how each stands."""
     console = Console(as_json)
-    states = [read_state(run, tail_bytes=_TAIL_BYTES) for run in list_runs(runs_dir)]
-    console.document([_summary(state) for state in states])
+    states, unreadable = _read_states(list_runs(runs_dir))
+    console.document([_summary(state) for state in states] + unreadable)
+    for run in unreadable:
+        console.warn(f"run {run['run_id']} cannot be read: {run['status_reason']}")
     if not states:
         console.say(f"There are no runs in {runs_dir}.")
         console.next_command("vtk demo", "the whole method on this machine")
@@ -77,6 +79,11 @@ def stop_command(run: Run, runs_dir: RunsDir = DEFAULT_RUNS_DIR, as_json: Json =
             hint="See where it stands: "
             f"vtk runs show {state.run_id}{folder_options(runs_dir=runs_dir)}",
         )
+    if state.stage == "eval":
+        raise ConfigError(
+            f"run {state.run_id} is an evaluation, which takes no requests",
+            "Stop its command with Ctrl-C or SIGTERM; it goes on when it is repeated.",
+        )
     waiting = [asked for asked in state.pending_requests if asked.action == "stop"]
     asked = waiting[0] if waiting else request(paths, "stop")
     facts = {"run_id": state.run_id, "status": state.status, "was_asked_before": bool(waiting)}
@@ -89,6 +96,18 @@ def stop_command(run: Run, runs_dir: RunsDir = DEFAULT_RUNS_DIR, as_json: Json =
     when = "after its current step" if state.status == "running" else "as soon as it has started"
     console.note(f"It stops {when}, saves a checkpoint first, and can be resumed.")
     console.next_command(f"vtk dashboard {state.run_id}{folder_options(runs_dir=runs_dir)}")
+
+
+def _read_states(runs: Sequence[RunPaths]) -> tuple[list[RunState], list[dict[str, Any]]]:
+    """The runs that can be read, and what to say of the others."""
+    states, unreadable = list[RunState](), list[dict[str, Any]]()
+    for run in runs:
+        try:
+            states.append(read_state(run, tail_bytes=_TAIL_BYTES))
+        except DataError as error:
+            facts = {"status": "unreadable", "status_reason": error.message}
+            unreadable.append({"run_id": run.run_id, "path": str(run.root), **facts})
+    return states, unreadable
 
 
 def _summary(state: RunState) -> dict[str, Any]:

@@ -25,16 +25,6 @@ _READINGS: Final = {
     "per_option": "per option",
     "lenient": "lenient",
 }
-_COMPARISON_COLUMNS: Final = (
-    "type",
-    "n",
-    "baseline",
-    "run",
-    "difference",
-    "95 % by clip",
-    "p",
-    "better/worse",
-)
 _WEIGHTS_KEY: Final = "model.weights_sha256"  # two models differ in it, always; the JSON has it
 
 

@@ -12,17 +12,20 @@ attempt stopped. Ablations can be added to a demo and seeds to a study: a step i
 command has ended well.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from vtk.errors import ConfigError, DataError
 from vtk.evals.folder import describe_differences
+from vtk.net.claim import claimed
 from vtk.runs.files import read_json, storage_error, write_json_atomic
 
 RECORD_VERSION: Final = 1
-_FORCE_HINT: Final = "Choose another --out, or move what is there aside with --force."
+_CLAIM_NAME: Final = "demo.json.owner"
+FORCE_HINT: Final = "Choose another --out, or move what is there aside with --force."
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,25 @@ class Record:
         write_json_atomic(self.path, document | {"steps": steps, "facts": self.facts})
 
 
+@contextmanager
+def alone_in(folder: DemoFolder) -> Iterator[None]:
+    """Keep every other demo out of a folder within the block.
+
+    Raises:
+        ConfigError: Another one is at work there.
+        VtkError: The folder cannot be written.
+    """
+
+    def refuse(owner: str) -> None:
+        raise ConfigError(
+            f"another vtk demo is at work in {folder.root}: {owner}",
+            "Wait until it has ended, stop it with Ctrl-C, or choose another --out.",
+        )
+
+    with claimed(folder.root / _CLAIM_NAME, lambda: False, refuse):
+        yield
+
+
 def claim_folder(folder: DemoFolder, settings: Mapping[str, Any], *, is_forced: bool) -> Record:
     """Take a folder for a demo, or go on with the demo in it.
 
@@ -139,7 +161,7 @@ def claim_folder(folder: DemoFolder, settings: Mapping[str, Any], *, is_forced: 
     if found.settings != dict(settings):
         differences = describe_differences(found.settings, settings)
         raise ConfigError(
-            f"{folder.root} holds a demo of other settings: {differences}", _FORCE_HINT
+            f"{folder.root} holds a demo of other settings: {differences}", FORCE_HINT
         )
     return found
 
@@ -155,7 +177,7 @@ def read_record(path: Path) -> Record:
         steps = {name: StepRecord(**step) for name, step in found["steps"].items()}
         return Record(path, found["settings"], steps, found["facts"])
     except (KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path} is damaged: {error!r}", _FORCE_HINT) from error
+        raise DataError(f"{path} is damaged: {error!r}", FORCE_HINT) from error
 
 
 def set_aside(folder: DemoFolder) -> Path:
@@ -182,4 +204,4 @@ def set_aside(folder: DemoFolder) -> Path:
 
 
 def _is_foreign(entry: Path) -> bool:
-    return not entry.name.startswith("previous-")
+    return entry.name != _CLAIM_NAME and not entry.name.startswith("previous-")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vtk.demo.collect import collect
-from vtk.demo.folder import DemoFolder, claim_folder
+from vtk.demo.folder import DemoFolder, alone_in, claim_folder
 from vtk.demo.pipeline import Pipeline, Watcher, shared_environment
 from vtk.demo.plan import DemoSettings, demo_settings, plan_steps
 from vtk.demo.study import plan_study, seed_folder, study_settings, summarise
@@ -43,7 +43,7 @@ def make_demo(settings: DemoSettings, how: Circumstances) -> dict[str, Any]:
         The document of results.json.
 
     Raises:
-        VtkError: See `vtk.demo.folder.claim_folder`, `vtk.demo.pipeline.Pipeline.run` and
+        VtkError: See `vtk.demo.folder`, `vtk.demo.pipeline.Pipeline.run` and
             `vtk.demo.collect.collect`.
     """
     folder, steps = DemoFolder(how.out), plan_steps(settings)
@@ -52,11 +52,12 @@ def make_demo(settings: DemoSettings, how: Circumstances) -> dict[str, Any]:
     words += ["--ablations"] if settings.has_variants else []
     words += [] if settings.model == "tiny" else ["--model", settings.model]
     repeat = _command(["--seed", str(settings.seed), *words], how)
-    record = claim_folder(folder, settings.identity(), is_forced=how.is_forced)
-    Pipeline(
-        steps, folder, record, how.watcher, how.num_lanes, shared_environment(folder), repeat
-    ).run()
-    return collect(folder, settings, record, steps, repeat)
+    with alone_in(folder):
+        record = claim_folder(folder, settings.identity(), is_forced=how.is_forced)
+        Pipeline(
+            steps, folder, record, how.watcher, how.num_lanes, shared_environment(folder), repeat
+        ).run()
+        return collect(folder, settings, record, steps, repeat)
 
 
 def make_study(
@@ -79,8 +80,9 @@ def make_study(
     folder = DemoFolder(how.out)
     identity = demo_settings(is_quick=is_quick, model=model).identity()
     del identity["seed"]  # seeds can be added to a study
-    record = claim_folder(folder, identity, is_forced=how.is_forced)
-    Pipeline(steps, folder, record, how.watcher, how.num_lanes, {}, repeat).run()
+    with alone_in(folder):
+        record = claim_folder(folder, identity, is_forced=how.is_forced)
+        Pipeline(steps, folder, record, how.watcher, how.num_lanes, {}, repeat).run()
     results = [read_json(DemoFolder(seed_folder(how.out, seed)).results) for seed in seeds]
     summary = summarise(results) | {"repeat": repeat}
     document = summary | {"markdown": study_markdown(summary)}

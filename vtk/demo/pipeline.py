@@ -15,11 +15,11 @@ from types import FrameType
 from typing import Final, Protocol
 
 from vtk.demo.child import Child, as_typed
-from vtk.demo.folder import DemoFolder, Record
+from vtk.demo.folder import FORCE_HINT, DemoFolder, Record
 from vtk.demo.gauges import BASE_RUN_FACT, Gauges
 from vtk.demo.plan import BASE_RUN, Step, resume_arguments
 from vtk.demo.schedule import pace, remaining_s, startable
-from vtk.errors import DataError, Interrupted, UserInterrupt
+from vtk.errors import ConfigError, DataError, Interrupted, UserInterrupt
 from vtk.system.signals import handle_signals
 
 MAX_LANES: Final = 2
@@ -152,9 +152,21 @@ class Pipeline:
                 # It ended while nobody waited for it; a finished run cannot be gone on with.
                 record.command = as_typed(self._planned(step))
                 self.record.write()
+            if is_whole and step.gauge.kind == "train":
+                self._require_planned(step, record.command)
             if record.command == as_typed(self._planned(step)) and is_whole:
                 self._done.add(step.name)
                 self.watcher.kept(step, record.command)
+
+    def _require_planned(self, step: Step, made_by: str | None) -> None:
+        """A finished run cannot be gone on with, so one of another plan ends the demo."""
+        planned = as_typed(self._planned(step))
+        if made_by != planned:
+            raise ConfigError(
+                f"step {step.name} of {self.folder.root} was made by another version of this demo, "
+                f"with `{made_by}` instead of `{planned}`",
+                FORCE_HINT,
+            )
 
     def _start_what_can(self) -> None:
         for step in startable(self.steps, self._done, self._running, self.num_lanes):

@@ -162,6 +162,18 @@ def test_progress_without_a_terminal_is_lines_with_the_time_left(
     assert last.startswith("Rendering: 3/4 clips in ")
 
 
+def test_the_time_left_counts_what_this_attempt_did(
+    streams: tuple[io.StringIO, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resumed at 900 of 1000, ten seconds a step."""
+    clock_s = iter([0.0, 5.0, 5.0, 15.0, 15.0])
+    monkeypatch.setattr("vtk.cli.progress.time.monotonic", lambda: next(clock_s))
+    lines = Lines(Console(False, *streams), "Training", total=1000, unit="steps", every_s=0)
+    lines.update(done=900)
+    lines.update(done=901)
+    assert streams[1].getvalue().splitlines()[-1] == "Training: 901/1000 steps, 16 min 30 s left"
+
+
 def test_progress_lines_keep_their_distance(streams: tuple[io.StringIO, io.StringIO]) -> None:
     with show_progress(Console(False, *streams), "Rendering", total=1000) as progress:
         for _ in range(1000):

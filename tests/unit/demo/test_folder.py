@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from vtk.demo.folder import DemoFolder, claim_folder, read_record
+from vtk.demo.folder import DemoFolder, alone_in, claim_folder, read_record
 from vtk.errors import ConfigError, DataError
 
 SETTINGS = {"seed": 0, "num_scenes": 60}
@@ -22,6 +22,17 @@ def test_a_new_folder_is_claimed_and_the_same_settings_go_on(tmp_path: Path) -> 
     assert again.of("split").wall_s == 2.5
     assert not again.of("download").is_done
     assert again.facts == {"base_run": "eval-1"}
+
+
+def test_two_demos_are_never_at_work_in_one_folder(tmp_path: Path) -> None:
+    folder = DemoFolder(tmp_path / "demo")
+    with alone_in(folder):
+        claim_folder(folder, SETTINGS, is_forced=False)
+        with pytest.raises(ConfigError, match="another vtk demo is at work"), alone_in(folder):
+            pass
+    with alone_in(folder):
+        assert claim_folder(folder, SETTINGS, is_forced=True).steps == {}
+    assert sorted(path.name for path in folder.root.iterdir()) == ["demo.json", "previous-1"]
 
 
 def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:

@@ -229,6 +229,21 @@ def test_a_record_from_elsewhere_is_not_trusted_without_its_files(
     assert notes.said[0] == ("started", "split")
 
 
+def test_a_finished_training_of_another_plan_is_named_with_the_way_out(
+    folder: DemoFolder, notes: Notes
+) -> None:
+    record = claim_folder(folder, {"seed": 0}, is_forced=False)
+    record.of("bias").command = "vtk train-bias --preset older"
+    record.write()
+    with EventWriter(create_run(folder.runs_dir, "bias", "bias", argv=["vtk"], config={})) as log:
+        log.finish("finished")
+    bias = Step("bias", "bias", ("train-bias",), (), Gauge("train", 1, "bias"), 1.0)
+    with pytest.raises(ConfigError, match="--preset older") as caught:
+        pipeline(folder, [bias], notes).run()
+    assert "--force" in (caught.value.hint or "")
+    assert notes.said == []
+
+
 def processes_naming(text: str) -> list[str]:
     """Command lines of living processes that name `text`."""
     found = []

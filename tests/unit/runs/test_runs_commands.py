@@ -169,6 +169,30 @@ def test_stop_of_a_run_that_does_not_run_is_exit_2(
     assert pending(run) == []
 
 
+def test_an_evaluation_is_not_asked_to_stop(vtk: Cli, tmp_path: Path) -> None:
+    run = create_run(tmp_path / "runs", "eval", "judged", argv=["vtk"], config={})
+    with EventWriter(run):
+        code, _, err = vtk("runs", "stop", "judged")
+        assert code == 2
+        assert "is an evaluation" in err
+        assert "Ctrl-C" in err
+        assert pending(run) == []
+
+
+def test_one_unreadable_run_hides_no_other(vtk: Cli, tmp_path: Path, new_run: NewRun) -> None:
+    with EventWriter(new_run("good")):
+        bad = create_run(tmp_path / "runs", "cdpo", "bad", argv=["vtk"], config={})
+        bad.events.mkdir()
+        code, out, err = vtk("runs", "list")
+        assert code == 0
+        assert "good" in out
+        assert "run bad cannot be read" in err
+        listed = {
+            run["run_id"]: run["status"] for run in json.loads(vtk("runs", "list", "--json")[1])
+        }
+        assert listed == {"good": "running", "bad": "unreadable"}
+
+
 def test_stop_needs_a_name(vtk: Cli, new_run: NewRun) -> None:
     run = new_run("only")
     assert vtk("runs", "stop")[0] == 2

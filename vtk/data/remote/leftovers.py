@@ -13,7 +13,8 @@ _CLAIM = re.compile(r"(.+)\.part\.owner(\.[0-9a-f]{8})?")
 def remove_leftovers(record: Record) -> None:
     """Remove temporary files, claims and notes that belong to nobody; parts stay.
 
-    So does an archive that is to be kept; any other goes once what it holds is here. The caller holds the claim on the data set, so no other process writes in it.
+    So does an archive that is to be kept; any other goes once what it holds is here. The caller
+    holds the claim on the data set, so no other process writes in it.
     """
     folders: dict[Path, set[str]] = {record.root: {RECORD_NAME}}
     for state in record.files.values():
