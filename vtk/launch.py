@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,7 +26,7 @@ from vtk.runs.state import RunFollower, RunState
 from vtk.runs.store import RunPaths, create_run, resume_hint
 from vtk.system.launchers import Processes, worker_command
 from vtk.system.signals import handle_signals
-from vtk.train.inputs import INPUTS_KEY, pin_inputs
+from vtk.train.inputs import INPUTS_KEY, pin_inputs, read_config
 from vtk.train.measured import ESTIMATE_KEY, best_estimate
 
 LOG_TAIL_LINES = 20
@@ -127,7 +127,8 @@ def launch(
     tail, follower = EventTail(paths.events, start), RunFollower(paths)
     past: list[Event] = []
     fault, began = None, time.time()
-    command, environment = worker_command(paths.root, processes)
+    device = read_config(paths).reference.device
+    command, environment = worker_command(paths.root, processes, device)
     with log_path.open("wb") as log:
         worker = subprocess.Popen(
             command,
@@ -177,7 +178,7 @@ def _forwarding(
         nonlocal num_signals
         num_signals += 1
         if num_signals > 2:
-            os.killpg(worker.pid, signal.SIGKILL)
+            _end_everything(worker, paths)
             return
         wanted = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
         try:
@@ -187,6 +188,16 @@ def _forwarding(
 
     with handle_signals(_FORWARDED, forward):
         yield
+
+
+def _end_everything(worker: "subprocess.Popen[bytes]", paths: RunPaths) -> None:
+    """Kill the launcher's session and the processes here, which launchers give their own."""
+    here = [r.owner.pid for r in read_reports(paths) if r.owner.state() == "alive"]
+    with suppress(ProcessLookupError):
+        os.killpg(worker.pid, signal.SIGKILL)
+    for pid in here:
+        with suppress(ProcessLookupError):  # it ended meanwhile
+            os.kill(pid, signal.SIGKILL)
 
 
 def _asked_pid(paths: RunPaths, events: Sequence[Event]) -> int | None:

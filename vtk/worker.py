@@ -62,9 +62,9 @@ def _work(paths: RunPaths, stop: "StopSignal") -> None:
     import torch
     from accelerate import PartialState
 
-    from vtk.train.inputs import TrainingInputs
+    from vtk.train.inputs import TrainingInputs, read_config
     from vtk.train.memory import is_out_of_memory, memory_exhausted
-    from vtk.train.stages import Attempt, read_config, run_attempt
+    from vtk.train.stages import Attempt, run_attempt
 
     state = PartialState(cpu=not torch.cuda.is_available())
     config = read_config(paths)

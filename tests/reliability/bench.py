@@ -26,8 +26,8 @@ from vtk.runs.writer import EventWriter
 from vtk.train.callbacks import StopSignal
 from vtk.train.checkpoint import CheckpointStore
 from vtk.train.forward import ScoringBatch, pad_completions, score_completions
-from vtk.train.inputs import TrainingInputs
-from vtk.train.stages import Attempt, read_config, run_attempt
+from vtk.train.inputs import TrainingInputs, read_config
+from vtk.train.stages import Attempt, run_attempt
 from vtk.video.frames import FrameSettings, read_clip
 
 OnEvent = Callable[[str, dict[str, Any], StopSignal], None]

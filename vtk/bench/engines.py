@@ -85,6 +85,16 @@ class Engine:
             return published_rollout(self.model, prompts, group, num_tokens)
         return rollout(self.name, self.model, prompts, SamplingSettings(num_tokens), group)
 
+    def greedy(self, num_tokens: int) -> list[list[int]]:
+        """The likeliest tokens after each prompt."""
+        prompts = self.batch.prompts
+        if self.name == "published":
+            ids_NT = published_rollout(self.model, prompts, 1, num_tokens, is_greedy=True)
+            found: list[list[int]] = ids_NT[:, prompts.input_ids_1P.shape[1] :].tolist()
+            return found
+        sampling = SamplingSettings(num_tokens, temperature=0.0)
+        return rollout(self.name, self.model, prompts, sampling, 1).completion_ids
+
 
 class _Wordless:
     """Stands for a tokenizer: ids without words, and none that ends a text."""

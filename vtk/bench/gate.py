@@ -4,15 +4,15 @@ Differences are those of float32 on random weights; the negative control lets co
 other, which the comparison must notice.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vtk.bench.engines import Engine, rollout
+from vtk.bench.engines import Engine
 from vtk.models.shared_prefix import packed_layout
-from vtk.rollout.generate import SamplingSettings
 from vtk.train.forward import score_packed
 
 MAX_LOGP_GAP = {torch.float32: 1e-5, torch.bfloat16: 0.25}
@@ -23,14 +23,14 @@ _NUM_GREEDY_TOKENS = 12
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """How far two engines are apart.
+    """How far an engine is from the plain one.
 
     Attributes:
         logp_gap: Largest |difference| of a token's log-probability, in nats.
         gradient_gap: Largest norm of a weight's difference of gradients, relative to the largest
             norm of a gradient.
         greedy_tokens_agree: Whether greedy rollouts give the same tokens.
-        control_gap: `logp_gap` when completions see each other, which must be large.
+        control_gap: `logp_gap` of a pass whose completions see each other, which must be large.
         is_passed: Whether all of this is as it must be.
     """
 
@@ -45,19 +45,37 @@ class Gate:
         return asdict(self)
 
 
-def check_equal(oracle: Engine, fast: Engine) -> Gate:
-    """Compare an engine with the one that does everything the plain way."""
-    logps, gradients = zip(
-        *(_logps_and_gradients(engine) for engine in (oracle, fast)), strict=True
-    )
-    logp_gap = (logps[0] - logps[1]).abs().max().item()
-    largest = max(gradient.norm().item() for gradient in gradients[0].values())
-    gaps = ((gradients[0][name] - gradients[1][name]).norm().item() for name in gradients[0])
+def check_equal(oracle: Engine, engines: Sequence[Engine]) -> dict[str, Gate]:
+    """Compare engines with the one that does everything the plain way.
+
+    Returns:
+        What was found of each, by name.
+    """
+    logps_NL, gradients = _logps_and_gradients(oracle)
+    tokens = oracle.greedy(_NUM_GREEDY_TOKENS)
     with torch.no_grad():
-        control_gap = (_logps_in_sight(fast) - logps[0]).abs().max().item()
-    limit = MAX_LOGP_GAP[fast.model.dtype]
-    gradient_gap, agree = max(gaps) / largest, _greedy_agree(oracle, fast)
-    is_exact = fast.model.dtype == torch.float32
+        control_gap = (_logps_in_sight(oracle) - logps_NL).abs().max().item()
+    return {
+        engine.name: _compare(engine, logps_NL, gradients, tokens, control_gap)
+        for engine in engines
+    }
+
+
+def _compare(
+    engine: Engine,
+    logps_NL: Tensor,
+    gradients: Mapping[str, Tensor],
+    tokens: Sequence[Sequence[int]],
+    control_gap: float,
+) -> Gate:
+    found_NL, found = _logps_and_gradients(engine)
+    logp_gap = (logps_NL - found_NL).abs().max().item()
+    largest = max(gradient.norm().item() for gradient in gradients.values())
+    gradient_gap = (
+        max((gradients[name] - found[name]).norm().item() for name in gradients) / largest
+    )
+    limit, is_exact = MAX_LOGP_GAP[engine.model.dtype], engine.model.dtype == torch.float32
+    agree = engine.greedy(_NUM_GREEDY_TOKENS) == tokens
     return Gate(
         logp_gap,
         gradient_gap,
@@ -74,15 +92,6 @@ def _logps_and_gradients(engine: Engine) -> tuple[Tensor, dict[str, Tensor]]:
     found = {name: p.grad.float().cpu() for name, p in named if p.grad is not None}
     with torch.no_grad():
         return engine.logps(), found
-
-
-def _greedy_agree(oracle: Engine, fast: Engine) -> bool:
-    sampling = SamplingSettings(_NUM_GREEDY_TOKENS, temperature=0.0)
-    plain, shared = (
-        rollout(engine.name, engine.model, engine.batch.prompts, sampling, 1)
-        for engine in (oracle, fast)
-    )
-    return plain.completion_ids == shared.completion_ids
 
 
 def _logps_in_sight(engine: Engine) -> Tensor:

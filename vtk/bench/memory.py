@@ -1,15 +1,19 @@
 """`vtk bench memory`: the memory that one training step takes beside weights and inputs.
 
 On a GPU the allocator's own peak counts. On a CPU it keeps none, so each part of each engine runs
-in a process of its own, whose greatest resident size the kernel records; what autograd saves for
-the backward pass is counted besides, and that count has no noise.
+in a process of its own, whose greatest resident size the kernel records anew from where the part
+begins; what autograd saves for the backward pass is counted besides, and that count has no noise.
 """
 
+import ctypes
+import gc
 import multiprocessing
 import resource
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -19,9 +23,11 @@ from vtk.bench.engines import Engine
 from vtk.bench.machine import this_machine
 from vtk.bench.step import StepSettings, build_engines, where
 from vtk.bench.workload import WORKLOADS
+from vtk.errors import MissingEnvironmentError
 
 OnProgress = Callable[[str], None]
 PARTS = ("prefill", "score", "update")
+_CLEAR_REFS: Final = Path("/proc/self/clear_refs")
 
 
 def bench_memory(
@@ -48,8 +54,8 @@ def bench_memory(
         on_progress(f"measuring {name}")
         found[name] = _measure(settings, name, device)
     ratio = {
-        part: {name: found[name][part] / found["shared"][part] for name in names[:-1]}
-        for part in found["shared"]
+        part: {name: _ratio(found[name][part], size) for name in names if name != "shared"}
+        for part, size in found["shared"].items()
     }
     workload = WORKLOADS[settings.workload]
     return {
@@ -59,6 +65,10 @@ def bench_memory(
         "peak_bytes": found,
         "ratio": ratio,
     }
+
+
+def _ratio(size: int, shared: int) -> float | None:
+    return size / shared if shared else None
 
 
 def _measure(settings: StepSettings, engine: str, device: torch.device) -> dict[str, int]:
@@ -85,16 +95,46 @@ def _gpu_peak(settings: StepSettings, name: str, part: str) -> int:
 
 
 def _cpu_peak(settings: StepSettings, name: str, part: str) -> int:
-    """Growth of the process's greatest size; what was there before the part is not counted."""
     engine = _engine(settings, name)
-    before = _peak_rss_bytes()
-    engine.parts[part]()
-    return max(_peak_rss_bytes() - before, 1)
+    return peak_growth_bytes(engine.parts[part])
 
 
-def _peak_rss_bytes() -> int:
-    """Greatest resident size so far, in bytes; Linux gives KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+def peak_growth_bytes(run: Callable[[], object]) -> int:
+    """How far a computation takes the process's resident size above what it was before.
+
+    Linux sets its record of the greatest size back to the present one on request
+    (https://docs.kernel.org/filesystems/proc.html, clear_refs). Elsewhere only growth above all
+    that was before is seen, so building an engine may hide a part that takes less.
+    """
+    is_reset = _CLEAR_REFS.exists()
+    if is_reset:
+        _give_back_free_memory()
+        _CLEAR_REFS.write_text("5")
+    before = _status_bytes("VmRSS") if is_reset else _greatest_bytes()
+    run()
+    return max((_status_bytes("VmHWM") if is_reset else _greatest_bytes()) - before, 0)
+
+
+def _give_back_free_memory() -> None:
+    """What is free inside the allocator would be used by the part and not be seen."""
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    if trim is not None:
+        trim(0)
+
+
+def _greatest_bytes() -> int:
+    """Greatest resident size so far."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _status_bytes(name: str) -> int:
+    """A size from the kernel's account of this process."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * 1024
+    raise MissingEnvironmentError(f"the kernel gives no {name} of a process")
 
 
 def saved_bytes(settings: StepSettings, name: str) -> int:

@@ -35,18 +35,18 @@ def repeat_prompts(prompts: PromptInputs, num_generations: int) -> PromptInputs:
 
 
 def published_rollout(
-    model: Any, prompts: PromptInputs, num_generations: int, num_tokens: int
+    model: Any,
+    prompts: PromptInputs,
+    num_generations: int,
+    num_tokens: int,
+    *,
+    is_greedy: bool = False,
 ) -> Tensor:
-    """Sample exactly `num_tokens` tokens for each of N rows, as (N, P + num_tokens) ids."""
+    """Draw exactly `num_tokens` tokens for each of N rows, as (N, P + num_tokens) ids."""
     inputs = repeat_prompts(prompts, num_generations).model_inputs()
+    how = {"do_sample": False} if is_greedy else {"do_sample": True, "temperature": 1.0, "top_k": 0}
     with torch.no_grad():
-        ids: Tensor = model.generate(
-            **inputs,
-            do_sample=True,
-            temperature=1.0,
-            top_k=0,
-            max_new_tokens=num_tokens,
-        )
+        ids: Tensor = model.generate(**inputs, **how, max_new_tokens=num_tokens)
     return ids
 
 

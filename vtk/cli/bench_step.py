@@ -48,12 +48,14 @@ def step(
     )
     document = bench_step(settings, on_progress=lambda what: console.note(f"{what} ..."))
     show_head(console, document)
-    gate, shared = document["gate"], document["seconds"]["shared"]
-    console.say(
-        f"Same results: log-probabilities within {gate['logp_gap']:.1e}, gradients within "
-        f"{gate['gradient_gap']:.1e}; with completions in each other's sight they differ by "
-        f"{gate['control_gap']:.1e}."
-    )
+    gates, shared = document["gate"], document["seconds"]["shared"]
+    for name, gate in gates.items():
+        console.say(
+            f"Same results, {name} and reference: log-probabilities within {gate['logp_gap']:.1e}, "
+            f"gradients within {gate['gradient_gap']:.1e}."
+        )
+    control = gates["shared"]["control_gap"]
+    console.say(f"With completions in each other's sight they would differ by {control:.1e}.")
     others = [name for name in document["seconds"] if name != "shared"]
     rows = [
         (
@@ -92,7 +94,7 @@ def memory(
         (
             part,
             *(format_bytes(found[part]) for found in peaks.values()),
-            *(f"{times:.1f}" for times in ratio[part].values()),
+            *("" if times is None else f"{times:.1f}" for times in ratio[part].values()),
         )
         for part in peaks["shared"]
     ]

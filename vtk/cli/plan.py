@@ -25,7 +25,7 @@ def show_plan(
     console: Console,
 ) -> None:
     """Every setting with its source, and what one process will need."""
-    from vtk.config.schema import describe_objective
+    from vtk.config.schema import describe_attention, describe_objective
     from vtk.train.inputs import pin_inputs
     from vtk.train.measured import best_estimate
 
@@ -40,7 +40,9 @@ def show_plan(
     console.table(["setting", "value", "from"], rows)
     console.table(["input", "found"], list(inputs.as_json().items()))
     _show_estimate(needs, console)
-    console.say(f"Attention kernel: {resolved.config.model.attention}.")
+    config = resolved.config
+    kernels = describe_attention(config.model.attention, config.rollout.engine)
+    console.say(f"Attention kernel: {kernels}.")
     console.document(
         {
             "stage": resolved.config.stage,

@@ -76,10 +76,32 @@ class VtkConfig(Section):
     def _refuse_contradictions(self, info: ValidationInfo) -> Self:
         context = info.context or {}
         _check_objective(self, is_reference_needed=context.get("is_reference_needed", True))
+        _check_what_is_measured(self, is_reference_needed=context.get("is_reference_needed", True))
         _check_video(self)
         _check_rewards(self)
         _check_judge(self)
         return self
+
+
+def _check_what_is_measured(config: VtkConfig, *, is_reference_needed: bool) -> None:
+    """Refuse settings that would watch or record what this run does not measure."""
+    guards = config.guards
+    without_reference = {
+        "guards.kl_budget_step": guards.kl_budget_step is not None,
+        "guards.kl_budget_run": guards.kl_budget_run is not None,
+        "record.bias_answers": config.record.bias_answers,
+    }
+    idle = [name for name, is_set in without_reference.items() if is_set]
+    if idle and config.reference.path is None and (config.stage != "cdpo" or is_reference_needed):
+        raise ConfigError(
+            f"{idle[0]} is set, but this run has no reference model to measure against.",
+            hint="Name one with --bias-model RUN, or leave the setting out.",
+        )
+    if guards.logp_gap_max is not None and config.rollout.engine == "reference":
+        raise ConfigError(
+            "guards.logp_gap_max is set, but rollout.engine=reference does not measure that gap.",
+            hint="Take rollout.engine=shared, or leave the guard out.",
+        )
 
 
 def describe_objective(config: VtkConfig) -> str:
@@ -102,6 +124,22 @@ def describe_objective(config: VtkConfig) -> str:
     form = "" if config.objective.repulsion == "paper" else f" ({config.objective.repulsion} form)"
     verb = "repels from" if beta < 0 else "attracts to"
     return f"{verb} {subject}, strength {abs(beta):g}{form}"
+
+
+def describe_attention(kernel: str, engine: str) -> str:
+    """Say which attention kernels a run computes with.
+
+    Args:
+        kernel: The model's own, `model.attention`.
+        engine: `rollout.engine`: all but the reference engine score and decode the language model
+            by torch's scaled dot product, whatever the model's kernel is.
+
+    >>> describe_attention("eager", "shared")
+    'eager in the vision tower, sdpa in the language model'
+    """
+    if engine == "reference" or kernel == "sdpa":
+        return kernel
+    return f"{kernel} in the vision tower, sdpa in the language model"
 
 
 class WrongStage(ConfigError):

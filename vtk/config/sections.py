@@ -31,7 +31,8 @@ class ModelSettings(Section):
     )
     attention: Literal["sdpa", "flash_attention_2", "eager"] = Field(
         default="sdpa",
-        description="Attention kernel; flash_attention_2 needs the flash-attn package.",
+        description="Attention kernel of the vision tower and, with rollout.engine=reference, of "
+        "the language model; flash_attention_2 needs the flash-attn package.",
     )
     freeze_vision: bool = Field(
         default=False,
@@ -79,8 +80,8 @@ class ReferenceSettings(Section):
     device: str = Field(
         default=SAME_DEVICE,
         pattern=r"^(same|cpu|cuda(:\d+)?)$",
-        description='Where a second model is kept and computes: "same" as the policy, "cpu", or a '
-        'GPU such as "cuda:1".',
+        description='Where a second model is kept and computes: "same" as the policy, "cpu", or, '
+        'for a run of one process, another GPU such as "cuda:1".',
     )
 
 
@@ -229,7 +230,8 @@ class ObjectiveSettings(Section):
         default=0.20,
         ge=0,
         lt=1,
-        description="The probability ratio is clipped below at 1 - clip_low.",
+        description="The probability ratio is clipped below at 1 - clip_low; with one update a "
+        "rollout, as here, it is 1 and neither bound acts.",
     )
     clip_high: float = Field(
         default=0.28, ge=0, description="The probability ratio is clipped above at 1 + clip_high."
@@ -360,7 +362,8 @@ class GuardSettings(Section):
     logp_gap_max: float | None = Field(
         default=None,
         gt=0,
-        description="Greatest log-probability gap of a token, in nats, sampled against trained on.",
+        description="Greatest log-probability gap of a token, in nats, sampled against trained on; "
+        "the reference engine does not measure it.",
     )
     window_steps: int = Field(
         default=20, ge=1, description="Steps that the windowed limits average over."

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 GIB = 1024**3
+STALE_AFTER_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +109,17 @@ class GpuMonitor:
 
     def __init__(self, every_s: float = 2.0, read: Callable[[], GpuReading] = read_gpus) -> None:
         self._every_s, self._read = every_s, read
+        self._stale_after_s = max(STALE_AFTER_S, 3 * every_s)
         self._latest: GpuReading | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="gpu-monitor", daemon=True)
 
     @property
     def latest(self) -> GpuReading | None:
-        """The newest reading; None before the first. Its `time_s` tells how old it is."""
-        return self._latest
+        """The newest reading; None before the first, and when the driver has fallen silent."""
+        reading = self._latest
+        is_stale = reading is None or time.monotonic() - reading.time_s > self._stale_after_s
+        return None if is_stale else reading
 
     def __enter__(self) -> Self:
         self._thread.start()

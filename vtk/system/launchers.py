@@ -6,10 +6,11 @@ through `torch.distributed.run`: accelerate starts several CPU processes only th
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vtk.config.sections import SAME_DEVICE
 from vtk.errors import ConfigError
 from vtk.system.accelerate_files import AccelerateFile
 
@@ -94,16 +95,23 @@ class Processes:
             )
 
 
-def worker_command(run_dir: Path, processes: Processes) -> tuple[list[str], dict[str, str]]:
+def worker_command(
+    run_dir: Path, processes: Processes, reference_device: str = SAME_DEVICE
+) -> tuple[list[str], dict[str, str]]:
     """The command that trains a run on this machine, and its environment.
 
     Args:
         run_dir: The run.
         processes: How many, and how they are set up.
+        reference_device: The run's `reference.device`.
+
+    Raises:
+        ConfigError: The reference is to be on a GPU that is not there, or holds a policy.
     """
     environment, machines = dict(os.environ), processes.machines
     gpus = visible_gpus(environment)
     count = processes.count
+    _require_reference_device(reference_device, gpus, count)
     worker = ["-m", "vtk.worker", str(run_dir.absolute())]
     file = processes.accelerate_config
     if file is not None and (file.sharding is None or count > 1):
@@ -114,7 +122,7 @@ def worker_command(run_dir: Path, processes: Processes) -> tuple[list[str], dict
             options += ["--num_processes", str(count)]
         return _accelerate(*options, *_machine_options(machines), *worker), environment
     if count == 1:
-        if len(gpus) > 1:  # one process must see one GPU, or the library splits every batch
+        if len(gpus) > 1 and not reference_device.startswith("cuda"):
             environment["CUDA_VISIBLE_DEVICES"] = gpus[0]
         return [sys.executable, *worker], environment
     if gpus:
@@ -123,6 +131,23 @@ def worker_command(run_dir: Path, processes: Processes) -> tuple[list[str], dict
         return _accelerate(*spread, *placed, *_PLAIN, *worker), environment
     here = ["--nproc_per_node", str(count // machines.count)]
     return [*_torchrun(machines), *here, *worker], environment
+
+
+def _require_reference_device(device: str, gpus: Sequence[str], num_processes: int) -> None:
+    if not device.startswith("cuda"):
+        return
+    if num_processes > 1:
+        raise ConfigError(
+            f"reference.device is {device}, and each of {num_processes} processes has a policy on "
+            "a GPU of its own",
+            "Use --set reference.device=cpu, or --set model.sharding=fsdp2 to cut both models.",
+        )
+    number = int(device.partition(":")[2] or 0)
+    if number >= len(gpus):
+        raise ConfigError(
+            f"reference.device is {device}, and this machine shows {len(gpus)} GPUs",
+            "GPUs are counted from cuda:0, the policy's; without a second one use cpu.",
+        )
 
 
 def visible_gpus(environ: Mapping[str, str]) -> list[str]:

@@ -45,7 +45,7 @@ def training_arguments(config: VtkConfig, output_dir: Path) -> GRPOConfig:
     with warnings.catch_warnings():
         # TRL 1.16 itself sets the name that transformers 5.23 renames.
         warnings.filterwarnings("ignore", message="`gradient_checkpointing` is deprecated")
-        return GRPOConfig(
+        arguments = GRPOConfig(
             output_dir=str(output_dir),
             seed=config.seed,
             data_seed=config.seed,
@@ -62,6 +62,9 @@ def training_arguments(config: VtkConfig, output_dir: Path) -> GRPOConfig:
             **_optimizer(config.optim),
             **_NOT_THE_LIBRARYS_WORK,
         )
+    if arguments.n_gpu > 1:  # the reference model's; the library would split every batch over them
+        arguments._n_gpu = 1
+    return arguments
 
 
 def _objective(objective: ObjectiveSettings) -> dict[str, Any]:
@@ -96,10 +99,12 @@ def _sampling(rollout: RolloutSettings) -> dict[str, Any]:
 
 
 def _optimizer(optim: OptimSettings) -> dict[str, Any]:
+    is_flat_after = optim.schedule == "constant" and optim.warmup_steps > 0
     return {
         "optim": "adamw_torch",
         "learning_rate": optim.learning_rate,
-        "lr_scheduler_type": optim.schedule,
+        # The library's "constant" has no warm-up.
+        "lr_scheduler_type": "constant_with_warmup" if is_flat_after else optim.schedule,
         "warmup_steps": optim.warmup_steps,
         "weight_decay": optim.weight_decay,
         "adam_beta1": optim.adam_beta1,

@@ -14,10 +14,16 @@ from vtk.data.registry import how_to_make_split, split_file
 from vtk.data.sample import load_samples
 from vtk.errors import ConfigError, DataError
 from vtk.models.sources import resolve_model_path
-from vtk.runs.files import file_sha256
+from vtk.runs.files import file_sha256, read_json
+from vtk.runs.store import RunPaths
 
 SELF_REFERENCE = "self"
 INPUTS_KEY = "inputs"
+
+
+def read_config(paths: RunPaths) -> VtkConfig:
+    """The settings that a run was created with."""
+    return VtkConfig.model_validate(read_json(paths.config_json)["config"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,10 +87,17 @@ def best_estimate(
         return None
     for paths in list_runs(runs_dir)[:_MAX_RUNS]:
         counted_s = _comparable_step_s(paths, needs)
-        found = measure(paths) if counted_s is not None else None
+        found = _measured(paths) if counted_s is not None else None
         if counted_s is not None and found is not None and found.num_steps >= _MIN_STEPS:
             return needs.corrected(found.step_s / counted_s, f"as fast as {paths.run_id} was")
     return needs
+
+
+def _measured(paths: RunPaths) -> Measured | None:
+    try:
+        return measure(paths)
+    except DataError:
+        return None  # `vtk runs list` tells of a damaged log; here it is only not comparable
 
 
 def _comparable_step_s(paths: RunPaths, needs: Estimate) -> float | None:

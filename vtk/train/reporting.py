@@ -17,6 +17,7 @@ from vtk.train.guards import Alert
 if TYPE_CHECKING:
     from vtk.runs.ranks import RankReporter
     from vtk.runs.writer import EventWriter
+    from vtk.system.gpu import GpuMonitor
     from vtk.train.groups import Skipped
 
 
@@ -27,6 +28,9 @@ class Reporter:
         events: The run's event log on the main process, else None.
         ranks: Told what this process does; None if it is the only one.
         step: Optimizer steps done so far.
+
+    Attributes:
+        gpus: Readings of the devices, on the main process of a run that has begun.
     """
 
     def __init__(
@@ -36,6 +40,7 @@ class Reporter:
         step: int = 0,
     ) -> None:
         self.events, self.ranks, self.step = events, ranks, step
+        self.gpus: GpuMonitor | None = None
         self._elapsed_s: dict[str, float] = defaultdict(float)
         self._step_began_s = time.monotonic()
 
@@ -80,7 +85,8 @@ class Reporter:
             metrics["perf/tokens_per_s"] = num_tokens / generate_s
         if torch.cuda.is_available():
             metrics["gpu/peak_memory_gib"] = torch.cuda.max_memory_allocated() / 2**30
-        return metrics
+        reading = None if self.gpus is None else self.gpus.latest
+        return metrics if reading is None else metrics | reading.metrics()
 
     def report_step(
         self,

@@ -41,15 +41,18 @@ _CPU_THREAD: Final = (40e9, 10e9)
 def machine_speed() -> Speed:
     """What this machine is taken to do, by its name."""
     from vtk.system.gpu import read_gpus
+    from vtk.system.launchers import visible_gpus
 
-    devices = read_gpus().devices
+    devices = read_gpus().devices if visible_gpus(os.environ) else ()
     if devices:
         name = devices[0].name
         known = (found for key, found in _GPUS.items() if key in name)
         tflops, gigabytes = next(known, _UNKNOWN_GPU)
         words = f"{name} at {_EFFICIENCY:.0%} of {tflops} TFLOP/s"
         return Speed(name, tflops * 1e12 * _EFFICIENCY, gigabytes * 1e9, True, words)
-    num_threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    # OpenMP takes a list, one number for each level of nesting.
+    told = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    num_threads = int(told) if told.isdecimal() else os.cpu_count() or 1
     flop_per_s, bytes_per_s = _CPU_THREAD
     name = f"{num_threads} CPU threads"
     words = f"{name} at {flop_per_s / 1e9:g} GFLOP/s each"

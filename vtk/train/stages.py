@@ -13,13 +13,12 @@ from accelerate import PartialState
 from peft import set_peft_model_state_dict
 from safetensors.torch import load_file
 
-from vtk.config.schema import VtkConfig, describe_objective
+from vtk.config.schema import VtkConfig, describe_attention, describe_objective
 from vtk.data.sample import default_video_root, load_samples
 from vtk.data.verdicts import known_problems
 from vtk.errors import ConfigError, DataError, Interrupted
 from vtk.models.adapters import POLICY_ADAPTER, attach_policy_adapter
 from vtk.models.loader import attention_kernel, load_policy, weights_hash
-from vtk.runs.files import read_json
 from vtk.runs.ranks import RankReporter, fault_of_peers
 from vtk.runs.store import RunPaths
 from vtk.runs.writer import EventWriter
@@ -68,11 +67,6 @@ class Attempt:
         return None if step is None else self.paths.checkpoint_dir(step)
 
 
-def read_config(paths: RunPaths) -> VtkConfig:
-    """The settings that a run was created with."""
-    return VtkConfig.model_validate(read_json(paths.config_json)["config"])
-
-
 def run_attempt(attempt: Attempt) -> None:
     """Train to the last step.
 
@@ -90,6 +84,7 @@ def run_attempt(attempt: Attempt) -> None:
             trainer, attempt.paths, attempt.stop, evaluate, gpus if is_main else None
         )
         trainer.add_callback(boundary)
+        reporter.gpus = gpus if is_main else None
         try:
             folder = attempt.checkpoint
             trainer.train(resume_from_checkpoint=None if folder is None else str(folder))
@@ -210,7 +205,7 @@ def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Refere
             "num_trained_parameters": sum(parameter.numel() for parameter in trained),
             "num_held_parameters": sum(local(weight).numel() for weight in policy.parameters()),
             "dtype": str(policy.dtype).removeprefix("torch."),
-            "attention": attention_kernel(policy),
+            "attention": describe_attention(attention_kernel(policy), config.rollout.engine),
             "is_lora": config.lora.enabled,
         },
         reference=None

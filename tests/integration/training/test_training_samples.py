@@ -13,7 +13,7 @@ from tui.samples.pane import SamplesPane
 from tui.samples.query import Query
 from vtk.config.sections import RecordSettings
 from vtk.train.groups import frame_settings
-from vtk.train.stages import read_config
+from vtk.train.inputs import read_config
 from vtk.train.thumbnails import shrink
 from vtk.video.frames import read_clip
 

@@ -86,6 +86,25 @@ def test_cdpo_may_attract() -> None:
             "one of the two",
         ),
         (
+            {"stage": "grpo", "guards": {"kl_budget_run": 1.0}},
+            "guards.kl_budget_run is set, but this run has no reference",
+            "--bias-model",
+        ),
+        (
+            {"stage": "bias", "record": {"bias_answers": True}},
+            "record.bias_answers is set",
+            "leave the setting out",
+        ),
+        (
+            {
+                "stage": "grpo",
+                "guards": {"logp_gap_max": 1.0},
+                "rollout": {"engine": "reference"},
+            },
+            "does not measure that gap",
+            "engine=shared",
+        ),
+        (
             {"stage": "grpo", "video": {"min_pixels_px": 9000, "max_pixels_px": 8000}},
             "above video.max_pixels_px",
             "lower min_pixels_px",

@@ -3,12 +3,15 @@
 import os
 import sys
 import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from vtk.system.gpu import GIB, GpuMonitor, GpuReading, process_memory_gib, read_gpus
+from vtk.runs.events import METRICS
+from vtk.system.gpu import GIB, STALE_AFTER_S, GpuMonitor, GpuReading, process_memory_gib, read_gpus
+from vtk.train.reporting import Reporter
 
 
 class NvmlError(Exception):
@@ -127,22 +130,47 @@ def test_process_memory_grows_with_what_is_held() -> None:
 
 def test_the_monitor_reads_until_it_is_left_and_never_waits() -> None:
     is_enough, release = threading.Event(), threading.Event()
-    readings = [GpuReading((), "none", 0.0, float(number)) for number in range(100)]
+    began_s, numbers = time.monotonic(), iter(range(100))
 
     def read() -> GpuReading:
-        reading = readings.pop(0)
-        if reading.time_s == 2:
+        number = next(numbers)
+        if number == 2:
             is_enough.set()
-        if reading.time_s == 3:
+        if number == 3:
             release.wait(10)  # a driver that stalls
-        return reading
+        return GpuReading((), "none", 0.0, began_s + number)
 
     with GpuMonitor(every_s=0.001, read=read) as monitor:
         assert is_enough.wait(10)
         latest = monitor.latest
         assert latest is not None
-        assert latest.time_s >= 1
+        assert latest.time_s >= began_s + 1
     release.set()
+
+
+def test_a_driver_that_fell_silent_has_no_latest_reading() -> None:
+    has_read = threading.Event()
+
+    def read() -> GpuReading:
+        has_read.set()
+        return GpuReading((), "none", 0.0, time.monotonic() - 2 * STALE_AFTER_S)
+
+    with GpuMonitor(every_s=0.001, read=read) as monitor:
+        assert has_read.wait(10)
+        assert monitor.latest is None
+
+
+def test_a_step_reports_the_devices_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", Driver())
+    reporter = Reporter(None)
+    assert not any(name.startswith("gpu/") for name in reporter.step_metrics(1))
+    with GpuMonitor(every_s=0.001) as reporter.gpus:
+        deadline_s = time.monotonic() + 10
+        while reporter.gpus.latest is None:
+            assert time.monotonic() < deadline_s
+        metrics = reporter.step_metrics(1)
+    assert {"gpu/memory_gib", "gpu/power_w", "gpu/utilization_pct"} <= set(metrics)
+    assert set(metrics) <= set(METRICS)
 
 
 def test_the_monitor_has_nothing_before_it_is_entered() -> None:

@@ -45,6 +45,17 @@ def test_one_process_is_plain_and_several_go_through_accelerate(
     assert worker_command(RUN, Processes(1, one_to_cut))[0] == alone, "one has nobody to share with"
 
 
+def test_another_gpu_for_the_reference_stays_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    _, environment = worker_command(RUN, Processes(1), "cuda:1")
+    assert environment["CUDA_VISIBLE_DEVICES"] == "3,5"
+    with pytest.raises(ConfigError, match="this machine shows 2 GPUs"):
+        worker_command(RUN, Processes(1), "cuda:2")
+    with pytest.raises(ConfigError, match="each of 2 processes has a policy"):
+        worker_command(RUN, Processes(2), "cuda:1")
+    assert worker_command(RUN, Processes(2), "cpu")[1]["CUDA_VISIBLE_DEVICES"] == "3,5"
+
+
 def test_visible_gpus_are_those_of_the_environment() -> None:
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": ""}) == []
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": "-1"}) == []

@@ -24,7 +24,7 @@ from vtk.train.estimate import Estimate, estimate
 from vtk.train.inputs import TrainingInputs
 from vtk.train.measured import ESTIMATE_KEY, best_estimate, measure
 from vtk.train.model_sizes import HUB_MODELS, read_sizes
-from vtk.train.needs import TEXT_TOKENS
+from vtk.train.needs import TEXT_TOKENS, memory_gib
 
 TINY = str(tiny_model_dir())
 HUB = "Qwen/Qwen2.5-VL-3B-Instruct"
@@ -119,6 +119,23 @@ def test_shards_share_weights_and_optimizer() -> None:
         "weights": alone.memory_gib["weights"],
         "total": kept.memory_gib["total"],
     }
+
+
+@pytest.mark.parametrize("stage", ["bias", "cdpo"])
+@pytest.mark.parametrize(
+    ("preset", "num_gpus", "card_gib"),
+    [("3b-24gb", 1, 24), ("3b-2x48gb", 2, 48), ("3b-80gb", 1, 80)],
+)
+def test_a_preset_fits_the_card_that_it_is_named_for(
+    preset: str, num_gpus: int, card_gib: int, stage: str
+) -> None:
+    """With a tenth to spare for caches and for what the driver keeps."""
+    config = load_config(stage, preset, None, {"reference.path": "runs/bias"}, environ={}).config
+    sizes = read_sizes(HUB)
+    assert sizes is not None
+    inputs = _inputs(HUB, "bias" if stage == "cdpo" else None)
+    needs = memory_gib(config, inputs, sizes, has_gpu=True, num_processes=num_gpus)
+    assert needs["total"] < 0.9 * card_gib
 
 
 def test_the_reference_engine_computes_each_prompt_again() -> None:

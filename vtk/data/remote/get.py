@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vtk.data.remote.adopt import Shelf, adopt_file, adopt_members
 from vtk.data.remote.formats import format_fault
-from vtk.data.remote.leftovers import remove_leftovers, remove_parts, remove_unpacked
+from vtk.data.remote.leftovers import remove_leftovers, remove_parts
 from vtk.data.remote.model_cache import link_snapshot
 from vtk.data.remote.needed import needed_targets
 from vtk.data.remote.plan import make_plan, source_url, space_needed
@@ -79,14 +79,13 @@ class _Getter:
 
     def get(self) -> Got:
         record = self._planned()
-        remove_unpacked(record)
+        remove_leftovers(record)
         missing = [each for each in record.files.values() if not self._is_ready(record, each)]
         needed: frozenset[str] | None = None
         if missing:
             self._is_new = True
             self._agree(record)
             self._save(record)
-            remove_leftovers(record)
             self._adopt_files(record, missing)
             self._check_space(record)
             self._fetch_all(record, [each for each in missing if not each.is_archive], None)

@@ -13,7 +13,7 @@ _CLAIM = re.compile(r"(.+)\.part\.owner(\.[0-9a-f]{8})?")
 def remove_leftovers(record: Record) -> None:
     """Remove temporary files, claims and notes that belong to nobody; parts stay.
 
-    The caller holds the claim on the data set, so no other process writes in it.
+    So does an archive that is to be kept; any other goes once what it holds is here. The caller holds the claim on the data set, so no other process writes in it.
     """
     folders: dict[Path, set[str]] = {record.root: {RECORD_NAME}}
     for state in record.files.values():
@@ -23,10 +23,10 @@ def remove_leftovers(record: Record) -> None:
         for found in list(folder.iterdir()) if folder.is_dir() else ():
             if _is_left(found.name, names):
                 found.unlink(missing_ok=True)
+    _remove_unpacked(record)
 
 
-def remove_unpacked(record: Record) -> None:
-    """Remove the archives whose files are here, unless they were to be kept."""
+def _remove_unpacked(record: Record) -> None:
     for state in record.files.values():
         if state.is_archive and not state.is_kept:
             path = record.path_of(state)

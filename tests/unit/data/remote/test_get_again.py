@@ -107,6 +107,7 @@ def test_an_archive_that_a_killed_process_had_unpacked_goes_unless_it_was_to_sta
     assert cli("video-holmes", AGREE, *options) == 0
     assert archive.is_file() == bool(options)
     archive.write_bytes(content)  # as if it had been killed before it removed that
+    (archive.parent / ".download.json.4711-0a1b2c3d.tmp").write_text("{")
     assert cli("video-holmes") == 0
     kept = {"videos.zip": content} if options else {}
     assert files_below(cli.data_dir / "video-holmes") == wanted | kept
