@@ -139,15 +139,13 @@ class DashboardApp(App[None]):
         """Open the first screen and begin to read."""
         self.switch_mode("compare" if self.beside else SCREENS[0].name)
         self.poller.start()
-        if self.painter is not None:
-            painter = self.painter
-            self.app_resume_signal.subscribe(self, lambda _: painter.forget())
+        self.app_suspend_signal.subscribe(self, lambda _: self._clear_pictures(), immediate=True)
+        self.app_resume_signal.subscribe(self, lambda _: self._paint_anew())
 
     def on_unmount(self) -> None:
         """Stop reading, and leave no picture in the terminal."""
         self.poller.close()
-        if self.painter is not None and self._driver is not None:
-            self._driver.write(self.painter.clear())
+        self._clear_pictures()
 
     @override
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
@@ -197,6 +195,13 @@ class DashboardApp(App[None]):
     def action_control(self) -> None:
         """Ask the run for something."""
         self.requests.begin()
+
+    @override
+    def action_suspend_process(self) -> None:
+        if self._driver is None or not self._driver.can_suspend:
+            self.say("no shell lies behind this screen, so there is nothing to go to")
+            return
+        super().action_suspend_process()
 
     def action_next_theme(self) -> None:
         """Go to the next of our themes."""
@@ -305,6 +310,16 @@ class DashboardApp(App[None]):
             self.poller.source, self.poller.every_s = source, every_s
 
         self.poller.soon(change)
+
+    def _clear_pictures(self) -> None:
+        if self.painter is not None and self._driver is not None:
+            self._driver.write(self.painter.clear())
+
+    def _paint_anew(self) -> None:
+        """After `fg`: the terminal was another program's, and holds no picture any more."""
+        if self.painter is not None:
+            self.painter.forget()
+        self.screen.refresh()
 
     async def _run_from_palette(self, key: keys.Key) -> None:
         screen = self.screen
