@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
+from typing_extensions import override
 
 from tui.advice import advice_on, command_for
 from tui.alerts import times
@@ -44,6 +45,7 @@ class AlertsScreen(RunScreen):
         self._chosen: Episode | None = None
         self._worst: tuple[Alert, Worst] | None = None
 
+    @override
     def body(self) -> Iterable[Widget]:
         """The list on the left, the evidence on the right."""
         yield Horizontal(
@@ -56,6 +58,7 @@ class AlertsScreen(RunScreen):
             id="alerts-body",
         )
 
+    @override
     def show_body(self, snapshot: Snapshot) -> None:
         """List the alerts anew where there are new ones, and show the chosen one's evidence."""
         episodes = tuple(reversed(episodes_of(snapshot)[-_NUM_LISTED:]))

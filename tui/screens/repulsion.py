@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widget import Widget
+from typing_extensions import override
 
 from tui.agreement import agreement_content
 from tui.literal import joined, lines, literal
@@ -36,6 +37,7 @@ class RepulsionScreen(RunScreen):
         self._trail: Trail | None = None
         self._reward: Sequence[Point] | None = None
 
+    @override
     def body(self) -> Iterable[Widget]:
         """The picture over a few lines."""
         yield Vertical(
@@ -45,6 +47,7 @@ class RepulsionScreen(RunScreen):
             id="repulsion-body",
         )
 
+    @override
     def show_body(self, snapshot: Snapshot) -> None:
         """Draw the trail anew where there are new steps."""
         reward = snapshot.state.history.get("reward/mean")

@@ -1,5 +1,6 @@
 """What every screen of one run has: the tabs, the header, the line of alerts, the footer."""
 
+from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.dom import DOMNode
+from textual.message_pump import _MessagePumpMeta
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer
@@ -30,7 +32,11 @@ _WIDTHS = [(0, "-narrow"), (100, "-wide"), (160, "-very-wide")]
 _HEIGHTS = [(0, "-short"), (24, "-middle"), (38, "-tall")]
 
 
-class RunScreen(Screen[None]):
+class _AbstractScreen(_MessagePumpMeta, ABCMeta):
+    """Textual's own class of classes, which refuses to make what lacks a method as well."""
+
+
+class RunScreen(Screen[None], metaclass=_AbstractScreen):
     """A screen that shows snapshots; subclasses give `body` and `show_body`."""
 
     BINDINGS = keys.bindings("charts")
@@ -63,13 +69,13 @@ class RunScreen(Screen[None]):
         yield PlayBar(id="play-bar")
         yield Footer()
 
+    @abstractmethod
     def body(self) -> Iterable[Widget]:
         """What lies between header and footer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def show_body(self, snapshot: Snapshot) -> None:
         """Show a snapshot in the body."""
-        raise NotImplementedError
 
     def on_mount(self) -> None:
         """Show what is known already."""
