@@ -22,6 +22,7 @@ from tui.literal import joined, literal
 from tui.screens.run_screen import RunScreen
 from tui.series import ColumnView
 from tui.source import Snapshot
+from tui.viewport import Viewport
 from tui.widgets.chart import Chart
 from vtk.format import MISSING, format_age_s, format_number
 from vtk.runs.events import METRICS, is_finite
@@ -44,6 +45,12 @@ class AlertsScreen(RunScreen):
         self._listed: tuple[Episode, ...] = ()
         self._chosen: Episode | None = None
         self._worst: tuple[Alert, Worst] | None = None
+
+    @property
+    @override
+    def viewport(self) -> Viewport:
+        """The steps around the chosen alert, whatever the other screens show."""
+        return self._own
 
     @override
     def body(self) -> Iterable[Widget]:
@@ -74,6 +81,11 @@ class AlertsScreen(RunScreen):
         """Another alert is looked at."""
         self._choose(self._listed[event.option_index])
 
+    @override
+    def _change(self, viewport: Viewport) -> None:
+        self._own = viewport
+        self.show(self.snapshot)
+
     def _list(self, episodes: tuple[Episode, ...], snapshot: Snapshot) -> None:
         begins = [(episode.first.rule, episode.first.step) for episode in episodes]
         chosen, self._listed = self._chosen, episodes
@@ -92,7 +104,7 @@ class AlertsScreen(RunScreen):
             worst = episode.worst
             if self._chosen is None or self._chosen.worst != worst:
                 self._worst = None
-                self.viewport = replace(self.viewport, cursor=worst.step, window=_around(episode))
+                self._own = replace(self._own, cursor=worst.step, window=_around(episode))
                 self._read_worst(worst)
             self._chosen = episode
             self._show_chosen(episode, self.snapshot)

@@ -59,10 +59,10 @@ class OverviewScreen(RunScreen):
     def show_body(self, snapshot: Snapshot) -> None:
         """Show a snapshot in every panel."""
         ascii_only = self.dashboard.ascii_only
-        marks = marks_of(snapshot)
+        marks, viewport = marks_of(snapshot), self.viewport
         for chart in self.query(Chart):
             curves = curves_of(snapshot.state, chart.id or "")
-            chart.show(curves, marks, self.viewport, ascii_only)
+            chart.show(curves, marks, viewport, ascii_only)
         for panel_id in ("devices", "accuracy-panel"):
             self.query_one(f"#{panel_id}", Panel).show(snapshot, ascii_only)
 
