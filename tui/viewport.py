@@ -76,6 +76,12 @@ class Viewport:
             return self
         return replace(self, window=None)
 
+    def ended(self, end: float) -> Self:
+        """The same without room behind the last step; `end` is one more than it."""
+        if self.window is None or self.window[0] >= end:
+            return self
+        return replace(self, window=(self.window[0], min(self.window[1], end)))
+
     def moved(self, by: int, extent: tuple[float, float], columns: int) -> Self:
         """Move the crosshair by cells; it appears at the newest step."""
         first, last = self.window or extent

@@ -30,6 +30,12 @@ def test_a_window_without_any_step_of_a_screen_gives_way_to_all() -> None:
     assert beyond.reaching((1.0, 201.0)) == beyond
 
 
+def test_a_window_ends_where_the_steps_end() -> None:
+    assert Viewport((34.0, 98.0)).ended(91.0).window == (34.0, 91.0)
+    assert Viewport((34.0, 60.0)).ended(91.0).window == (34.0, 60.0)
+    assert Viewport((95.0, 98.0)).ended(91.0).window == (95.0, 98.0)
+
+
 async def opened(app: DashboardApp, pilot: Pilot[None], key: str, name: str) -> RunScreen:
     await pilot.press(key)
     await until(pilot, lambda: getattr(app.screen, "screen_name", "") == name)

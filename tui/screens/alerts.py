@@ -19,6 +19,7 @@ from tui.episodes import Episode, episodes_of
 from tui.evidence import BASELINE_STEPS, Worst, baseline_sentence, worst_completions
 from tui.legend import Curve
 from tui.literal import joined, literal
+from tui.plot import extent
 from tui.screens.run_screen import RunScreen
 from tui.series import ColumnView
 from tui.source import Snapshot
@@ -130,7 +131,8 @@ class AlertsScreen(RunScreen):
         unit = METRICS[name].unit if name in METRICS else ""
         curves = [Curve("", view, unit)] if isinstance(view, ColumnView) else []
         marks = marks_of(snapshot)
-        chart.show(curves, marks, self.viewport, self.dashboard.ascii_only)
+        viewport = self.viewport.ended(extent(curve.view for curve in curves)[1])
+        chart.show(curves, marks, viewport, self.dashboard.ascii_only)
         self.query_one("#evidence", Static).update(self._evidence(episode, snapshot))
 
     def _evidence(self, episode: Episode, snapshot: Snapshot) -> Content:
