@@ -11,7 +11,6 @@ from textual.dom import DOMNode
 from textual.message_pump import _MessagePumpMeta
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from tui import keys
 from tui.alerts import alert_line
@@ -22,6 +21,7 @@ from tui.series import ColumnView
 from tui.source import Snapshot
 from tui.viewport import Viewport
 from tui.widgets.chart import Chart
+from tui.widgets.keys_footer import KeysFooter
 from tui.widgets.panels import Panel
 from tui.widgets.playbar import PlayBar
 from tui.widgets.tabs import Tabs
@@ -76,7 +76,7 @@ class RunScreen(Screen[None], metaclass=_AbstractScreen):
         yield from self.body()
         yield Panel(_notices, id="alert-line", on_click=lambda: self.dashboard.open("alerts"))
         yield PlayBar(id="play-bar")
-        yield Footer()
+        yield KeysFooter()
 
     @abstractmethod
     def body(self) -> Iterable[Widget]:
