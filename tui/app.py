@@ -23,7 +23,7 @@ from tui.ascii import AsciiFilter
 from tui.export import View, export_name, write_files
 from tui.graphics.places import Painter, UpdateWithPictures
 from tui.keymap import textual_keymap
-from tui.plot import extent
+from tui.plot_parts import extent
 from tui.poller import Poller
 from tui.replay import ReplaySource
 from tui.requests import Requests

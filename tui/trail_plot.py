@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from tui.braille import DOTS_ACROSS, DOTS_DOWN, braille_cells, cell_text
-from tui.plot import Cells
+from tui.plot_parts import Cells
 from tui.scales import Scale, fitted_scale, step_ticks, tick_labels, ticks
 from tui.series import Bools, Floats
 from tui.trail import QUARTERS, Trail

@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 
 from tests.tui.conftest import Drive, held, shown, until
 from tui.app import DashboardApp
-from tui.plot import Cells
+from tui.plot_parts import Cells
 from tui.screens.repulsion import readout
 from tui.series import ColumnSeries, Floats
 from tui.trail import Trail, trail_of

@@ -19,7 +19,7 @@ from tui.episodes import Episode, episodes_of
 from tui.evidence import BASELINE_STEPS, Worst, baseline_sentence, worst_completions
 from tui.legend import Curve
 from tui.literal import joined, literal
-from tui.plot import extent
+from tui.plot_parts import extent
 from tui.screens.run_screen import RunScreen
 from tui.series import ColumnView
 from tui.source import Snapshot

@@ -16,7 +16,7 @@ from tui import keys
 from tui.alerts import alert_line
 from tui.facts import first_line, pending_line, second_line, third_line
 from tui.literal import joined, lines, literal
-from tui.plot import extent
+from tui.plot_parts import extent
 from tui.series import ColumnView
 from tui.source import Snapshot
 from tui.viewport import Viewport

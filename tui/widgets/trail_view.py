@@ -4,7 +4,7 @@ from typing import ClassVar, Final
 
 from textual import events
 
-from tui.plot import Cells
+from tui.plot_parts import Cells
 from tui.trail import Trail
 from tui.trail_plot import draw_trail, step_near
 from tui.viewport import Viewport
