@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -21,10 +22,12 @@ from tui.graphics.terminal import QUERY, Answers, ask_terminal
 from vtk.cli.app import main
 
 PATIENCE_S = 30.0
+LOOK_S = 0.05
 KITTY_ANSWER = b"\x1b_Gi=31;OK\x1b\\\x1b[6;20;10t\x1b[?62;22c"
 SIXEL_ANSWER = b"\x1b[6;20;10t\x1b[?1;0;256S\x1b[?62;4;22c"
 DELETED = re.compile(rb"\x1b_Ga=d,d=I,i=\d+,q=2\x1b\\")
 PLACED = re.compile(rb"\x1b\[(\d+);(\d+)H\x1b_Ga=p,i=\d+,p=(\d),x=(\d+),y=0,w=8,h=4,c=8,r=2,")
+SECOND_PLACED = re.compile(rb"a=p,i=\d+,p=2,[^\x1b]*\x1b\\")
 SIXELS = re.compile(rb'\x1b\[(\d+);(\d+)H\x1bP0;1;0q"1;1;80;40#')
 
 
@@ -55,6 +58,22 @@ class Terminal:
             assert self._read(), self.sent[-2000:]
         return self.sent[start:]
 
+    def until_stopped(self, start: int) -> bytes:
+        """What was sent from a place on until the program stood still."""
+        end_s = time.monotonic() + PATIENCE_S
+        while not os.waitpid(self.process.pid, os.WUNTRACED | os.WNOHANG)[1]:
+            assert time.monotonic() < end_s, self.sent[-2000:]
+            self._read(LOOK_S)
+        while select.select([self._ours], [], [], 0)[0]:
+            self._read()
+        return self.sent[start:]
+
+    def go_on(self) -> int:
+        """Let the program go on, as `fg` does, and give where what it sends begins."""
+        start = len(self.sent)
+        self.process.send_signal(signal.SIGCONT)
+        return start
+
     def leave(self) -> bytes:
         start = len(self.sent)
         self.write(b"\x03")
@@ -68,8 +87,8 @@ class Terminal:
         self.process.wait()
         os.close(self._ours)
 
-    def _read(self) -> bool:
-        if select.select([self._ours], [], [], PATIENCE_S)[0]:
+    def _read(self, patience_s: float = PATIENCE_S) -> bool:
+        if select.select([self._ours], [], [], patience_s)[0]:
             try:
                 self.sent += os.read(self._ours, 2**16)
             except OSError:  # the program has gone
@@ -90,15 +109,23 @@ def opened() -> Iterator[list[Terminal]]:
         terminal.close()
 
 
-def test_kitty_is_asked_placed_and_removed(run: Path, opened: list[Terminal]) -> None:
+def on_samples(
+    run: Path, opened: list[Terminal], answer: bytes, picture: re.Pattern[bytes]
+) -> Terminal:
+    """A terminal that answers so, once a picture is on its screen of samples."""
     terminal = Terminal(run)
     opened.append(terminal)
     terminal.read_until(QUERY.encode())
-    terminal.write(KITTY_ANSWER)
+    terminal.write(answer)
     terminal.read_until(b"signed KL")
     assert b"\x1b_Ga=t" not in terminal.sent, "no pictures but on the screen of samples"
     terminal.write(b"3")
-    terminal.read_until(re.compile(rb"a=p,i=\d+,p=2,[^\x1b]*\x1b\\"))
+    terminal.read_until(picture)
+    return terminal
+
+
+def test_kitty_is_asked_placed_and_removed(run: Path, opened: list[Terminal]) -> None:
+    terminal = on_samples(run, opened, KITTY_ANSWER, SECOND_PLACED)
     first, second = PLACED.findall(terminal.sent)[:2]
     assert (first[2:], second[2:]) == ((b"1", b"0"), (b"2", b"8"))
     assert first[0] == second[0]
@@ -115,15 +142,36 @@ def test_kitty_is_asked_placed_and_removed(run: Path, opened: list[Terminal]) ->
 def test_sixels_come_at_the_size_of_cells_that_the_terminal_named(
     run: Path, opened: list[Terminal]
 ) -> None:
-    terminal = Terminal(run)
-    opened.append(terminal)
-    terminal.read_until(QUERY.encode())
-    terminal.write(SIXEL_ANSWER)
-    terminal.read_until(b"signed KL")
-    terminal.write(b"3")
-    terminal.read_until(SIXELS)
+    terminal = on_samples(run, opened, SIXEL_ANSWER, SIXELS)
     assert b"\x1b_Ga=" not in terminal.sent.replace(QUERY.encode(), b"")
     assert b"\x1b_G" not in terminal.leave()
+
+
+@pytest.mark.parametrize("is_by_key", [True, False], ids=["ctrl-z", "SIGTSTP"])
+def test_kitty_gets_strip_and_frames_again_after_fg(
+    run: Path, opened: list[Terminal], is_by_key: bool
+) -> None:
+    terminal = on_samples(run, opened, KITTY_ANSWER, PLACED)
+    start = len(terminal.sent)
+    if is_by_key:
+        terminal.write(b"\x1a")
+    else:
+        terminal.process.send_signal(signal.SIGTSTP)
+    sent = terminal.until_stopped(start)
+    assert sent.count(b"\x1b[?1049l") == 1, "the shell's own screen is back"
+    assert bool(DELETED.search(sent)) == is_by_key, "a signal leaves no time to say goodbye"
+    again = re.compile(rb"\x1b_Ga=t,.*" + PLACED.pattern, re.DOTALL)
+    terminal.read_until(again, terminal.go_on())
+    terminal.leave()
+
+
+def test_sixels_come_again_after_fg(run: Path, opened: list[Terminal]) -> None:
+    terminal = on_samples(run, opened, SIXEL_ANSWER, SIXELS)
+    start = len(terminal.sent)
+    terminal.write(b"\x1a")
+    terminal.until_stopped(start)
+    terminal.read_until(SIXELS, terminal.go_on())
+    terminal.leave()
 
 
 @pytest.mark.parametrize(
