@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability import canaries, caps, evaluations, live_logs, logs, paths, secrets
+from tests.reliability import canaries, caps, evaluations, faults, live_logs, logs, paths, secrets
 from tests.reliability.bench import Bench, World, make_world
 from tests.reliability.figures import Figures
 
@@ -30,6 +30,11 @@ def _kept(found: Figures) -> None:
 
 def test_an_evaluation_killed_at_random_rows(bench: Bench, tmp_path: Path) -> None:
     _kept(evaluations.kill_at_random_rows(bench, 2, tmp_path / "e1"))
+
+
+@pytest.mark.thorough
+def test_questions_that_fail_beside_others(bench: Bench, tmp_path: Path) -> None:
+    _kept(faults.errors_count_as_wrong(bench, tmp_path / "e2", [40], ["memory"]))
 
 
 def test_models_that_bring_code(bench: Bench, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from tests.reliability import (
     disk,
     downloads,
     evaluations,
+    faults,
     fuzz,
     kills,
     live_logs,
@@ -90,7 +91,9 @@ WITH_MODEL: dict[str, Measure] = {
     "T11": lambda bench, *_: [sameness.same_seed_same_run(bench, 4)],
     "T12": lambda bench, *_: [sameness.video_reaches_the_model(bench)],
     "E1": lambda bench, n, folder: [evaluations.kill_at_random_rows(bench, n(100), folder)],
-    "E2": lambda bench, _, folder: [evaluations.errors_count_as_wrong(bench, folder)],
+    "E2": lambda bench, _, folder: [
+        faults.errors_count_as_wrong(bench, folder, [100, 40, 25, 20, 8])
+    ],
     "E5": lambda bench, _, folder: [evaluations.greedy_repeats(bench, folder)],
     "E9": lambda bench, _, folder: [evaluations.leaks_are_found(bench, folder)],
     "S1": lambda bench, _, folder: [canaries.no_code_of_models_runs(bench, folder)],
@@ -125,7 +128,7 @@ SHORT_FORMS = {
     "T11": "test_training_run, test_dataset_order",
     "T12": "test_reliability, test_prompts",
     "E1": "test_evaluation (signals), test_eval_session (100 cuts), test_promises (2 kills)",
-    "E2": "test_evaluation (a damaged clip, a long prompt), test_eval_session, test_eval_runner",
+    "E2": "test_promises (memory, lengths), test_asking (NaN, a long prompt), test_eval_runner",
     "E3": "test_rule_parity (2,500 outputs, each disagreement with its reason)",
     "E4": "test_completion_table (labelled, 100 KB), test_answers (properties)",
     "E5": "test_evaluation (engines, same plan), test_eval_runner",
