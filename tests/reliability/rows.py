@@ -19,6 +19,7 @@ from tests.reliability import (
     memory,
     nonfinite,
     paths,
+    reaching,
     refusals,
     repulsion,
     resume,
@@ -97,7 +98,7 @@ WITH_MODEL: dict[str, Measure] = {
     "E5": lambda bench, _, folder: [evaluations.greedy_repeats(bench, folder)],
     "E9": lambda bench, _, folder: [evaluations.leaks_are_found(bench, folder)],
     "S1": lambda bench, _, folder: [canaries.no_code_of_models_runs(bench, folder)],
-    "S3": lambda bench, _, folder: [canaries.rows_reach_nothing(bench, folder)],
+    "S3": lambda bench, _, folder: [reaching.rows_reach_nothing(bench, folder)],
 }
 
 _ORDER = "DTELS"
@@ -145,7 +146,7 @@ SHORT_FORMS = {
     "L7": "test_hostile_screens (a real terminal), test_screens_in_a_terminal",
     "S1": "test_loader (code, kernels, pickles), test_promises (nine repositories)",
     "S2": "test_resolve (properties), test_promises (a changing link)",
-    "S3": "test_frames (playlists), test_resolve, test_promises",
+    "S3": "test_frames (playlists), test_resolve, test_promises (no socket, by the kernel)",
     "S4": "test_console, test_hostile_screens",
     "S5": "test_transfer and test_get (token), test_promises",
     "S6": "test_prober (200 mutations), test_absurd_headers",
