@@ -6,8 +6,7 @@ import random
 import shutil
 import signal
 import sys
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +85,7 @@ class Evaluation:
         return (self.folder / "log").read_text()[-500:]
 
 
+GREEDY = ("--temperature", "0")
 SAMPLED = ("--temperature", "1", "--samples-per-question", str(NUM_DRAWS))
 
 
@@ -124,32 +124,64 @@ def kill_at_random_rows(bench: Bench, num_kills: int, folder: Path, seed: int = 
     return result
 
 
-def greedy_repeats(bench: Bench, folder: Path) -> Figures:
-    """The same plan three times, then other batch sizes and another order of the questions."""
+def greedy_repeats(bench: Bench, folder: Path, num_orders: int) -> Figures:
+    """The same plan three times; then other batch sizes, other orders, and sampled in both."""
     result = Figures("E5", "Greedy is greedy and repeatable")
-    plans: dict[str, list[dict[str, Any]]] = {}
-    for number, batch_size in enumerate((2, 2, 2, 1, 8)):
-        here = Evaluation(bench, folder / str(number))
-        code = here.start("--temperature", "0", batch_size=batch_size).wait()
-        assert code == 0, here.log()
-        plans[f"{number}"] = here.rows()
-        here.file("samples.jsonl").replace(folder / f"{number}.jsonl")
-    same = [(folder / f"{number}.jsonl").read_bytes() for number in range(3)]
-    result.check(all(a == b for a, b in pairwise(same)), "the same plan gave other bytes")
-    answers = {
-        name: {row["sample_id"]: row["completion"] for row in rows} for name, rows in plans.items()
-    }
-    flips = {
-        size: sum(answers[name][key] != answers["0"][key] for key in answers["0"])
-        for size, name in ((1, "3"), (8, "4"))
-    }
-    num = len(answers["0"])
-    result.count = f"{num} questions: 3 times in batches of 2, then of 1 and of 8"
+    whole = _plan(bench, folder / "0", GREEDY, 2)
+    again = [_plan(bench, folder / f"again-{number}", GREEDY, 2) for number in range(2)]
+    result.check(all(rows == whole for rows in again), "the same plan gave other bytes")
+    plans = {
+        **{f"batches of {size}": (size, None) for size in (1, 8)},
+        **{f"order {seed} in batches of {size}": (size, seed)
+           for seed in range(num_orders) for size in (2, 8)},
+    }  # fmt: skip
+    for name, options in (("greedy", GREEDY), ("sampled", SAMPLED)):
+        straight = _answers(whole if options is GREEDY else _plan(bench, folder / name, options, 2))
+        flips = {}
+        for number, (plan, (size, seed)) in enumerate(plans.items()):
+            found = _answers(_plan(bench, folder / f"{name}-{number}", options, size, seed))
+            result.check(found.keys() == straight.keys(), f"{name}, {plan}: other questions")
+            flips[plan] = sum(found[key] != straight[key] for key in straight)
+        differing = ", ".join(f"{plan}: {count}" for plan, count in flips.items() if count)
+        result.figures.append(
+            f"{name}: {sum(flips.values())} of {len(straight) * len(plans)} answers differ in "
+            f"other company{differing and f' ({differing})'}"
+        )
+    num = len(_answers(whole))
+    result.count = (
+        f"{num} questions: 3 times in batches of 2; then batches of 1 and 8 and {num_orders} "
+        "shuffled orders in batches of 2 and of 8, greedy and sampled"
+    )
     result.figures = [
         "3 of 3 equal to the byte",
-        *(f"batches of {size}: {count} of {num} answers differ" for size, count in flips.items()),
+        *result.figures,
+        "what may differ: a question's neighbours decide the padding and the shapes that are "
+        "multiplied, and so the last bits of a logit; a draw is the question's own",
     ]
     return result
+
+
+def _plan(
+    bench: Bench, folder: Path, options: Sequence[str], size: int, order: int | None = None
+) -> bytes:
+    """The bytes of samples.jsonl; an order is the seed by which the questions are shuffled."""
+    data_dir = bench.world.data_dir
+    if order is not None:
+        shutil.copytree(data_dir, folder / "data")
+        data_dir = folder / "data"
+        path = data_dir / SUITE / "split" / "validation.jsonl"
+        lines = path.read_text().splitlines(keepends=True)
+        random.Random(order).shuffle(lines)
+        path.write_text("".join(lines))
+    here = Evaluation(bench, folder / "eval", data_dir)
+    code = here.start(*options, batch_size=size).wait()
+    assert code == 0, here.log()
+    return here.file("samples.jsonl").read_bytes()
+
+
+def _answers(rows: bytes) -> dict[tuple[str, int], str]:
+    found = [json.loads(line) for line in rows.splitlines()]
+    return {(row["sample_id"], row["draw"]): row["completion"] for row in found}
 
 
 def leaks_are_found(bench: Bench, folder: Path) -> Figures:

@@ -95,7 +95,7 @@ WITH_MODEL: dict[str, Measure] = {
     "E2": lambda bench, _, folder: [
         faults.errors_count_as_wrong(bench, folder, [100, 40, 25, 20, 8])
     ],
-    "E5": lambda bench, _, folder: [evaluations.greedy_repeats(bench, folder)],
+    "E5": lambda bench, n, folder: [evaluations.greedy_repeats(bench, folder, n(3))],
     "E9": lambda bench, _, folder: [evaluations.leaks_are_found(bench, folder)],
     "S1": lambda bench, _, folder: [canaries.no_code_of_models_runs(bench, folder)],
     "S3": lambda bench, _, folder: [reaching.rows_reach_nothing(bench, folder)],

@@ -75,6 +75,21 @@ def test_the_same_plan_gives_the_same_rows(tiny: Tiny, samples: list[VideoSample
     assert ask(tiny, samples[:8], num_draws=2, seed=2) != first
 
 
+@pytest.mark.parametrize("sampling", [GREEDY, SAMPLED])
+def test_another_order_of_the_questions_gives_the_same_answers(
+    sampling: SamplingSettings, samples: list[VideoSample]
+) -> None:
+    taught = load_policy(tiny_model_dir(), ModelSettings())
+    chosen = samples[:8]
+    shuffled = [chosen[place] for place in (5, 2, 7, 0, 3, 6, 1, 4)]
+    rows, others = (
+        {row.key: row.completion for row in ask(taught, asked, sampling=sampling)}
+        for asked in (chosen, shuffled)
+    )
+    assert rows == others
+    assert len(set(rows.values())) > 2
+
+
 def test_a_model_in_training_is_left_as_it_was(tiny: Tiny, samples: list[VideoSample]) -> None:
     model, processor = tiny
     model.train()
