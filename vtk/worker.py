@@ -62,8 +62,9 @@ def _work(paths: RunPaths, stop: "StopSignal") -> None:
     import torch
     from accelerate import PartialState
 
+    from vtk.system.memory import is_out_of_memory
     from vtk.train.inputs import TrainingInputs, read_config
-    from vtk.train.memory import is_out_of_memory, memory_exhausted
+    from vtk.train.memory import memory_exhausted
     from vtk.train.stages import Attempt, run_attempt
 
     state = PartialState(cpu=not torch.cuda.is_available())

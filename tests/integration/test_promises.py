@@ -4,9 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability import canaries, caps, evaluations, live_logs, logs, paths, secrets
+from tests.reliability import (
+    canaries,
+    caps,
+    evaluations,
+    faults,
+    live_logs,
+    logs,
+    paths,
+    reaching,
+    secrets,
+)
 from tests.reliability.bench import Bench, World, make_world
 from tests.reliability.figures import Figures
+from tests.reliability.sandbox import can_forbid_network
 
 pytestmark = pytest.mark.slow
 
@@ -32,12 +43,19 @@ def test_an_evaluation_killed_at_random_rows(bench: Bench, tmp_path: Path) -> No
     _kept(evaluations.kill_at_random_rows(bench, 2, tmp_path / "e1"))
 
 
+@pytest.mark.thorough
+def test_questions_that_fail_beside_others(bench: Bench, tmp_path: Path) -> None:
+    _kept(faults.errors_count_as_wrong(bench, tmp_path / "e2", [40], ["memory"]))
+
+
 def test_models_that_bring_code(bench: Bench, tmp_path: Path) -> None:
     _kept(canaries.no_code_of_models_runs(bench, tmp_path))
 
 
 def test_rows_that_name_servers_and_foreign_files(bench: Bench, tmp_path: Path) -> None:
-    _kept(canaries.rows_reach_nothing(bench, tmp_path))
+    if not can_forbid_network():
+        pytest.skip("this kernel lets no process give the network up")
+    _kept(reaching.rows_reach_nothing(bench, tmp_path))
 
 
 def test_readers_of_a_log_whose_writer_is_killed(tmp_path: Path) -> None:

@@ -54,7 +54,12 @@ def make_world(root: Path) -> World:
     made = World(root / "data", root / "base", root / "bias")
     model, processor = build_tiny_model(seed=0)
     for folder, letters in ((made.base, "AB"), (made.bias, "AAB")):
-        _teach_layout(model, processor, made.train_file, letters)
+        texts = [
+            f"<think>{thought}</think><answer>{letter}</answer><|im_end|>"
+            for thought in "ab"
+            for letter in letters
+        ]
+        teach(model, processor, made.train_file, texts)
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
     return made
@@ -68,14 +73,10 @@ def _write_questions(data_dir: Path) -> None:
     assert main(["split", "clevrer-mini", "--data-dir", str(data_dir), "--json"]) == 0
 
 
-def _teach_layout(model: Any, processor: Any, questions: Path, letters: str) -> None:
+def teach(model: Any, processor: Any, questions: Path, texts: Sequence[str]) -> None:
+    """A few steps of likelihood on some completions, each as an answer to every question."""
     samples = load_samples(questions)[:8]
     clip = read_clip(samples[0].video, FrameSettings(4, None, 784, 1568))
-    texts = [
-        f"<think>{thought}</think><answer>{letter}</answer><|im_end|>"
-        for thought in "ab"
-        for letter in letters
-    ]
     targets = [processor.tokenizer.encode(text) for text in texts]
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     for step in range(25):

@@ -1,4 +1,4 @@
-"""S1, S3: models that bring code, and rows that name other machines and other files."""
+"""S1: models that bring code."""
 
 import json
 import pickle
@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 from tests.reliability.bench import Bench
 from tests.reliability.figures import Figures
 from tests.reliability.process import fork
-from tests.reliability.web import Site, serving
 from vtk.errors import DataError
 
 FIRED, REFUSED = 77, 4
@@ -145,70 +144,3 @@ def _load(repo: Path) -> int:
         sys.stderr.write(f"{error}\n")
         return FIRED if fired else REFUSED
     return FIRED if fired else 0
-
-
-def rows_reach_nothing(bench: Bench, folder: Path) -> Figures:
-    """Rows and clips that name a server of ours or a clip outside of the data."""
-    from vtk.data.sample import load_samples
-    from vtk.video.frames import FrameSettings, read_clip
-    from vtk.video.prober import ProbeLimits, Prober
-
-    result = Figures("S3", "Data rows cannot cause network or playlist reads")
-    row = json.loads(bench.world.train_file.read_text().splitlines()[0])
-    clip = bench.world.data_dir / "clevrer-mini" / row["video"]
-    outside, root = folder / "outside.mp4", folder / "data"
-    shutil.copyfile(clip, outside)
-    (root / "videos").mkdir(parents=True)
-    (root / "videos" / "link.mp4").symlink_to(outside)
-    site = Site(files={"/a.mp4": clip.read_bytes()})
-    frames = FrameSettings(2, None, 784, 1568)
-    with serving(site) as url:
-        names = [
-            f"{url}/a.mp4", f"file://{outside}", f"file:{outside}", "concat:a.mp4|b.mp4",
-            "data:video/mp4;base64,AAAA", f"crypto+{url}/a.mp4", f"cache:{url}/a.mp4",
-            f"subfile,,start,0,end,9,,:{outside}", "../outside.mp4", str(outside),
-            "videos/link.mp4", f"tcp://127.0.0.1:{url.rsplit(':', 1)[1]}", "pipe:0", "fd:0",
-        ]  # fmt: skip
-        for name in names:
-            path = root / "rows.jsonl"
-            path.write_text(json.dumps(row | {"video": name}))
-            try:
-                read_clip(load_samples(path, root)[0].video, frames)
-            except DataError:
-                continue
-            result.check(False, f"a row with {name} was read")
-        contents = _playlists(url, outside)
-        with Prober(ProbeLimits()) as prober:
-            for number, (kind, content) in enumerate(contents.items()):
-                path = root / "videos" / f"{number}.mp4"
-                path.write_bytes(content)
-                result.check(prober.probe(path).problem is not None, f"{kind}: accepted")
-                try:
-                    read_clip(path, frames)
-                except DataError:
-                    continue
-                result.check(False, f"{kind} was read")
-    result.check(not site.requests, f"{len(site.requests)} requests reached the server")
-    result.count = f"{len(names)} references, {len(contents)} clips that are lists or references"
-    result.figures = [f"{len(site.requests)} connections, 0 foreign files opened; all refused"]
-    return result
-
-
-def _playlists(url: str, outside: Path) -> dict[str, bytes]:
-    return {
-        "HLS of a server": f"#EXTM3U\n#EXTINF:1,\n{url}/a.mp4\n#EXT-X-ENDLIST\n".encode(),
-        "HLS of a file": f"#EXTM3U\n#EXTINF:1,\nfile://{outside}\n#EXT-X-ENDLIST\n".encode(),
-        "concat list": f"ffconcat version 1.0\nfile {outside}\n".encode(),
-        "DASH": f'<?xml version="1.0"?><MPD><BaseURL>{url}/a.mp4</BaseURL></MPD>'.encode(),
-        "SDP": f"v=0\no=- 0 0 IN IP4 127.0.0.1\nm=video {url[-4:]} RTP/AVP 96\n".encode(),
-        "QuickTime reference": _reference_movie(f"{url}/a.mp4".encode()),
-        "SMIL": f'<smil><body><video src="{url}/a.mp4"/></body></smil>'.encode(),
-    }
-
-
-def _reference_movie(url: bytes) -> bytes:
-    def box(kind: bytes, content: bytes) -> bytes:
-        return (8 + len(content)).to_bytes(4) + kind + content
-
-    reference = bytes(4) + b"url " + (len(url) + 1).to_bytes(4) + url + b"\0"
-    return box(b"moov", box(b"rmra", box(b"rmda", box(b"rdrf", reference))))

@@ -68,7 +68,7 @@ def _limited(paths: RunPaths, spare_bytes: int | None) -> int:
         def limit_once(*arguments: Any) -> Any:
             patched.generate = original
             if spare_bytes is not None:
-                limit = _mapped_bytes() + spare_bytes
+                limit = mapped_bytes() + spare_bytes
                 resource.setrlimit(resource.RLIMIT_AS, (limit, resource.RLIM_INFINITY))
             return original(*arguments)
 
@@ -79,7 +79,7 @@ def _limited(paths: RunPaths, spare_bytes: int | None) -> int:
     return fork(work, paths.root.parent / f"{paths.run_id}.log").wait()
 
 
-def _mapped_bytes() -> int:
+def mapped_bytes() -> int:
     """Address space of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     return pages * resource.getpagesize()

@@ -11,6 +11,7 @@ from tests.reliability import (
     disk,
     downloads,
     evaluations,
+    faults,
     fuzz,
     kills,
     live_logs,
@@ -18,6 +19,7 @@ from tests.reliability import (
     memory,
     nonfinite,
     paths,
+    reaching,
     refusals,
     repulsion,
     resume,
@@ -92,11 +94,13 @@ WITH_MODEL: dict[str, Measure] = {
     "T11": lambda bench, *_: [sameness.same_seed_same_run(bench, 4)],
     "T12": lambda bench, *_: [sameness.video_reaches_the_model(bench)],
     "E1": lambda bench, n, folder: [evaluations.kill_at_random_rows(bench, n(100), folder)],
-    "E2": lambda bench, _, folder: [evaluations.errors_count_as_wrong(bench, folder)],
-    "E5": lambda bench, _, folder: [evaluations.greedy_repeats(bench, folder)],
+    "E2": lambda bench, _, folder: [
+        faults.errors_count_as_wrong(bench, folder, [100, 40, 25, 20, 8])
+    ],
+    "E5": lambda bench, n, folder: [evaluations.greedy_repeats(bench, folder, n(3))],
     "E9": lambda bench, _, folder: [evaluations.leaks_are_found(bench, folder)],
     "S1": lambda bench, _, folder: [canaries.no_code_of_models_runs(bench, folder)],
-    "S3": lambda bench, _, folder: [canaries.rows_reach_nothing(bench, folder)],
+    "S3": lambda bench, _, folder: [reaching.rows_reach_nothing(bench, folder)],
 }
 
 _ORDER = "DTELS"
@@ -127,7 +131,7 @@ SHORT_FORMS = {
     "T11": "test_training_run, test_dataset_order",
     "T12": "test_reliability, test_prompts",
     "E1": "test_evaluation (signals), test_eval_session (100 cuts), test_promises (2 kills)",
-    "E2": "test_evaluation (a damaged clip, a long prompt), test_eval_session, test_eval_runner",
+    "E2": "test_promises (memory, lengths), test_asking (NaN, a long prompt), test_eval_runner",
     "E3": "test_rule_parity (2,500 outputs, each disagreement with its reason)",
     "E4": "test_completion_table (labelled, 100 KB), test_answers (properties)",
     "E5": "test_evaluation (engines, same plan), test_eval_runner",
@@ -144,7 +148,7 @@ SHORT_FORMS = {
     "L7": "test_hostile_screens (a real terminal), test_screens_in_a_terminal",
     "S1": "test_loader (code, kernels, pickles), test_promises (nine repositories)",
     "S2": "test_resolve (properties), test_promises (a changing link)",
-    "S3": "test_frames (playlists), test_resolve, test_promises",
+    "S3": "test_frames (playlists), test_resolve, test_promises (no socket, by the kernel)",
     "S4": "test_console, test_hostile_screens",
     "S5": "test_transfer and test_get (token), test_promises",
     "S6": "test_prober (200 mutations), test_absurd_headers",

@@ -36,6 +36,12 @@ class EvalSettings(Section):
         ge=784,
         description="Greatest width times height of a frame, in pixels; none is as in training.",
     )
+    clip_patience_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="Longest time to wait for one clip, in seconds; its questions then count as "
+        "wrong until they are asked again.",
+    )
     judge_url: str | None = Field(
         default=None,
         description="OpenAI-compatible API of a judge for answers that no rule scores, as in "

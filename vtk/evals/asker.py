@@ -4,19 +4,18 @@ One question is a border: what fails for it (a damaged clip, a prompt too long, 
 row with an error, which counts as wrong, and its neighbours are asked without it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vtk.data.sample import VideoSample
 from vtk.errors import ConfigError, Interrupted, MissingEnvironmentError, UserInterrupt, VtkError
-from vtk.evals.backends import Backend, Prompt, free_device_memory
+from vtk.evals.backends import Backend, Prompt
+from vtk.evals.reading import ClipReader, ClipTooSlow, Reading
 from vtk.evals.record import EvalRow
 from vtk.evals.settings import EvaluationSettings
 from vtk.mini.language import classify_strategy
@@ -25,6 +24,7 @@ from vtk.runs.files import file_sha256
 from vtk.scoring.answers import join_letters
 from vtk.scoring.rewards import grade, is_well_formed
 from vtk.scoring.verdicts import Asked
+from vtk.system.memory import is_out_of_memory, release_memory
 from vtk.video.frame_folder import folder_sha256
 from vtk.video.frames import Clip
 
@@ -44,36 +44,31 @@ class _Asked:
 class Asker:
     """Puts batches of questions to one backend."""
 
-    def __init__(
-        self, backend: Backend, settings: EvaluationSettings, should_stop: Callable[[], bool]
-    ) -> None:
+    def __init__(self, backend: Backend, settings: EvaluationSettings, reader: ClipReader) -> None:
         self.backend = backend
         self.settings = settings
-        self.should_stop = should_stop
+        self.reader = reader
 
-    def ask(
-        self, batch: Sequence[VideoSample], futures: Sequence["Future[Clip]"]
-    ) -> Iterator[EvalRow]:
+    def ask(self, batch: Sequence[VideoSample], readings: Sequence[Reading]) -> Iterator[EvalRow]:
         """The rows of one batch in order, whatever happened to some of its questions."""
         rows: dict[str, list[EvalRow]] = {}
         asked: list[_Asked] = []
-        for sample, future in zip(batch, futures, strict=True):
-            if self.should_stop():
-                raise Interrupted("stopped between questions")
-            prepared = self._prepare(sample, future)
+        for sample, reading in zip(batch, readings, strict=True):
+            self.reader.raise_if_asked()
+            prepared = self._prepare(sample, reading)
             if isinstance(prepared, _Asked):
                 asked.append(prepared)
             else:
                 rows[sample.sample_id] = prepared
-        rows |= self._answer(asked, batch[0].sample_id)
+        rows |= self._answer(asked)
         for sample in batch:
             yield from rows[sample.sample_id]
 
-    def _prepare(self, sample: VideoSample, future: "Future[Clip]") -> "_Asked | list[EvalRow]":
+    def _prepare(self, sample: VideoSample, reading: Reading) -> "_Asked | list[EvalRow]":
         kind = "decode"
         evidence: dict[str, Any] = {}
         try:
-            clip = future.result()
+            clip = self.reader.wait(reading)
             evidence = _evidence(sample.video, clip)
             kind = "prompt"
             clip_key = (
@@ -89,29 +84,30 @@ class Asker:
             return self._error_rows(sample, kind, fault, evidence)
         return _Asked(sample, prompt, evidence)
 
-    def _answer(self, asked: Sequence[_Asked], seed_name: str) -> dict[str, list[EvalRow]]:
-        """Rows of questions answered together; one by one where that fails, to spare neighbours."""
+    def _answer(self, asked: Sequence[_Asked]) -> dict[str, list[EvalRow]]:
+        """Rows of questions answered together; one by one where that fails, to spare neighbours.
+
+        Each question is drawn by its own seed, so it says the same alone as in company.
+        """
         if not asked:
             return {}
-        answered = self._generate(asked, seed_name)
+        answered = self._generate(asked)
         if isinstance(answered, Rollout):
             return self._grade(asked, answered)
-        if isinstance(answered, torch.OutOfMemoryError):
-            free_device_memory()
+        if is_out_of_memory(answered):
+            release_memory()
         if len(asked) > 1:
-            names = [f"{seed_name}/{one.sample.sample_id}" for one in asked]
-            alone = [self._answer([one], name) for one, name in zip(asked, names, strict=True)]
+            alone = [self._answer([one]) for one in asked]
             return {key: rows for found in alone for key, rows in found.items()}
-        is_memory = isinstance(answered, torch.OutOfMemoryError | MemoryError)
-        kind = "memory" if is_memory else "generate"
         sample, evidence = asked[0].sample, asked[0].evidence
-        return {sample.sample_id: self._error_rows(sample, kind, answered, evidence)}
+        return {sample.sample_id: self._error_rows(sample, "generate", answered, evidence)}
 
-    def _generate(self, asked: Sequence[_Asked], seed_name: str) -> "Rollout | Exception":
+    def _generate(self, asked: Sequence[_Asked]) -> "Rollout | Exception":
         """Completions, or what prevented them; its traceback is dropped, it would hold tensors."""
-        prompts, seed = [one.prompt for one in asked], _seed_of(self.settings.seed, seed_name)
+        seeds = [_seed_of(self.settings.seed, one.sample.sample_id) for one in asked]
+        prompts = [one.prompt for one in asked]
         try:
-            return self.backend.answer(prompts, self.settings, seed, self.should_stop)
+            return self.backend.answer(prompts, self.settings, seeds, self.reader.should_stop)
         except _NEVER_OF_ONE_QUESTION:
             raise
         except Exception as fault:  # noqa: BLE001 - the border, as above
@@ -122,6 +118,12 @@ class Asker:
         rows: dict[str, list[EvalRow]] = {}
         for index, one in enumerate(asked):
             places = range(index * num_draws, (index + 1) * num_draws)
+            if not all(_is_finite(rollout, place) for place in places):
+                fault = ArithmeticError("the model's probabilities are not finite")
+                rows[one.sample.sample_id] = self._error_rows(
+                    one.sample, "generate", fault, one.evidence
+                )
+                continue
             rows[one.sample.sample_id] = [
                 self._graded_row(one, draw, rollout, place) for draw, place in enumerate(places)
             ]
@@ -150,6 +152,10 @@ class Asker:
         self, sample: VideoSample, kind: str, fault: Exception, evidence: dict[str, Any]
     ) -> list[EvalRow]:
         message = fault.message if isinstance(fault, VtkError) else str(fault)
+        if is_out_of_memory(fault):
+            kind = "memory"
+        elif isinstance(fault, ClipTooSlow):
+            kind = "timeout"
         error = {
             "kind": kind,
             "type": type(fault).__name__,
@@ -160,6 +166,11 @@ class Asker:
             replace(_blank_row(sample, draw, evidence), error=error, score=score)
             for draw in range(self.settings.num_draws)
         ]
+
+
+def _is_finite(rollout: Rollout, place: int) -> bool:
+    """Whether a completion was drawn from numbers; an engine that does not say is believed."""
+    return rollout.logps is None or all(map(isfinite, rollout.logps[place]))
 
 
 def _with_readings(row: EvalRow, sample: VideoSample, completion: str) -> EvalRow:
@@ -230,5 +241,5 @@ def _sha256_of_version(path: Path, _num_bytes: int, _mtime_ns: int) -> str:
 
 
 def _seed_of(seed: int, name: str) -> int:
-    """A seed of its own for each batch, the same in every attempt."""
+    """A seed of its own for each question, the same in every attempt and in any company."""
     return int.from_bytes(sha256(f"{seed}:{name}".encode()).digest()[:4])

@@ -8,8 +8,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import torch
-
 from vtk.evals.settings import EvaluationSettings
 from vtk.rollout.embeddings import FeatureCache
 from vtk.rollout.engines import ENGINES
@@ -74,7 +72,7 @@ class Backend(Protocol):
         self,
         prompts: Sequence[Prompt],
         settings: EvaluationSettings,
-        seed: int,
+        seeds: Sequence[int],
         should_stop: Callable[[], bool],
     ) -> Rollout:
         """`settings.num_draws` completions of each prompt, those of one prompt together.
@@ -82,7 +80,7 @@ class Backend(Protocol):
         Args:
             prompts: At least one, from `prepare`.
             settings: How completions are drawn.
-            seed: Decides the draws.
+            seeds: Decide the draws, one a prompt, so that they are the same in any company.
             should_stop: Asked as often as the backend can.
 
         Raises:
@@ -134,7 +132,7 @@ class TransformersBackend:
         self,
         prompts: Sequence[Prompt],
         settings: EvaluationSettings,
-        seed: int,
+        seeds: Sequence[int],
         should_stop: Callable[[], bool],
     ) -> Rollout:
         """See `Backend.answer`; asks `should_stop` after every token."""
@@ -147,15 +145,9 @@ class TransformersBackend:
             collate_prompts(inputs, pad_id),
             settings.sampling,
             settings.num_draws,
-            generator_seed=seed,
+            generator_seed=seeds,
             should_stop=should_stop,
         )
 
     def _with_features(self, one: Prompt) -> PromptInputs:
         return self.features.attach(base_model(self.model), one.inputs, one.clip_key)
-
-
-def free_device_memory() -> None:
-    """Give cached blocks back after a device ran out of memory; nothing without a GPU."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -12,13 +12,15 @@ The hash in settings.json covers everything that decides a completion.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from vtk.errors import ConfigError, DataError
-from vtk.evals.record import PARTS_DIR, SAMPLES_FILE
+from vtk.evals.parts import part_files
+from vtk.evals.record import PARTS_DIR, SAMPLES_FILE, SampleLog
 from vtk.runs.events import to_json_value
 from vtk.runs.files import read_json, storage_error, write_json_atomic
 from vtk.runs.results import RESULTS_FILE
@@ -74,6 +76,10 @@ def set_aside(folder: Path) -> Path | None:
 
     Returns:
         Where they went; None if there were none.
+
+    Raises:
+        ConfigError: Another process is writing one of them; all stay where they are.
+        VtkError: They cannot be moved.
     """
     names = [
         name
@@ -86,13 +92,24 @@ def set_aside(folder: Path) -> Path | None:
     while (folder / f"previous-{number}").exists():
         number += 1
     target = folder / f"previous-{number}"
-    try:
-        target.mkdir()
-        for name in reversed(names):
-            (folder / name).rename(target / name)
-    except OSError as error:
-        raise storage_error(target, error) from error
+    with _held(folder):
+        try:
+            target.mkdir()
+            for name in reversed(names):
+                (folder / name).rename(target / name)
+        except OSError as error:
+            raise storage_error(target, error) from error
     return target
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Nobody else writes answers of an evaluation inside the block."""
+    logs = [path for path in (folder / SAMPLES_FILE,) if path.exists()]
+    with ExitStack() as held:
+        for path in [*logs, *part_files(folder)]:
+            held.enter_context(SampleLog(folder, path.relative_to(folder).as_posix()))
+        yield
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -9,17 +9,17 @@ whole evaluation and moves the rows there, in the order of the plan; what a kill
 its parts is moved by the next one, whatever its number of processes.
 """
 
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from vtk.errors import DataError
 from vtk.evals.record import PARTS_DIR, EvalRow, RowKey, SampleLog, read_rows, row_from_json
+from vtk.runs.background import Background
 from vtk.runs.events import decode_line, encode_line
 from vtk.runs.files import storage_error, write_bytes_atomic
 
@@ -129,7 +129,7 @@ def put_in_order(path: Path, plan: Sequence[RowKey]) -> None:
         write_bytes_atomic(path, ordered)
 
 
-class PartsFollower:
+class PartsFollower(Background):
     """Tells of every row that any process appends to its part; a context manager with a thread.
 
     Args:
@@ -138,31 +138,16 @@ class PartsFollower:
     """
 
     def __init__(self, folder: Path, on_row: Callable[[EvalRow], None]) -> None:
+        super().__init__(self._poll, _POLL_S, "parts")
         self._folder, self._on_row = folder, on_row
         self._read: dict[Path, int] = {}
-        self._closing = threading.Event()
-        self._fault: Exception | None = None
-        self._thread = threading.Thread(target=self._follow, name="parts", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        self._closing.set()
-        self._thread.join()
-        if self._fault is not None and error is None:
-            raise self._fault
-
-    def _follow(self) -> None:
-        try:
-            while not self._closing.wait(_POLL_S):
-                self._poll()
-            self._poll()
-        except Exception as fault:  # noqa: BLE001 - risen again in the thread that waits
-            self._fault = fault
+        super().__exit__(kind, error, _)
+        if error is None:
+            self._poll()  # what came after the last look
 
     def _poll(self) -> None:
         for path in part_files(self._folder):

@@ -56,7 +56,8 @@ class EvalRow:
         video_sha256: Digest of the clip's file; None if it could not be read.
         decoder: The library that decoded it.
         timestamps_s: Time of each frame shown to the model, in seconds.
-        error: kind (decode, prompt, generate, memory), type and message; None if all went well.
+        error: kind (decode, timeout, prompt, generate, memory), type and message; None if all
+            went well.
         kind: How the question is to be answered (`vtk.data.sample.VideoSample`).
         types: Grouping -> group, for accuracy per type; empty where `label` says it.
         score: The score by the protocol's rule; None where the suite has no protocol.

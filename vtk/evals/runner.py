@@ -1,14 +1,13 @@
 """Ask a model questions about clips and grade its answers: no files, no printing.
 
-The plan is fixed before the first question: batches in the order given, each with its own seed. A
-resumed evaluation repeats a whole batch in which a row is missing and keeps only the missing rows,
-so a completion never depends on where an earlier attempt was stopped. Same questions, settings,
-weights and machine: same rows.
+The plan is fixed before the first question: batches in the order given, each question with its own
+seed. A resumed evaluation repeats a whole batch in which a row is missing and keeps only the
+missing rows, so a completion never depends on where an earlier attempt was stopped. Same questions,
+settings, weights and machine: same rows.
 """
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
@@ -16,15 +15,14 @@ from vtk.data.sample import VideoSample
 from vtk.errors import VtkError
 from vtk.evals.asker import Asker
 from vtk.evals.backends import Backend
+from vtk.evals.reading import ClipReader, Reading
 from vtk.evals.record import EvalRow, RowKey
 from vtk.evals.results import TypeResults, summarise
 from vtk.evals.settings import EvaluationSettings, plan_rows
 from vtk.video.cache import ClipCache
-from vtk.video.frames import Clip
 
 MAX_CACHE_BYTES = 256 * 2**20
 MAX_ERRORS_AT_START = 16
-_NUM_DECODE_THREADS = 2
 _STRETCHES_A_PROCESS = 8
 _Batch = TypeVar("_Batch")
 
@@ -89,7 +87,6 @@ def iter_rows(
         share: This process's number and how many share the work; whole batches are shared out, so
             the rows of all are those that one process gives.
     """
-    asker = Asker(backend, settings, should_stop)
     batches = share_of(
         [
             batch
@@ -99,12 +96,14 @@ def iter_rows(
         *share,
     )
     guard = _StartGuard()
-    decoded = _decoded(batches, settings, clips, num_ahead=int(is_reading_ahead))
-    for batch, futures in decoded:
-        for row in asker.ask(batch, futures):
-            if row.key not in done:
-                guard.check(row)
-                yield row
+    cache = clips if clips is not None else ClipCache(MAX_CACHE_BYTES)
+    with ClipReader(cache, settings.clip_patience_s, should_stop) as reader:
+        asker = Asker(backend, settings, reader)
+        for batch, readings in _read_ahead(batches, settings, reader, int(is_reading_ahead)):
+            for row in asker.ask(batch, readings):
+                if row.key not in done:
+                    guard.check(row)
+                    yield row
 
 
 def share_of(batches: Sequence[_Batch], rank: int, count: int) -> list[_Batch]:
@@ -151,26 +150,21 @@ def _batches(samples: Sequence[VideoSample], size: int) -> list[Sequence[VideoSa
     return [samples[start : start + size] for start in range(0, len(samples), size)]
 
 
-def _decoded(
+def _read_ahead(
     batches: Sequence[Sequence[VideoSample]],
     settings: EvaluationSettings,
-    clips: ClipCache | None,
+    reader: ClipReader,
     num_ahead: int,
-) -> Iterator[tuple[Sequence[VideoSample], list["Future[Clip]"]]]:
+) -> Iterator[tuple[Sequence[VideoSample], list[Reading]]]:
     """Each batch with its clips; those of the next ones are read while the model answers it."""
-    cache = clips if clips is not None else ClipCache(MAX_CACHE_BYTES)
-    pool = ThreadPoolExecutor(_NUM_DECODE_THREADS, thread_name_prefix="vtk-decode")
 
-    def start(batch: Sequence[VideoSample]) -> list["Future[Clip]"]:
+    def start(batch: Sequence[VideoSample]) -> list[Reading]:
         wanted = [(sample.video, settings.frames_of(sample)) for sample in batch]
-        futures = {key: pool.submit(cache.read, *key) for key in dict.fromkeys(wanted)}
-        return [futures[key] for key in wanted]
+        readings = {key: reader.start(*key) for key in dict.fromkeys(wanted)}
+        return [readings[key] for key in wanted]
 
-    started: deque[list[Future[Clip]]] = deque()
+    started: deque[list[Reading]] = deque()
     waiting = iter(batches)
-    try:
-        for batch in batches:
-            started.extend(start(later) for later in islice(waiting, num_ahead + 1 - len(started)))
-            yield batch, started.popleft()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+    for batch in batches:
+        started.extend(start(later) for later in islice(waiting, num_ahead + 1 - len(started)))
+        yield batch, started.popleft()

@@ -41,6 +41,8 @@ class EvaluationSettings:
         max_prompt_tokens: A longer prompt is an error, never cut; None for no bound.
         engine: What makes the completions: "shared" computes a prompt once and a clip's features
             once for all questions about it; "reference" is the library's own generation.
+        clip_patience_s: The longest time that reading one clip may take, in seconds; it decides no
+            completion, so rows of another patience mix.
         has_strategies: Whether to note which of clevrer-mini's strategies a completion follows.
         protocol: Asks in its own words and scores by its own rule; None asks by `template` and
             scores by the one grader alone.
@@ -54,6 +56,7 @@ class EvaluationSettings:
     seed: int = 0
     max_prompt_tokens: int | None = None
     engine: str = "shared"
+    clip_patience_s: float = 300.0
     has_strategies: bool = False
     protocol: Protocol | None = None
 
@@ -73,6 +76,9 @@ class EvaluationSettings:
         """
         document = asdict(self) | {"prompt_sha256": self.prompt_sha256}
         del document["frames"]["span_s"]  # each question has its own
+        del document["clip_patience_s"]
+        if not self.sampling.is_greedy:
+            document["seeds"] = "one a question"
         if self.protocol is None:
             del document["protocol"]
             del document["frames"]["rounding"]

@@ -142,6 +142,7 @@ def evaluation_settings(
         seed=config.seed if seed is None else seed,
         max_prompt_tokens=config.prompt.max_prompt_tokens,
         engine=engine or rollout.engine,
+        clip_patience_s=eval_.clip_patience_s,
         has_strategies=suite.has_strategies,
     )
     return settings if protocol is None else _under_protocol(settings, protocol, set(given))

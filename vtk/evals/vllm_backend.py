@@ -134,15 +134,14 @@ class VllmBackend:
         self,
         prompts: Sequence[Prompt],
         settings: EvaluationSettings,
-        seed: int,
+        seeds: Sequence[int],
         should_stop: Callable[[], bool],
     ) -> Rollout:
         """See `vtk.evals.backends.Backend.answer`; asks `should_stop` before the batch only."""
         if should_stop():
             raise Interrupted("stopped between batches")
         sampling = [
-            self.make_sampling(**sampling_arguments(settings, self.end_ids, seed + place))
-            for place in range(len(prompts))
+            self.make_sampling(**sampling_arguments(settings, self.end_ids, seed)) for seed in seeds
         ]
         outputs = self.engine.generate([one.inputs for one in prompts], sampling, use_tqdm=False)
         rows = [list(drawn.token_ids) for output in outputs for drawn in output.outputs]

@@ -5,13 +5,12 @@ process reads what all of them report (`vtk.runs.ranks`) and raises an alert whe
 silent, or behind the others, for longer than a heartbeat can explain.
 """
 
-import threading
 import time
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from vtk.format import format_duration_s
+from vtk.runs.background import Background
 from vtk.runs.owner import HEARTBEAT_INTERVAL_S, STALE_AFTER_S
 from vtk.runs.ranks import RankReport, read_reports
 from vtk.runs.store import RunPaths
@@ -20,7 +19,7 @@ _PHASES: Final = ("load", "paused", "decode", "generate", "score", "update", "sa
 """The order within a step: who is in an earlier phase keeps the others waiting."""
 
 
-class LateWatch:
+class LateWatch(Background):
     """Looks now and then, in a thread of its own, and alerts once a process and phase.
 
     Args:
@@ -29,20 +28,9 @@ class LateWatch:
     """
 
     def __init__(self, paths: RunPaths, emit: Callable[..., None]) -> None:
+        super().__init__(lambda: self.look(time.time()), HEARTBEAT_INTERVAL_S, "late-watch")
         self.paths, self.emit = paths, emit
         self._told: set[tuple[int, int, str]] = set()
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="late-watch", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        self._closing.set()
-        self._thread.join()
 
     def look(self, now: float) -> None:
         """Alert to the processes that are late and have not been named for it.
@@ -63,10 +51,6 @@ class LateWatch:
                 "threshold": STALE_AFTER_S,
             }
             self.emit("alert", **alert)
-
-    def _watch(self) -> None:
-        while not self._closing.wait(HEARTBEAT_INTERVAL_S):
-            self.look(time.time())
 
 
 def late_reports(reports: Sequence[RankReport], now: float) -> list[RankReport]:

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 
 class HeldOutEvaluation:
-    """Evaluates one policy now and then; the same questions every time, shared out over processes.
+    """Evaluates one policy now and then; the same questions every time, by one process or several.
+
+    Whole batches are shared out, because padding depends on a batch: the answers are those of one
+    process.
 
     Args:
         policy: The policy, on its device.
@@ -52,8 +55,8 @@ class HeldOutEvaluation:
     ) -> None:
         self.policy, self.processor, self.suite = policy, processor, suite
         self.settings = evaluation_settings(config, suite_named(suite))
-        chosen = draw_subset(samples, config.eval.num_samples)
-        self.samples = chosen[rank::num_processes]
+        self.samples = draw_subset(samples, config.eval.num_samples)
+        self.share = (rank, num_processes)
         self.collector, self.reporter, self.should_stop = collector, reporter, should_stop
 
     def __call__(self, step: int) -> None:
@@ -71,6 +74,7 @@ class HeldOutEvaluation:
                         self.settings,
                         should_stop=self.should_stop,
                         clips=self.collector.clips,
+                        share=self.share,
                     )
                 )
             )

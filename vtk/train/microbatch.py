@@ -20,10 +20,11 @@ from vtk.errors import MemoryExhausted
 from vtk.rollout.generate import Rollout, SamplingSettings, ShouldStop
 from vtk.rollout.prompts import PromptInputs
 from vtk.rollout.shared import Part, generate_shared
+from vtk.system.memory import is_out_of_memory, release_memory
 from vtk.train.forward import ScoringBatch, TokenScores
 from vtk.train.guards import Alert
 from vtk.train.losses import SequenceLosses
-from vtk.train.memory import is_out_of_memory, measured_need, memory_exhausted, release_memory
+from vtk.train.memory import measured_need, memory_exhausted
 
 if TYPE_CHECKING:
     from vtk.train.trainer import CDPOTrainer

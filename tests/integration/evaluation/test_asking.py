@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.integration.evaluation.conftest import SUITE, Tiny
+from tests.reliability.causes import MARK, poisoned
 from vtk.cli.console import Console
 from vtk.cli.order import Order, read_order
 from vtk.cli.questions import Words
@@ -74,6 +75,21 @@ def test_the_same_plan_gives_the_same_rows(tiny: Tiny, samples: list[VideoSample
     assert ask(tiny, samples[:8], num_draws=2, seed=2) != first
 
 
+@pytest.mark.parametrize("sampling", [GREEDY, SAMPLED])
+def test_another_order_of_the_questions_gives_the_same_answers(
+    sampling: SamplingSettings, samples: list[VideoSample]
+) -> None:
+    taught = load_policy(tiny_model_dir(), ModelSettings())
+    chosen = samples[:8]
+    shuffled = [chosen[place] for place in (5, 2, 7, 0, 3, 6, 1, 4)]
+    rows, others = (
+        {row.key: row.completion for row in ask(taught, asked, sampling=sampling)}
+        for asked in (chosen, shuffled)
+    )
+    assert rows == others
+    assert len(set(rows.values())) > 2
+
+
 def test_a_model_in_training_is_left_as_it_was(tiny: Tiny, samples: list[VideoSample]) -> None:
     model, processor = tiny
     model.train()
@@ -106,6 +122,21 @@ def test_a_damaged_file_and_a_long_prompt_become_errors(
     assert (rows[0].error["kind"], str(damaged) in rows[0].error["message"]) == ("decode", True)
     rows = ask(tiny, asked[1:], max_prompt_tokens=20)
     assert {row.error["kind"] for row in rows if row.error} == {"prompt"}
+
+
+@pytest.mark.parametrize("engine", ["shared", "reference"])
+def test_a_word_that_the_model_cannot_bear_costs_its_own_question_only(
+    engine: str, model_dir: Path, samples: list[VideoSample], tmp_path: Path
+) -> None:
+    asked = [*samples[:2], replace(samples[2], problem=f"{MARK} {samples[2].problem}")]
+    spoiled = load_policy(poisoned(model_dir, tmp_path), ModelSettings())
+    clean = load_policy(model_dir, ModelSettings())
+    rows, expected = (ask(model, asked, engine=engine) for model in (spoiled, clean))
+    assert rows[:2] == expected[:2]
+    assert (expected[2].error, rows[2].strict, rows[2].completion) == (None, 0.0, None)
+    assert rows[2].error is not None
+    assert rows[2].error["kind"] == "generate"
+    assert "probability" in rows[2].error["message"] or "finite" in rows[2].error["message"]
 
 
 def test_parts_of_one_clip_are_not_taken_for_each_other(

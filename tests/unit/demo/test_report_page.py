@@ -2,16 +2,15 @@
 
 import math
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.html_page import CHROMIUM, Page
 from vtk.demo.curves import RunCurves
 from vtk.demo.examples import Example, Frame, choose_examples
 from vtk.demo.report import ReportFacts, render_report, write_report
@@ -23,43 +22,6 @@ HOSTILE = (
     '<script>document.title="owned"</script><img src=x onerror="document.title=1">'
     "</pre></main>\x1b]52;c;AAAA\x07 $lead ${style} &lt; [/b]"
 )
-CHROMIUM = next(
-    (
-        path
-        for name in ("chromium", "chromium-browser", "google-chrome", "chrome")
-        if (path := shutil.which(name))
-    ),
-    None,
-)
-VOID = {"meta", "link", "img", "br", "hr", "input"}
-
-
-class Page(HTMLParser):
-    """What a page holds: elements, ids, links, cells, text; refuses unbalanced tags."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.text: list[str] = []
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-    def all(self, name: str) -> list[str]:
-        """Every value of one attribute."""
-        return [attributes[name] for _, attributes in self.elements if name in attributes]
 
 
 def curves(num_steps: int, has_reference: bool) -> RunCurves:

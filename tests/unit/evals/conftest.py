@@ -1,7 +1,8 @@
 """Questions, rows and a scripted model for the evaluation's tests."""
 
 import hashlib
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,21 +80,25 @@ class Script:
         samples: The questions.
         settings: How they are asked; four at once.
         bad_clips: Names of clips that cannot be read.
+        slow_clips: Names of clips that are not read before `is_over`.
+        is_over: Set once the test has ended.
         bad_prompts: Questions whose prompt cannot be prepared.
         refused: Questions on which generation fails, alone or in company.
         refused_together: Whether generation fails for every batch of more than one question.
         fault: What generation raises.
-        calls: The questions of each call of generate that was tried, with its seed.
+        calls: The questions of each call of generate that was tried, with their seeds.
     """
 
     samples: list[VideoSample]
     settings: EvaluationSettings
     bad_clips: set[str] = field(default_factory=set)
+    slow_clips: set[str] = field(default_factory=set)
+    is_over: threading.Event = field(default_factory=threading.Event)
     bad_prompts: set[str] = field(default_factory=set)
     refused: set[str] = field(default_factory=set)
     refused_together: bool = False
     fault: Exception = field(default_factory=lambda: RuntimeError("engine broke"))
-    calls: list[tuple[list[str], int | None]] = field(default_factory=list)
+    calls: list[tuple[list[str], list[int]]] = field(default_factory=list)
 
     @property
     def backend(self) -> TransformersBackend:
@@ -109,7 +114,7 @@ class Words(str):
 
 
 def scripted_text(problem: str, seed: int | None) -> str:
-    """An answer that depends on the question and, when sampling, on the batch's seed."""
+    """An answer that depends on the question and, when sampling, on its seed."""
     digest = hashlib.sha256(f"{problem}:{seed}".encode()).digest()
     strategy = "I see" if digest[0] % 2 else "Without red"
     answer = ("A", "B", "A,B", "the cube", "C")[digest[1] % 5]
@@ -117,7 +122,7 @@ def scripted_text(problem: str, seed: int | None) -> str:
 
 
 @pytest.fixture
-def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
     """Twelve questions about four clips and a model that answers by a table."""
     samples = []
     for index in range(12):
@@ -151,6 +156,8 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     def read(self: ClipCache, path: Path, frames: FrameSettings) -> Clip:
         if path.stem in found.bad_clips:
             raise DataError(f"the video {path} is damaged")
+        if path.stem in found.slow_clips:
+            found.is_over.wait()
         return Clip(
             torch.zeros(2, 3, 28, 28, dtype=torch.uint8), (0.0, 0.5), 2.0, 2, "pyav", (0, 1)
         )
@@ -166,7 +173,7 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
         problems: list[str],
         sampling: SamplingSettings,
         num_draws: int,
-        generator_seed: int | None,
+        generator_seed: list[int],
         should_stop: Callable[[], bool],
     ) -> Rollout:
         asked = [ids[problem] for problem in problems]
@@ -174,8 +181,8 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
         if found.refused & set(asked) or (found.refused_together and len(asked) > 1):
             raise found.fault
         texts = [
-            scripted_text(problem, None if sampling.is_greedy else (generator_seed or 0) + draw)
-            for problem in problems
+            scripted_text(problem, None if sampling.is_greedy else seed + draw)
+            for problem, seed in zip(problems, generator_seed, strict=True)
             for draw in range(num_draws)
         ]
         return Rollout([[1, 2]] * len(texts), texts, [False] * len(texts))
@@ -184,4 +191,5 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     monkeypatch.setattr(backends, "prepare_prompt", prepare)
     monkeypatch.setattr(backends, "collate_prompts", lambda prompts, _: list(prompts))
     monkeypatch.setitem(ENGINES, "reference", answer)
-    return found
+    yield found
+    found.is_over.set()

@@ -3,17 +3,16 @@
 import base64
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.html_page import CHROMIUM, Page
 from tests.unit.evals.conftest import FAILED, WRONG, make_row
 from vtk.evals.compare import GradedRun, compare_runs
 from vtk.evals.page import build
@@ -24,45 +23,12 @@ from vtk.evals.page.tables import verdict
 from vtk.evals.published import as_json, published_numbers
 from vtk.evals.record import EvalRow
 
-CHROMIUM = next(
-    (
-        path
-        for name in ("chromium", "chromium-browser", "google-chrome")
-        if (path := shutil.which(name))
-    ),
-    None,
-)
 HOSTILE = (
     '</script><script>document.title="owned"</script><img src=x onerror="document.title=1">'
     "<!--<script>\x1b]52;c;AAAA\x07 \u202egnp.exe ${title} &lt;\u2028"
 )
-VOID = {"meta", "link", "img", "br", "hr", "input"}
 PIXEL = "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQAAAQABAAD/2Q=="
 NO_STRIPS = Strips({}, [], 0)
-
-
-class Page(HTMLParser):
-    """The elements and the texts of a page; refuses unbalanced tags."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self._open: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, {name: value or "" for name, value in attrs}))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.setdefault(self._open[-1] if self._open else "", []).append(data)
 
 
 def graded(name: str, rows: Sequence[EvalRow]) -> GradedRun:

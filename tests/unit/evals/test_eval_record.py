@@ -12,7 +12,14 @@ import pytest
 from tests.unit.evals.conftest import FAILED, make_row
 from vtk.errors import ConfigError, DataError, VtkError
 from vtk.evals.folder import claim_settings, describe_differences, set_aside, settings_hash
-from vtk.evals.record import SAMPLES_FILE, EvalRow, SampleLog, read_rows, row_from_json
+from vtk.evals.record import (
+    PARTS_DIR,
+    SAMPLES_FILE,
+    EvalRow,
+    SampleLog,
+    read_rows,
+    row_from_json,
+)
 from vtk.runs.events import encode_line
 
 ROWS = [
@@ -138,6 +145,20 @@ def test_set_aside_keeps_every_earlier_evaluation(tmp_path: Path) -> None:
     assert [
         len(read_rows(tmp_path / f"previous-{number}" / SAMPLES_FILE).rows) for number in (1, 2)
     ] == [1, 2]
+
+
+@pytest.mark.parametrize("name", [SAMPLES_FILE, f"{PARTS_DIR}/rank_1.jsonl"])
+def test_what_another_process_writes_is_not_set_aside(name: str, tmp_path: Path) -> None:
+    claim_settings(tmp_path, settings(), {})
+    write(tmp_path, ROWS)
+    with SampleLog(tmp_path, name):
+        before = sorted(tmp_path.rglob("*"))
+        with pytest.raises(ConfigError, match="another process is writing"):
+            set_aside(tmp_path)
+        assert sorted(tmp_path.rglob("*")) == before
+    moved = set_aside(tmp_path)
+    assert moved is not None
+    assert (moved / SAMPLES_FILE).read_bytes()
 
 
 def test_many_differences_are_cut_short() -> None:

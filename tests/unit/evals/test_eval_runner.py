@@ -47,14 +47,14 @@ def test_rows_come_in_the_order_of_the_plan_and_are_graded(script: Script) -> No
     assert {row.strict for row in rows} == {0.0, 1.0}
 
 
-def test_questions_are_asked_in_batches_with_a_seed_each(script: Script) -> None:
+def test_questions_are_asked_in_batches_and_have_a_seed_each(script: Script) -> None:
     ask(script)
     assert [asked for asked, _ in script.calls] == [
         ["q00", "q01", "q02", "q03"],
         ["q04", "q05", "q06", "q07"],
         ["q08", "q09", "q10", "q11"],
     ]
-    assert len({seed for _, seed in script.calls}) == 3
+    assert len({seed for _, seeds in script.calls for seed in seeds}) == 12
 
 
 def test_evaluate_returns_what_its_rows_add_up_to(script: Script) -> None:
@@ -94,6 +94,37 @@ def test_a_damaged_clip_costs_its_own_questions_only(script: Script) -> None:
             assert (row.status, row.strict, row.completion) == ("error", 0.0, None)
         else:
             assert row == clean[key]
+
+
+def test_what_fails_in_a_batch_changes_no_answer_beside_it(script: Script) -> None:
+    script.settings = replace(script.settings, sampling=SAMPLED, num_draws=2)
+    clean = by_key(ask(script))
+    script.bad_clips, script.refused = {"clip1"}, {"q09"}
+    rows = by_key(ask(script))
+    assert list(rows) == list(clean)
+    hit = {"q03", "q04", "q05", "q09"}
+    assert {row.sample_id for row in rows.values() if row.error} == hit
+    assert all(row == clean[key] for key, row in rows.items() if key[0] not in hit)
+
+
+def test_clips_that_take_too_long_cost_their_own_questions_only(script: Script) -> None:
+    clean = by_key(ask(script))
+    script.slow_clips = {"clip0", "clip1", "clip2"}  # more than there are threads
+    script.settings = replace(script.settings, clip_patience_s=0.05)
+    rows = by_key(ask(script))
+    late = {key for key, row in rows.items() if row.error}
+    assert late == {key for key, row in clean.items() if row.clip_id in script.slow_clips}
+    assert all(row == clean[key] for key, row in rows.items() if key not in late)
+    first = rows["q00", 0]
+    assert first.error is not None
+    assert (first.error["kind"], first.error["type"]) == ("timeout", "ClipTooSlow")
+    assert "clip0.mp4 was not read in 0.05 s" in first.error["message"]
+
+
+def test_a_stop_is_heard_while_a_clip_is_waited_for(script: Script) -> None:
+    script.slow_clips = {"clip0"}
+    with pytest.raises(Interrupted):
+        ask(script, should_stop=keep_reading(3))
 
 
 def test_a_prompt_that_cannot_be_made_is_an_error_with_the_clips_evidence(script: Script) -> None:

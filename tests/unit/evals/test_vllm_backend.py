@@ -117,18 +117,18 @@ def test_answers_are_cut_read_and_repeated_as_transformers_does(
     words = probe.processor.tokenizer("A cube")["input_ids"]
     backend = make_backend([[*words, end], words])
     prompts = [backend.prepare(WORDS, "mini", clip, "key", None)] * 2
-    greedy = backend.answer(prompts, replace(SETTINGS), 5, lambda: False)
+    greedy = backend.answer(prompts, replace(SETTINGS), [5, 9], lambda: False)
     assert greedy.texts == ["A cube", "A cube"]
     assert greedy.truncated == [False, False]
     drawn = replace(SETTINGS, sampling=SAMPLED, num_draws=2)
-    sampled = backend.answer(prompts, drawn, 5, lambda: False)
+    sampled = backend.answer(prompts, drawn, [5, 9], lambda: False)
     assert sampled.truncated == [False, True, False, True]
     (_, first), (asked, second) = backend.engine.asked
     assert [one["seed"] for one in first] == [None, None]
-    assert [one["seed"] for one in second] == [5, 6]
+    assert [one["seed"] for one in second] == [5, 9]
     assert asked[0]["multi_modal_data"]["video"][0][0].shape == (8, 56, 84, 3)
     with pytest.raises(Interrupted):
-        backend.answer(prompts, drawn, 5, lambda: True)
+        backend.answer(prompts, drawn, [5, 9], lambda: True)
 
 
 def test_sampling_sets_every_parameter(tiny: tuple[Any, Any]) -> None:

@@ -5,7 +5,8 @@ import torch
 
 from vtk.config.loading import load_config
 from vtk.errors import MemoryExhausted
-from vtk.train.memory import is_out_of_memory, memory_exhausted
+from vtk.system.memory import is_out_of_memory
+from vtk.train.memory import memory_exhausted
 from vtk.train.microbatch import MicroBatch
 
 
