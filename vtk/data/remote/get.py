@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from vtk.data.remote.adopt import Shelf, adopt_file, adopt_members
+from vtk.data.remote.aside import remove_aside
 from vtk.data.remote.formats import format_fault
 from vtk.data.remote.leftovers import remove_leftovers, remove_parts, remove_unpacked
 from vtk.data.remote.model_cache import link_snapshot
@@ -94,6 +95,7 @@ class _Getter:
             self._adopt_members(record, needed)
             self._fetch_all(record, [each for each in missing if each.is_archive], needed)
             self._save(record)
+            remove_aside(record)
         return self._result(record, needed)
 
     def _planned(self) -> Record:
