@@ -11,11 +11,11 @@ from vtk.data.remote.aside import remove_aside
 from vtk.data.remote.formats import format_fault
 from vtk.data.remote.leftovers import remove_leftovers, remove_parts, remove_unpacked
 from vtk.data.remote.model_cache import link_snapshot
-from vtk.data.remote.needed import needed_targets
+from vtk.data.remote.needed import Needed, needed_files
 from vtk.data.remote.plan import make_plan, source_url, space_needed
 from vtk.data.remote.record import RECORD_NAME, FileState, Record, now_text
 from vtk.data.remote.routes import member_target
-from vtk.data.remote.sources import VIDEO_SUFFIXES, Source, source_dir
+from vtk.data.remote.sources import Source, source_dir
 from vtk.data.remote.unpack import DamagedMemberError, unpack
 from vtk.data.remote.wishes import Got, Wishes
 from vtk.errors import ConfigError, DataError
@@ -82,7 +82,7 @@ class _Getter:
         record = self._planned()
         remove_unpacked(record)
         missing = [each for each in record.files.values() if not self._is_ready(record, each)]
-        needed: frozenset[str] | None = None
+        needed: Needed | None = None
         if missing:
             self._is_new = True
             self._agree(record)
@@ -151,13 +151,13 @@ class _Getter:
                     state.take(found)
         self._save(record)
 
-    def _needed(self, record: Record) -> frozenset[str] | None:
+    def _needed(self, record: Record) -> Needed | None:
         if self._selection == "all":
             return None
         targets = [each.target for each in record.files.values() if not each.is_archive]
-        return needed_targets(self._source, self._root, targets)
+        return needed_files(self._source, self._root, targets)
 
-    def _adopt_members(self, record: Record, needed: frozenset[str] | None) -> None:
+    def _adopt_members(self, record: Record, needed: Needed | None) -> None:
         """Take unpacked clips that are here already, where the questions name them all.
 
         Clips whose archive is here are left to it: it knows their CRC-32, and goes afterwards.
@@ -165,11 +165,11 @@ class _Getter:
         shelf = None if self._wishes.shelf is None else Shelf(self._wishes.shelf)
         for into in {rule.into for rule in self._source.archives} if needed else ():
             group = [state for state in record.files.values() if self._goes_into(state, into)]
-            targets = sorted(each for each in needed or () if each.startswith(f"{into}/"))
+            targets = needed.below(into) if needed else Needed({})
             has_archive = any(record.path_of(state).is_file() for state in group)
-            if not targets or has_archive or all(state.selection for state in group):
+            if not targets.choices or has_archive or all(state.selection for state in group):
                 continue
-            members = adopt_members(shelf, self._root, targets, lambda: None)
+            members = adopt_members(shelf, self._root, targets)
             for state in group if members else ():
                 state.selection, state.members = self._selection, members or {}
                 members = {}  # they are noted with the first archive of the group
@@ -181,9 +181,7 @@ class _Getter:
         rule = self._source.archive_rule(state.path)
         return rule is not None and rule.into == into
 
-    def _fetch_all(
-        self, record: Record, states: list[FileState], needed: frozenset[str] | None
-    ) -> None:
+    def _fetch_all(self, record: Record, states: list[FileState], needed: Needed | None) -> None:
         works = [
             partial(self._bring, record, state, needed)
             for state in states
@@ -196,7 +194,7 @@ class _Getter:
             self._cancelled.clear()
             self._save(record)
 
-    def _bring(self, record: Record, state: FileState, needed: frozenset[str] | None) -> None:
+    def _bring(self, record: Record, state: FileState, needed: Needed | None) -> None:
         """Fetch one file and, if it is an archive, unpack it; in a thread of its own."""
         job = self._job(record, state)
         for num_damaged in range(self._wishes.patience.num_corrupt + 1):
@@ -226,9 +224,7 @@ class _Getter:
             mend_access=mend_access(self._source.page),
         )
 
-    def _unpack(
-        self, record: Record, state: FileState, path: Path, needed: frozenset[str] | None
-    ) -> None:
+    def _unpack(self, record: Record, state: FileState, path: Path, needed: Needed | None) -> None:
         rule = self._source.archive_rule(state.path)
         if rule is None:
             raise ValueError(f"{state.path} is no archive")
@@ -236,7 +232,7 @@ class _Getter:
             path,
             self._root,
             partial(member_target, rule),
-            needed,
+            None if needed is None else needed.targets(),
             reserved=frozenset(each.target for each in record.files.values()),
             on_bytes=partial(self._watch.on_bytes, f"{state.path}: unpacking"),
             is_cancelled=self._cancelled.is_set,
@@ -262,7 +258,7 @@ class _Getter:
         auth = TokenFor(hub_endpoint(self._wishes.mirror), token)
         return Session(auth, patience.connect_s, patience.stall_s, self._contact)
 
-    def _result(self, record: Record, needed: frozenset[str] | None) -> Got:
+    def _result(self, record: Record, needed: Needed | None) -> Got:
         root = link_snapshot(record) if self._source.kind == "model" else self._root
         states = list(record.files.values())
         sizes = [state.num_bytes or 0 for state in states if not state.is_archive]
@@ -271,10 +267,7 @@ class _Getter:
         for state in states:
             kind = state.integrity or state.expected.integrity
             integrity[kind] = integrity.get(kind, 0) + 1
-        here = {target for state in states for target in state.members}
-        missing = sorted(
-            target for target in (needed or frozenset()) - here if target.endswith(VIDEO_SUFFIXES)
-        )
+        here = frozenset(target for state in states for target in state.members)
         return Got(
             name=self._source.name,
             path=str(root),
@@ -283,7 +276,7 @@ class _Getter:
             num_files=len(sizes),
             bytes=sum(sizes),
             integrity=integrity,
-            missing=missing,
+            missing=needed.missing_clips(here) if needed else [],
         )
 
 

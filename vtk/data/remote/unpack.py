@@ -9,7 +9,7 @@ import unicodedata
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -35,7 +35,7 @@ def unpack(
     archive_path: Path,
     root: Path,
     route: Callable[[str], str | None],
-    needed: frozenset[str] | None,
+    needed: Container[str] | None,
     *,
     on_bytes: Callable[[int, int], None],
     is_cancelled: Callable[[], bool],
@@ -94,7 +94,7 @@ def _wanted(
     members: list[Member],
     root: Path,
     route: Callable[[str], str | None],
-    needed: frozenset[str] | None,
+    needed: Container[str] | None,
 ) -> Mapping[str, Member]:
     """The wanted members by their targets; two for one target are refused."""
     wanted: dict[str, Member] = {}
