@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vtk.data.json_stream import iter_json_array
 from vtk.data.remote.routes import clevrer_targets
-from vtk.data.remote.sources import VIDEO_SUFFIXES, Source
+from vtk.data.remote.sources import Source
 from vtk.errors import DataError
 
 
@@ -31,10 +31,9 @@ class Needed:
         inside = f"{folder}/"
         return Needed({name: at for name, at in self.choices.items() if name.startswith(inside)})
 
-    def missing_clips(self, here: frozenset[str]) -> list[str]:
-        """The clips that are in none of their places."""
-        clips = {name for name in self.choices if name.endswith(VIDEO_SUFFIXES)}
-        return sorted(name for name in clips if here.isdisjoint(self.choices[name]))
+    def without(self, here: frozenset[str]) -> "Needed":
+        """Those that are in none of their places."""
+        return Needed({name: at for name, at in self.choices.items() if here.isdisjoint(at)})
 
 
 def needed_files(source: Source, root: Path, targets: list[str]) -> Needed | None:
