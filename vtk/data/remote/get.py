@@ -1,6 +1,7 @@
 """From a name to files on the disk: plan, adopt, fetch, unpack, each step gone on with later."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,7 +9,14 @@ from pathlib import Path
 from vtk.data.remote.adopt import Shelf, adopt_file
 from vtk.data.remote.aside import remove_aside, set_aside
 from vtk.data.remote.formats import format_fault
-from vtk.data.remote.groups import adopt_groups, reopen_adopted, reopen_for
+from vtk.data.remote.groups import (
+    adopt_groups,
+    archive_groups,
+    owned_before,
+    reopen_adopted,
+    reopen_for,
+    take_over,
+)
 from vtk.data.remote.leftovers import remove_leftovers, remove_unpacked
 from vtk.data.remote.model_cache import link_snapshot
 from vtk.data.remote.needed import Needed, needed_files
@@ -20,6 +28,7 @@ from vtk.data.remote.unpack import DamagedMemberError, unpack
 from vtk.data.remote.update import keep_what_is_the_same
 from vtk.data.remote.wishes import Got, Wishes, got_from
 from vtk.errors import ConfigError, DataError
+from vtk.format import format_count
 from vtk.net.claim import Claim, LostClaimError, claimed
 from vtk.net.crew import work_together
 from vtk.net.disk import require_space
@@ -77,6 +86,7 @@ class _Getter:
         self._watch, self._cancelled, self._claim = watch, cancelled, claim
         self._selection = "needed" if source.questions and not wishes.is_everything else "all"
         self._local, self._contact = threading.local(), Contact()
+        self._unpacking = {rule.into: threading.Lock() for rule in source.archives}
         self._is_new = False
 
     def get(self) -> Got:
@@ -219,20 +229,37 @@ class _Getter:
         rule = self._source.archive_rule(state.path)
         if rule is None:
             raise ValueError(f"{state.path} is no archive")
-        members = unpack(
-            path,
-            self._root,
-            partial(member_target, rule),
-            None if needed is None else needed.targets(),
-            reserved=frozenset(each.target for each in record.files.values()),
-            on_bytes=partial(self._watch.on_bytes, f"{state.path}: unpacking"),
-            is_cancelled=self._cancelled.is_set,
-        )
-        state.members, state.selection = members, self._selection
-        state.is_kept = self._wishes.is_keeping
-        self._save(record)  # before the archive goes
+        group = archive_groups(self._source, record)[rule.into]
+        with self._unpacking[rule.into]:
+            owners, given = owned_before(group, state), Counter[str]()
+
+            def is_owned(target: str) -> bool:
+                given.update([owners[target]] if target in owners else [])
+                return target in owners
+
+            members = unpack(
+                path,
+                self._root,
+                partial(member_target, rule),
+                None if needed is None else needed.targets(),
+                reserved=frozenset(each.target for each in record.files.values()),
+                is_owned=is_owned,
+                on_bytes=partial(self._watch.on_bytes, f"{state.path}: unpacking"),
+                is_cancelled=self._cancelled.is_set,
+            )
+            state.members, state.selection = members, self._selection
+            state.is_kept = self._wishes.is_keeping
+            for owner, num_files in given.items():
+                self._tell_shared(state.path, owner, num_files)
+            for other, num_files in take_over(group, state).items():
+                self._tell_shared(other, state.path, num_files)
+            self._save(record)  # before the archive goes
         if not state.is_kept:
             path.unlink()
+
+    def _tell_shared(self, path: str, owner: str, num_files: int) -> None:
+        note = f"{format_count(num_files)} files that {owner} has as well are taken from that"
+        self._watch.on_note(path, note)
 
     def _transfer(self) -> Transfer:
         """The connections of the calling thread."""

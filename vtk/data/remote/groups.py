@@ -4,7 +4,9 @@ Which archive of a group holds a clip is not known before it is fetched, so clip
 already are taken for a whole group or not at all.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 from vtk.data.remote.adopt import Shelf, adopt_members
 from vtk.data.remote.leftovers import remove_parts
@@ -15,13 +17,40 @@ from vtk.net.content import BY_NAME
 
 
 def archive_groups(source: Source, record: Record) -> dict[str, list[FileState]]:
-    """The archives of a source by the folder that they are unpacked into, in a fixed order."""
-    groups: dict[str, list[FileState]] = {}
-    for path in sorted(record.files):
-        rule = source.archive_rule(path)
+    """The archives of a source by the folder that they are unpacked into.
+
+    What several of them hold belongs to the first; their order is fixed, supplements last.
+    """
+    found = []
+    for state in record.files.values():
+        rule = source.archive_rule(state.path)
         if rule is not None:
-            groups.setdefault(rule.into, []).append(record.files[path])
+            found.append((rule.is_supplement, state.path, rule.into))
+    groups: dict[str, list[FileState]] = {}
+    for _, path, into in sorted(found):
+        groups.setdefault(into, []).append(record.files[path])
     return groups
+
+
+def owned_before(group: Sequence[FileState], state: FileState) -> dict[str, str]:
+    """The files that earlier archives of a group were unpacked to, with the archive's path."""
+    earlier = takewhile(lambda each: each is not state, group)
+    return {target: each.path for each in earlier for target in each.members}
+
+
+def take_over(group: Sequence[FileState], state: FileState) -> Counter[str]:
+    """Note that what an archive was unpacked to is its own, and no later archive's.
+
+    Returns:
+        How many files it took over, by the path of the archive that had them.
+    """
+    num_taken = Counter[str]()
+    for other in list(group)[list(group).index(state) + 1 :]:
+        left = {at: facts for at, facts in other.members.items() if at not in state.members}
+        if len(left) < len(other.members):
+            num_taken[other.path] = len(other.members) - len(left)
+            other.members = left
+    return num_taken
 
 
 def adopt_groups(

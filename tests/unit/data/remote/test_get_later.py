@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow
 import pyarrow.parquet
+import pytest
 
 from tests.reliability.publishers import clip_bytes, files_below, make_zip, publish_clevrer
 from tests.reliability.web import Site
@@ -128,3 +129,41 @@ def test_clips_that_no_archive_has_are_told_every_time(site: Site, cli: "Cli") -
     listed = {each["name"]: each["missing_clips"] for each in cli.document}
     assert listed["video-mme"] == ["videos/x.mp4"]
     assert listed["clevrer"] == []
+
+
+@pytest.mark.parametrize("is_same", [True, False], ids=["same", "different"])
+def test_a_file_of_two_archives_is_taken_from_one_of_them_each_time(
+    site: Site, cli: "Cli", is_same: bool
+) -> None:
+    names = [f"star/Charades_v1_480/{number}.mp4" for number in range(20)]
+    main = {name: clip_bytes(n, 200_000) for n, name in enumerate(names)}
+    more = {
+        f"data0613/{name}": clip_bytes(n + 20 * (not is_same), 200_000 + n % 2)
+        for n, name in enumerate(names)
+    }
+    more["data0613/star/Charades_v1_480/own.mp4"] = clip_bytes(99)
+    site.add_repository(
+        "dataset",
+        SOURCES["mvbench"].repo,
+        {
+            "json/action_sequence.json": b"[]",
+            "video/data0613.zip": make_zip(more, zipfile.ZIP_STORED),
+            "video/star.zip": make_zip(main, zipfile.ZIP_STORED),
+        },
+    )
+    assert cli("mvbench") == 0
+    assert "video/data0613.zip: 20 files that video/star.zip has as well are taken from" in cli.err
+    folder = cli.data_dir / "mvbench"
+    wanted = {f"video/{name}": content for name, content in main.items()}
+    wanted["video/star/Charades_v1_480/own.mp4"] = clip_bytes(99)
+    assert files_below(folder) == {**wanted, "json/action_sequence.json": b"[]"}
+    files = record_of(folder)
+    assert len(files["video/star.zip"]["members"]) == 20
+    assert len(files["video/data0613.zip"]["members"]) == 1
+    site.requests.clear()
+    assert cli("mvbench") == 0
+    assert site.requests == [], "nothing is missing that the other archive took"
+    for lost in ("own.mp4", "7.mp4"):
+        (folder / "video/star/Charades_v1_480" / lost).unlink()
+        assert cli("mvbench") == 0
+        assert files_below(folder) == {**wanted, "json/action_sequence.json": b"[]"}
