@@ -13,6 +13,7 @@ from vtk.errors import ConfigError, DataError
 from vtk.format import format_bytes, format_count, format_percent
 
 if TYPE_CHECKING:
+    from vtk.data.remote.record import Record
     from vtk.data.remote.sources import Source
     from vtk.data.remote.wishes import Got
 
@@ -29,11 +30,20 @@ def show_got(console: Console, got: "Got") -> None:
     counts = ", ".join(f"{format_count(num)} {kind}" for kind, num in got.integrity.items())
     console.note(f"Integrity: {counts}.")
     if "structural only" in got.integrity:
-        console.note("Structural only: nobody publishes a hash; archives were checked by CRC-32.")
-    if got.missing:
-        shown = ", ".join(got.missing[:NUM_SHOWN])
-        num = format_count(len(got.missing))
-        console.warn(f"clips that questions name and no archive has: {num} ({shown})")
+        crc = format_count(got.num_crc)
+        of_crc = f"; {crc} unpacked files were checked by CRC-32" if got.num_crc else ""
+        console.note(f"Structural only: nobody publishes a hash{of_crc}.")
+    if "by name and format" in got.integrity:
+        console.note("By name and format: clips were here already and compared with nothing.")
+    _warn_of_missing(console, "", got.missing)
+
+
+def _warn_of_missing(console: Console, name: str, missing: Sequence[str]) -> None:
+    if missing:
+        whose = f"{name}: " if name else ""
+        shown = ", ".join(missing[:NUM_SHOWN])
+        num = format_count(len(missing))
+        console.warn(f"{whose}clips that questions name and no archive has: {num} ({shown})")
 
 
 def show_terms(
@@ -90,9 +100,20 @@ def check(console: Console, source: "Source", data_dir: Path, is_thorough: bool)
             "To fetch what is missing, with HF_HUB_OFFLINE unset: "
             f"vtk download {source.name}{folder_options(data_dir=data_dir)}",
         )
-    how = "every byte is as it was" if is_thorough else "all sizes are right"
+    how = _how_checked(record) if is_thorough else "all sizes are right"
     console.say(f"{source.name}: complete, {how}.")
-    return {"name": source.name, "path": str(record.root), "complete": True, "damaged": {}}
+    missing_clips = record.missing_clips()
+    _warn_of_missing(console, "", missing_clips)
+    found = {"name": source.name, "path": str(record.root), "complete": True, "damaged": {}}
+    return {**found, "missing": missing_clips}
+
+
+def _how_checked(record: "Record") -> str:
+    crcs = [crc for state in record.files.values() for _, crc in state.members.values()]
+    num = crcs.count(None)
+    if not num:
+        return "every byte is as it was"
+    return f"every byte is as it was; of {format_count(num)} adopted clips only the size is known"
 
 
 def show_list(console: Console, data_dir: Path) -> None:
@@ -114,6 +135,8 @@ def show_list(console: Console, data_dir: Path) -> None:
         for each in found
     ]
     console.table(("name", "kind", "here", "complete", "size", "of about", "licence", "use"), rows)
+    for each in found:
+        _warn_of_missing(console, each.name, each.missing_clips)
     console.document([asdict(each) for each in found])
 
 

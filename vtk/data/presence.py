@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vtk.data.registry import DATASETS, PARTS, Dataset, dataset_dir, questions_file
@@ -28,6 +28,7 @@ class Presence:
         bytes: Size of everything in its folder.
         full_bytes: About its size when it is complete; None if the user decides.
         path: Its folder.
+        missing_clips: Clips that questions name and no archive of its owners has.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Presence:
     bytes: int
     full_bytes: int | None
     path: str
+    missing_clips: list[str] = field(default_factory=list)
 
 
 def find_all(data_dir: Path) -> list[Presence]:
@@ -102,6 +104,7 @@ def find_source(data_dir: Path, source: Source) -> Presence:
         bytes=num_bytes,
         full_bytes=source.about_bytes,
         path=str(root),
+        missing_clips=[] if record is None else record.missing_clips(),
     )
 
 

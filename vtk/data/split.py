@@ -1,7 +1,7 @@
 """`vtk split`: counterfactual questions become train, bias and validation files with a manifest.
 
-The same input gives the same bytes. The manifest is removed first and written last, so a folder
-that has one is whole.
+The same input gives the same bytes. An older split stays as it is until the new one is whole on the
+disk; data that can no longer be split make it void.
 """
 
 import json
@@ -17,14 +17,14 @@ from vtk.data.labelling import LabelledPart, label_part, malformed_as_json
 from vtk.data.registry import PARTS, Dataset, questions_file, split_dir
 from vtk.data.rules import DEFAULT_RULE, RULES
 from vtk.data.spilled_rows import Row
+from vtk.data.split_files import filling, replace_split, void_split
 from vtk.data.subset import bias_rows, thin_out
 from vtk.errors import ConfigError, DataError, VtkError
 from vtk.format import format_count, format_percent
 from vtk.hints import nearest_hint
-from vtk.runs.files import file_sha256, storage_error, write_json_atomic, write_pieces_atomic
+from vtk.runs.files import file_sha256, write_json_atomic, write_pieces_atomic
 
 BIAS_QUESTIONS = ("original", "modified")
-MANIFEST_FILE = "manifest.json"
 PROBLEMS_FILE = "problems.json"
 _DISTRIBUTION = "videothinker-toolkit"
 
@@ -104,17 +104,43 @@ def split_dataset(
     _check_inputs(root, dataset)
     parts = {part: label_part(root, part, options.rule, on_scene) for part in PARTS}
     folder = split_dir(root)
-    _write_problems(folder, parts)
-    _check_usable(folder, parts, options.max_malformed_frac)
-    leakage = _check_leakage(parts)
+    try:
+        _check_usable(folder, parts, options.max_malformed_frac)
+        leakage = _check_leakage(parts)
+    except DataError:
+        void_split(folder)
+        _write_problems(folder, parts)
+        raise
+    with filling(folder) as filled:
+        _write_problems(filled, parts)
+        outputs = _write_parts(filled, parts, options)
+        manifest = _manifest(root, dataset, options, parts) | {
+            "outputs": outputs,
+            "leakage": leakage,
+        }
+        replace_split(folder, filled, manifest)
+    return SplitResult(folder, parts, manifest, _count_missing_videos(root, parts))
+
+
+def _write_parts(
+    folder: Path, parts: Mapping[str, LabelledPart], options: SplitOptions
+) -> dict[str, Any]:
+    """Write the files of questions; what was written, by their names."""
     train, held_out = (parts[part].rows for part in PARTS)
     mixed: Sequence[Row] = train
     if options.observational_frac is not None:
         mixed = thin_out(train, options.observational_frac, options.seed)
     bias = bias_rows(train, options.bias_questions)
     files: dict[str, Iterable[Row]] = {"train": mixed, "bias": bias, "validation": held_out}
-    outputs = {name: _write_rows(folder / f"{name}.jsonl", rows) for name, rows in files.items()}
-    manifest = {
+    named = {f"{name}.jsonl": rows for name, rows in files.items()}
+    return {name: _write_rows(folder / name, rows) for name, rows in named.items()}
+
+
+def _manifest(
+    root: Path, dataset: Dataset, options: SplitOptions, parts: Mapping[str, LabelledPart]
+) -> dict[str, Any]:
+    """What the files are made from, and how."""
+    return {
         "dataset": dataset.name,
         "tool": _DISTRIBUTION,
         "tool_version": version(_DISTRIBUTION),
@@ -123,11 +149,7 @@ def split_dataset(
         "options": asdict(options),
         "inputs": {part: _describe_inputs(root, found) for part, found in parts.items()},
         "counts": {part: count_part(found) for part, found in parts.items()},
-        "outputs": {f"{name}.jsonl": facts for name, facts in outputs.items()},
-        "leakage": leakage,
     }
-    _write(folder / MANIFEST_FILE, manifest)
-    return SplitResult(folder, parts, manifest, _count_missing_videos(root, parts))
 
 
 def _check_inputs(root: Path, dataset: Dataset) -> None:
@@ -162,12 +184,7 @@ def count_part(found: LabelledPart) -> dict[str, Any]:
 
 
 def _write_problems(folder: Path, parts: Mapping[str, LabelledPart]) -> None:
-    """The full list of what was left out; it makes an older split's manifest void."""
-    manifest = folder / MANIFEST_FILE
-    try:
-        manifest.unlink(missing_ok=True)
-    except OSError as error:
-        raise storage_error(manifest, error) from error
+    """The full list of what was left out."""
     problems = {
         part: {
             "malformed": malformed_as_json(found.malformed),

@@ -10,6 +10,7 @@ from vtk.data.benchmarks.rows import Questions
 from vtk.data.benchmarks.table import BENCHMARKS, benchmark_dir
 from vtk.data.registry import how_to_make_split, split_file
 from vtk.data.sample import VideoSample, load_samples
+from vtk.data.split_files import whole_split_file
 from vtk.errors import ConfigError, DataError
 from vtk.evals.protocols import PROTOCOL_NAMES, PROTOCOLS, Protocol
 from vtk.hints import nearest_hint
@@ -114,7 +115,7 @@ def read_suite(
 
     Raises:
         ConfigError: No such part.
-        DataError: The data or the split are not there, or a file is malformed.
+        DataError: The data or the split are not there or not whole, or a file is malformed.
     """
     if file is not None:
         return read_published(file, suite.dataset, benchmark_dir(data_dir, suite.dataset))
@@ -126,7 +127,7 @@ def read_suite(
             f"suite {suite.name} needs {path}, which is not there",
             how_to_make_split(suite.dataset),
         )
-    return Questions(load_samples(path))
+    return Questions(load_samples(whole_split_file(data_dir, suite.dataset, part)))
 
 
 def is_here(suite: Suite, data_dir: Path, part: str) -> bool:

@@ -8,9 +8,12 @@ nothing: then the size is all there is, and what the file's own format can tell.
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-Integrity = Literal["sha256", "git-sha1", "structural only"]
+Integrity = Literal["sha256", "git-sha1", "structural only", "by name and format"]
+BY_NAME: Final = "by name and format"
+"""Of what was here already and was compared with nothing that its owners publish."""
+
 _BLOCK_BYTES = 1 << 20
 
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 from vtk.config.schema import Stage, VtkConfig
 from vtk.data.registry import how_to_make_split, split_file
 from vtk.data.sample import load_samples
+from vtk.data.split_files import whole_split_file
 from vtk.errors import ConfigError, DataError
 from vtk.models.sources import resolve_model_path
 from vtk.runs.files import file_sha256, read_json
@@ -69,7 +70,8 @@ def pin_inputs(config: VtkConfig, data_dir: Path, runs_dir: Path) -> TrainingInp
     Raises:
         ConfigError: No training questions are named, the reference is the policy, or an adapter
             would be trained on another adapter.
-        DataError: A file, run or model is not there, or a question is malformed.
+        DataError: A file, run or model is not there, a split is not whole, or a question is
+            malformed.
     """
     train = question_file(config, data_dir, "train")
     if train is None:
@@ -90,9 +92,11 @@ def pin_inputs(config: VtkConfig, data_dir: Path, runs_dir: Path) -> TrainingInp
     inputs = TrainingInputs(
         model=_pinned_policy(config, runs_dir),
         reference=_pinned_reference(config, runs_dir),
-        train=str(_existing(train, config.data.dataset)),
+        train=str(_existing(config, data_dir, "train", train)),
         train_sha256=file_sha256(train),
-        validation=None if validation is None else str(_existing(validation, config.data.dataset)),
+        validation=None
+        if validation is None
+        else str(_existing(config, data_dir, "validation", validation)),
         suite=config.data.dataset or (validation.stem if validation else "none"),
     )
     load_samples(train)  # a malformed row is told before any run is made
@@ -104,7 +108,7 @@ def question_file(config: VtkConfig, data_dir: Path, part: str) -> Path | None:
 
     The bias stage trains on the data set's observational questions.
     """
-    named = config.data.train if part == "train" else config.data.validation
+    named = _named(config, part)
     if named is not None:
         return Path(named).absolute()
     if config.data.dataset is None:
@@ -116,8 +120,16 @@ def _split_part(stage: Stage, part: str) -> str:
     return "bias" if stage == "bias" and part == "train" else part
 
 
-def _existing(path: Path, dataset: str | None) -> Path:
-    if not path.is_file():
+def _named(config: VtkConfig, part: str) -> str | None:
+    return config.data.train if part == "train" else config.data.validation
+
+
+def _existing(config: VtkConfig, data_dir: Path, part: str, path: Path) -> Path:
+    """The file of a part, if it is there and, where it is the data set's, of a whole split."""
+    dataset = config.data.dataset
+    if dataset is not None and _named(config, part) is None:
+        whole_split_file(data_dir, dataset, _split_part(config.stage, part))
+    elif not path.is_file():
         hint = how_to_make_split(dataset) if dataset else None
         raise DataError(f"there is no data file {path}", hint)
     return path

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.split_files import write_manifest
 from tests.unit.evals.conftest import Script
 from vtk.errors import ConfigError, DataError
 from vtk.evals.suites import SUITES, draw_subset, find_suite, load_questions
@@ -37,6 +38,9 @@ def test_questions_come_from_the_split_of_the_part(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     row = {"problem": "What?\nA. x\nB. y", "solution": "B", "video": "videos/v.mp4"}
     (folder / "validation.jsonl").write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match=r"there is no manifest\.json beside it"):
+        load_questions(find_suite("clevrer-mini"), tmp_path)
+    write_manifest(folder)
     (sample,) = load_questions(find_suite("clevrer-mini"), tmp_path)
     assert (sample.solution, sample.video.name) == ("B", "v.mp4")
     with pytest.raises(ConfigError, match="testing"):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.split_files import write_manifest
 from vtk.config.loading import load_config
 from vtk.errors import ConfigError, DataError
 from vtk.launch import create_training_run
@@ -22,6 +23,7 @@ def folder(tmp_path: Path) -> Path:
     for part in ("train", "bias", "validation"):
         row = {"problem": f"{part}?\nA. x\nB. y", "solution": "A", "video": "v.mp4"}
         (split / f"{part}.jsonl").write_text(json.dumps(row) + "\n")
+    write_manifest(split)
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "config.json").write_text("{}")
     bias = create_run(tmp_path / "runs", "bias", "bias-1")

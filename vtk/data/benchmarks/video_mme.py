@@ -24,7 +24,7 @@ from vtk.errors import DataError
 
 GROUPINGS = ("duration", "domain", "task_type", "sub_category")
 _FOLDERS = ("videos", "data", "videos/data")
-_SUFFIXES = (".mp4", ".MP4", ".mkv", ".webm")
+SUFFIXES = (".mp4", ".MP4", ".mkv", ".webm")
 
 
 def convert(root: Path) -> Questions:
@@ -45,7 +45,7 @@ def convert(root: Path) -> Questions:
 
 def places(name: str) -> list[str]:
     """Where the clip that questions call `name` can lie, below the benchmark's folder."""
-    return [f"{folder}/{name}{suffix}" for folder in _FOLDERS for suffix in _SUFFIXES]
+    return [f"{folder}/{name}{suffix}" for folder in _FOLDERS for suffix in SUFFIXES]
 
 
 def _sample(row: Row, root: Path) -> VideoSample:

@@ -6,10 +6,11 @@ no listed hash; it is adopted by its name when its format speaks for it.
 
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 from vtk.data.remote.formats import format_fault
+from vtk.data.remote.needed import Needed
 from vtk.data.remote.record import FileState
 from vtk.data.remote.unpack import Unpacked
 from vtk.data.resolve import resolve_under
@@ -64,16 +65,13 @@ def adopt_file(shelf: Shelf, state: FileState, target: Path) -> Fetched | None:
     return None
 
 
-def adopt_members(
-    shelf: Shelf | None, root: Path, targets: Iterable[str], on_file: Callable[[], None]
-) -> Unpacked | None:
+def adopt_members(shelf: Shelf | None, root: Path, needed: Needed) -> Unpacked | None:
     """Put unpacked files in place: all that are wanted, or none.
 
     Args:
         shelf: The user's files; None to look only at what is in place already.
         root: The data set's folder.
-        targets: The wanted files, relative to `root`.
-        on_file: Told for each.
+        needed: The wanted files.
 
     Returns:
         Their sizes; None if one is missing.
@@ -83,22 +81,29 @@ def adopt_members(
         VtkError: The disk fails.
     """
     found: dict[str, Path] = {}
-    for target in targets:
-        place = resolve_under(root, target)
-        choices = [place, *(shelf.candidates(target) if shelf else [])]
-        right = (each for each in choices if each.is_file() and _is_of_kind(each, target))
-        first = next(right, None)
+    for targets in needed.choices.values():
+        first = next(_right_files(shelf, root, targets), None)
         if first is None:
             return None
-        found[target] = first
+        target, path = first
+        found[target] = path
     members: Unpacked = {}
     for target, path in found.items():
         place = resolve_under(root, target)
         if path != place:
             _place(path, place)
         members[target] = (place.stat().st_size, None)
-        on_file()
     return members or None
+
+
+def _right_files(
+    shelf: Shelf | None, root: Path, targets: tuple[str, ...]
+) -> Iterator[tuple[str, Path]]:
+    """Each place that a file may take, with what is there or could be put there."""
+    for target in targets:
+        for path in (resolve_under(root, target), *(shelf.candidates(target) if shelf else [])):
+            if path.is_file() and _is_of_kind(path, target):
+                yield target, path
 
 
 def _is_of_kind(path: Path, name: str) -> bool:

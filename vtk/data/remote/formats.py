@@ -14,15 +14,16 @@ def format_fault(path: Path, name: str) -> str | None:
         path: The file, perhaps under another name.
         name: Its proper name, whose ending says what it should be.
     """
-    if name.endswith(".zip"):
+    suffix = Path(name).suffix.lower()
+    if suffix == ".zip":
         return structure_fault(path)
     head, tail = _ends(path)
-    if name.endswith(".json"):
+    if suffix == ".json":
         brackets = (head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1], tail.rstrip()[-1:])
         return None if brackets in ((b"[", b"]"), (b"{", b"}")) else "it is no whole JSON text"
-    if name.endswith(".mp4"):
+    if suffix == ".mp4":
         return None if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide") else "it is no MP4 file"
-    if name.endswith(".parquet"):
+    if suffix == ".parquet":
         is_whole = head[:4] == tail[-4:] == b"PAR1"
         return None if is_whole else "it is no whole parquet file"
     return None

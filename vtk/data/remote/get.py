@@ -1,23 +1,34 @@
 """From a name to files on the disk: plan, adopt, fetch, unpack, each step gone on with later."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from vtk.data.remote.adopt import Shelf, adopt_file, adopt_members
+from vtk.data.remote.adopt import Shelf, adopt_file
+from vtk.data.remote.aside import remove_aside, set_aside
 from vtk.data.remote.formats import format_fault
-from vtk.data.remote.leftovers import remove_leftovers, remove_parts
+from vtk.data.remote.groups import (
+    adopt_groups,
+    archive_groups,
+    owned_before,
+    reopen_adopted,
+    reopen_for,
+    take_over,
+)
+from vtk.data.remote.leftovers import remove_leftovers
 from vtk.data.remote.model_cache import link_snapshot
-from vtk.data.remote.needed import needed_targets
+from vtk.data.remote.needed import Needed, needed_files
 from vtk.data.remote.plan import make_plan, source_url, space_needed
 from vtk.data.remote.record import RECORD_NAME, FileState, Record, now_text
 from vtk.data.remote.routes import member_target
-from vtk.data.remote.sources import VIDEO_SUFFIXES, Source, source_dir
+from vtk.data.remote.sources import Source, source_dir
 from vtk.data.remote.unpack import DamagedMemberError, unpack
-from vtk.data.remote.wishes import Got, Wishes
+from vtk.data.remote.update import keep_what_is_the_same
+from vtk.data.remote.wishes import Got, Wishes, got_from
 from vtk.errors import ConfigError, DataError
+from vtk.format import format_count
 from vtk.net.claim import Claim, LostClaimError, claimed
 from vtk.net.crew import work_together
 from vtk.net.disk import require_space
@@ -75,13 +86,14 @@ class _Getter:
         self._watch, self._cancelled, self._claim = watch, cancelled, claim
         self._selection = "needed" if source.questions and not wishes.is_everything else "all"
         self._local, self._contact = threading.local(), Contact()
+        self._unpacking = {rule.into: threading.Lock() for rule in source.archives}
         self._is_new = False
 
     def get(self) -> Got:
         record = self._planned()
         remove_leftovers(record)
+        reopen_adopted(self._source, record, self._selection)
         missing = [each for each in record.files.values() if not self._is_ready(record, each)]
-        needed: frozenset[str] | None = None
         if missing:
             self._is_new = True
             self._agree(record)
@@ -89,11 +101,22 @@ class _Getter:
             self._adopt_files(record, missing)
             self._check_space(record)
             self._fetch_all(record, [each for each in missing if not each.is_archive], None)
-            needed = self._needed(record)
-            self._adopt_members(record, needed)
-            self._fetch_all(record, [each for each in missing if each.is_archive], needed)
+            self._have_members(record)
             self._save(record)
-        return self._result(record, needed)
+            remove_aside(record)
+        return self._result(record)
+
+    def _have_members(self, record: Record) -> None:
+        """Adopt, or fetch and unpack, what of the archives is wanted."""
+        needed = self._needed(record)
+        if needed is not None:
+            reopen_for(self._source, record, needed)
+            shelf = None if self._wishes.shelf is None else Shelf(self._wishes.shelf)
+            adopt_groups(self._source, record, needed, shelf, self._watch.on_note)
+            self._save(record)
+        self._fetch_all(record, [each for each in record.files.values() if each.is_archive], needed)
+        if needed is not None:
+            record.missing = sorted(needed.without(record.members_here()).choices)
 
     def _planned(self) -> Record:
         record = Record.load(self._root)
@@ -107,7 +130,9 @@ class _Getter:
             self._transfer(),
         )
         if record is not None:
-            _keep_what_is_the_same(record, fresh)
+            keep_what_is_the_same(record, fresh)
+            self._claim.renew()
+            fresh.save(self._source.name, self._source.licence)
         return fresh
 
     def _agree(self, record: Record) -> None:
@@ -148,39 +173,13 @@ class _Getter:
                     state.take(found)
         self._save(record)
 
-    def _needed(self, record: Record) -> frozenset[str] | None:
+    def _needed(self, record: Record) -> Needed | None:
         if self._selection == "all":
             return None
         targets = [each.target for each in record.files.values() if not each.is_archive]
-        return needed_targets(self._source, self._root, targets)
+        return needed_files(self._source, self._root, targets)
 
-    def _adopt_members(self, record: Record, needed: frozenset[str] | None) -> None:
-        """Take unpacked clips that are here already, where the questions name them all.
-
-        Clips whose archive is here are left to it: it knows their CRC-32, and goes afterwards.
-        """
-        shelf = None if self._wishes.shelf is None else Shelf(self._wishes.shelf)
-        for into in {rule.into for rule in self._source.archives} if needed else ():
-            group = [state for state in record.files.values() if self._goes_into(state, into)]
-            targets = sorted(each for each in needed or () if each.startswith(f"{into}/"))
-            has_archive = any(record.path_of(state).is_file() for state in group)
-            if not targets or has_archive or all(state.selection for state in group):
-                continue
-            members = adopt_members(shelf, self._root, targets, lambda: None)
-            for state in group if members else ():
-                state.selection, state.members = self._selection, members or {}
-                members = {}  # they are noted with the first archive of the group
-                remove_parts(record.path_of(state))
-                self._watch.on_note(state.path, "its clips are here already")
-        self._save(record)
-
-    def _goes_into(self, state: FileState, into: str) -> bool:
-        rule = self._source.archive_rule(state.path)
-        return rule is not None and rule.into == into
-
-    def _fetch_all(
-        self, record: Record, states: list[FileState], needed: frozenset[str] | None
-    ) -> None:
+    def _fetch_all(self, record: Record, states: list[FileState], needed: Needed | None) -> None:
         works = [
             partial(self._bring, record, state, needed)
             for state in states
@@ -193,9 +192,11 @@ class _Getter:
             self._cancelled.clear()
             self._save(record)
 
-    def _bring(self, record: Record, state: FileState, needed: frozenset[str] | None) -> None:
+    def _bring(self, record: Record, state: FileState, needed: Needed | None) -> None:
         """Fetch one file and, if it is an archive, unpack it; in a thread of its own."""
         job = self._job(record, state)
+        if state.is_outdated and not state.expected.is_hashed and job.target.is_file():
+            set_aside(job.target)
         for num_damaged in range(self._wishes.patience.num_corrupt + 1):
             state.take(self._transfer().fetch(job))
             if not state.is_archive:
@@ -223,26 +224,41 @@ class _Getter:
             mend_access=mend_access(self._source.page),
         )
 
-    def _unpack(
-        self, record: Record, state: FileState, path: Path, needed: frozenset[str] | None
-    ) -> None:
+    def _unpack(self, record: Record, state: FileState, path: Path, needed: Needed | None) -> None:
         rule = self._source.archive_rule(state.path)
         if rule is None:
             raise ValueError(f"{state.path} is no archive")
-        members = unpack(
-            path,
-            self._root,
-            partial(member_target, rule),
-            needed,
-            reserved=frozenset(each.target for each in record.files.values()),
-            on_bytes=partial(self._watch.on_bytes, f"{state.path}: unpacking"),
-            is_cancelled=self._cancelled.is_set,
-        )
-        state.members, state.selection = members, self._selection
-        state.is_kept = self._wishes.is_keeping
-        self._save(record)  # before the archive goes
+        group = archive_groups(self._source, record)[rule.into]
+        with self._unpacking[rule.into]:
+            owners, given = owned_before(group, state), Counter[str]()
+
+            def is_owned(target: str) -> bool:
+                given.update([owners[target]] if target in owners else [])
+                return target in owners
+
+            members = unpack(
+                path,
+                self._root,
+                partial(member_target, rule),
+                None if needed is None else needed.targets(),
+                reserved=frozenset(each.target for each in record.files.values()),
+                is_owned=is_owned,
+                on_bytes=partial(self._watch.on_bytes, f"{state.path}: unpacking"),
+                is_cancelled=self._cancelled.is_set,
+            )
+            state.members, state.selection = members, self._selection
+            state.is_kept = self._wishes.is_keeping
+            for owner, num_files in given.items():
+                self._tell_shared(state.path, owner, num_files)
+            for other, num_files in take_over(group, state).items():
+                self._tell_shared(other, state.path, num_files)
+            self._save(record)  # before the archive goes
         if not state.is_kept:
             path.unlink()
+
+    def _tell_shared(self, path: str, owner: str, num_files: int) -> None:
+        note = f"{format_count(num_files)} files that {owner} has as well are taken from that"
+        self._watch.on_note(path, note)
 
     def _transfer(self) -> Transfer:
         """The connections of the calling thread."""
@@ -259,41 +275,10 @@ class _Getter:
         auth = TokenFor(hub_endpoint(self._wishes.mirror), token)
         return Session(auth, patience.connect_s, patience.stall_s, self._contact)
 
-    def _result(self, record: Record, needed: frozenset[str] | None) -> Got:
+    def _result(self, record: Record) -> Got:
         root = link_snapshot(record) if self._source.kind == "model" else self._root
-        states = list(record.files.values())
-        sizes = [state.num_bytes or 0 for state in states if not state.is_archive]
-        sizes += [size for state in states for size, _ in state.members.values()]
-        integrity: dict[str, int] = {}
-        for state in states:
-            kind = state.integrity or state.expected.integrity
-            integrity[kind] = integrity.get(kind, 0) + 1
-        here = {target for state in states for target in state.members}
-        missing = sorted(
-            target for target in (needed or frozenset()) - here if target.endswith(VIDEO_SUFFIXES)
-        )
-        return Got(
-            name=self._source.name,
-            path=str(root),
-            is_new=self._is_new,
-            revision=record.revision,
-            num_files=len(sizes),
-            bytes=sum(sizes),
-            integrity=integrity,
-            missing=missing,
-        )
+        return got_from(record, self._source.name, root, is_new=self._is_new)
 
 
 def _fault_finder(name: str) -> Callable[[Path], str | None]:
     return lambda path: format_fault(path, name)
-
-
-def _keep_what_is_the_same(old: Record, fresh: Record) -> None:
-    """What is here of an older version stays where the newer one has the same content."""
-    fresh.agreed = old.agreed
-    for path, state in fresh.files.items():
-        before = old.files.get(path)
-        with suppress(DataError):  # a path that leads elsewhere is not here
-            is_same = before is not None and before.expected == state.expected
-            if before is not None and is_same and state.expected.is_hashed and old.is_ready(before):
-                fresh.files[path] = before

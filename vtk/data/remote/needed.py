@@ -1,6 +1,7 @@
 """Which clips the questions name: only those are unpacked unless the user wants all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -10,8 +11,33 @@ from vtk.data.remote.sources import Source
 from vtk.errors import DataError
 
 
-def needed_targets(source: Source, root: Path, targets: list[str]) -> frozenset[str] | None:
-    """The files, relative to `root`, that the questions of a source name.
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """The files that questions name, relative to the data set's folder.
+
+    Attributes:
+        choices: What the questions call a file -> the places where evaluation looks for it. One of
+            them is enough.
+    """
+
+    choices: Mapping[str, tuple[str, ...]]
+
+    def targets(self) -> frozenset[str]:
+        """Every place in which an archive may have one of them."""
+        return frozenset(place for places in self.choices.values() for place in places)
+
+    def below(self, folder: str) -> "Needed":
+        """Those of one folder."""
+        inside = f"{folder}/"
+        return Needed({name: at for name, at in self.choices.items() if name.startswith(inside)})
+
+    def without(self, here: frozenset[str]) -> "Needed":
+        """Those that are in none of their places."""
+        return Needed({name: at for name, at in self.choices.items() if here.isdisjoint(at)})
+
+
+def needed_files(source: Source, root: Path, targets: list[str]) -> Needed | None:
+    """The files that the questions of a source name.
 
     Args:
         source: The data set.
@@ -28,16 +54,16 @@ def needed_targets(source: Source, root: Path, targets: list[str]) -> frozenset[
         return None
     files = [root / target for target in targets if fnmatchcase(target, source.questions)]
     read = _clevrer_needs if source.name == "clevrer" else _video_mme_needs
-    needed = frozenset(target for path in files for target in read(path))
-    if not needed:
+    choices = {places[0]: places for path in files for places in read(path)}
+    if not choices:
         raise DataError(
             f"the questions of {source.name} name no clips",
             f"Get everything instead: vtk download {source.name} --everything",
         )
-    return needed
+    return Needed(choices)
 
 
-def _clevrer_needs(path: Path) -> Iterator[str]:
+def _clevrer_needs(path: Path) -> Iterator[tuple[str, ...]]:
     """Clip and annotation of each scene with a counterfactual question."""
     for position, scene in iter_json_array(path):
         if not (isinstance(scene, dict) and isinstance(scene.get("questions"), list)):
@@ -45,18 +71,20 @@ def _clevrer_needs(path: Path) -> Iterator[str]:
         types = {each.get("question_type") for each in scene["questions"] if isinstance(each, dict)}
         index = scene.get("scene_index")
         if "counterfactual" in types and isinstance(index, int):
-            yield from clevrer_targets(path.stem, index).values()
+            yield from ((target,) for target in clevrer_targets(path.stem, index).values())
 
 
-def _video_mme_needs(path: Path) -> Iterator[str]:
-    """The video and the subtitles of each row."""
+def _video_mme_needs(path: Path) -> Iterator[tuple[str, ...]]:
+    """The video, by each ending that evaluation knows, and the subtitles of each row."""
     import pyarrow
     import pyarrow.parquet
+
+    from vtk.data.benchmarks.video_mme import SUFFIXES
 
     try:
         ids = pyarrow.parquet.read_table(path, columns=["videoID"]).column("videoID").to_pylist()
     except (OSError, KeyError, pyarrow.ArrowException) as error:
         raise DataError(f"{path} is damaged or has another layout: {error}") from error
     for video_id in ids:
-        yield f"videos/{video_id}.mp4"
-        yield f"subtitle/{video_id}.srt"
+        yield tuple(f"videos/{video_id}{suffix}" for suffix in SUFFIXES)
+        yield (f"subtitle/{video_id}.srt",)

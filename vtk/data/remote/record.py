@@ -7,11 +7,13 @@ done; a file that is done but not yet in the record is found by its hash.
 
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from vtk.data.remote.sources import VIDEO_SUFFIXES
 from vtk.data.resolve import resolve_under
 from vtk.errors import DataError
 from vtk.net.content import Expected
@@ -39,6 +41,7 @@ class FileState:
         selection: What of an archive is unpacked, `needed` or `all`; empty until it is.
         members: Of an archive: size and CRC-32 of each unpacked file; None where no archive told.
         is_kept: Whether it stays when it has been unpacked.
+        is_outdated: Whether what lies in its place, or was unpacked of it, is of an older version.
     """
 
     path: str
@@ -52,6 +55,7 @@ class FileState:
     selection: str = ""
     members: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     is_kept: bool = True
+    is_outdated: bool = False
 
     @property
     def planned_bytes(self) -> int:
@@ -61,7 +65,7 @@ class FileState:
     def take(self, fetched: Fetched) -> None:
         """Note that it is here."""
         self.num_bytes, self.sha256 = fetched.num_bytes, fetched.sha256
-        self.integrity = fetched.integrity
+        self.integrity, self.is_outdated = fetched.integrity, False
 
     def forget(self) -> None:
         """Note that it is not here, or not as it should be."""
@@ -77,12 +81,19 @@ class Record:
         revision: The commit of a Hub repository; empty for a web server.
         files: By path.
         agreed: When the user agreed to the terms, as UTC text; empty if that was not needed.
+        missing: What questions name and no archive has.
     """
 
     def __init__(
-        self, root: Path, revision: str, files: dict[str, FileState], agreed: str = ""
+        self,
+        root: Path,
+        revision: str,
+        files: dict[str, FileState],
+        agreed: str = "",
+        missing: Iterable[str] = (),
     ) -> None:
         self.root, self.revision, self.files, self.agreed = root, revision, files, agreed
+        self.missing = list(missing)
         self._lock, self._saved_s = threading.Lock(), 0.0
 
     @classmethod
@@ -100,7 +111,8 @@ class Record:
             if facts["schema"] != _SCHEMA:
                 raise ValueError(f"schema {facts['schema']}")
             files = {entry["path"]: _read_state(entry) for entry in facts["files"]}
-            return cls(root, str(facts["revision"]), files, str(facts["agreed"]))
+            missing = [str(target) for target in facts.get("missing", [])]
+            return cls(root, str(facts["revision"]), files, str(facts["agreed"]), missing)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{path} is damaged: {error}",
@@ -126,6 +138,7 @@ class Record:
                     "agreed": self.agreed,
                     "revision": self.revision,
                     "complete": all(self.is_ready(state) for state in self.files.values()),
+                    "missing": self.missing,
                     "files": [asdict(state) for state in self.files.values()],
                 },
             )
@@ -137,6 +150,14 @@ class Record:
             DataError: Its path leaves the data set's folder.
         """
         return resolve_under(self.root, state.target)
+
+    def members_here(self) -> frozenset[str]:
+        """What was unpacked, relative to the folder."""
+        return frozenset(target for state in self.files.values() for target in state.members)
+
+    def missing_clips(self) -> list[str]:
+        """The clips that questions name and no archive has."""
+        return [name for name in self.missing if name.endswith(VIDEO_SUFFIXES)]
 
     def is_ready(self, state: FileState, selection: str = "") -> bool:
         """Whether a file, or what is wanted of an archive, is here; looks at sizes only.

@@ -32,6 +32,7 @@ class ArchiveRule:
         suffixes: With `flat`, the members that are wanted at all.
         strip: With `tree`, a leading folder that is left out.
         ratio: Unpacked to packed size, for planning.
+        is_supplement: What another archive of the same folder has as well is taken from that one.
     """
 
     pattern: str
@@ -40,6 +41,7 @@ class ArchiveRule:
     suffixes: tuple[str, ...] = VIDEO_SUFFIXES
     strip: str = ""
     ratio: float = 1.0
+    is_supplement: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,12 @@ SOURCES: dict[str, Source] = {
             about_bytes=int(17.3 * _GB),
             repo="OpenGVLab/MVBench",
             patterns=("json/*.json", "video/*.zip"),
-            archives=(ArchiveRule("video/*.zip", "video", "tree", strip="data0613/"),),
+            archives=(
+                ArchiveRule(
+                    "video/data0613.zip", "video", "tree", strip="data0613/", is_supplement=True
+                ),
+                ArchiveRule("video/*.zip", "video", "tree"),
+            ),
         ),
         Source(
             name="tempcompass",

@@ -9,7 +9,7 @@ import unicodedata
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -35,11 +35,12 @@ def unpack(
     archive_path: Path,
     root: Path,
     route: Callable[[str], str | None],
-    needed: frozenset[str] | None,
+    needed: Container[str] | None,
     *,
     on_bytes: Callable[[int, int], None],
     is_cancelled: Callable[[], bool],
     reserved: frozenset[str] = frozenset(),
+    is_owned: Callable[[str], bool] = lambda _target: False,
 ) -> Unpacked:
     """Unpack what is wanted of an archive.
 
@@ -52,9 +53,10 @@ def unpack(
         is_cancelled: Looked at between blocks.
         reserved: Files that the download itself keeps; no member may take the place of one, or of
             what is named after one (`NAME.part`).
+        is_owned: Asked of each target whether it is another archive's and stays as it is.
 
     Returns:
-        Size and CRC-32 of each target.
+        Size and CRC-32 of each target that is this archive's.
 
     Raises:
         DamagedMemberError: A member's content is damaged; those before it are unpacked.
@@ -66,23 +68,42 @@ def unpack(
     with open_archive(archive_path) as archive:
         wanted = _wanted(archive_path, read_members(archive), root, route, needed)
         _check_reserved(archive_path, wanted, reserved)
-        total = sum(member.num_bytes for member in wanted.values())
-        done = 0
-        missing = {}
-        for target, member in wanted.items():
-            if _is_right(root / target, member):
-                done += member.num_bytes
-            else:
-                missing[target] = member
-        require_space(root, total - done, f"unpacking {archive_path.name}")
-        for target, member in missing.items():
-            tell = _telling(on_bytes, done, total)
-            _write(archive, member, root, target, tell, is_cancelled)
-            done += member.num_bytes
-        on_bytes(done, total)
+        wanted = {target: each for target, each in wanted.items() if not is_owned(target)}
+        _remove_left(root, wanted)
+        _write_missing(archive, wanted, root, on_bytes, is_cancelled)
     for folder in {(root / target).parent for target in wanted}:
         sync_folder(folder)
     return {target: (member.num_bytes, member.crc) for target, member in wanted.items()}
+
+
+def _remove_left(root: Path, targets: Iterable[str]) -> None:
+    """Remove what a killed process was writing in the folders of these files."""
+    for folder in {(root / target).parent for target in targets}:
+        if folder.is_dir() and folder.resolve().is_relative_to(root.resolve()):
+            for left in folder.glob(f"*{TEMPORARY_SUFFIX}"):
+                left.unlink(missing_ok=True)
+
+
+def _write_missing(
+    archive: zipfile.ZipFile,
+    wanted: Mapping[str, Member],
+    root: Path,
+    on_bytes: Callable[[int, int], None],
+    is_cancelled: Callable[[], bool],
+) -> None:
+    """Write the members that are not here yet, once there is room for all of them."""
+    total = sum(member.num_bytes for member in wanted.values())
+    done, missing = 0, {}
+    for target, member in wanted.items():
+        if _is_right(root / target, member):
+            done += member.num_bytes
+        else:
+            missing[target] = member
+    require_space(root, total - done, f"unpacking {Path(archive.filename or '').name}")
+    for target, member in missing.items():
+        _write(archive, member, root, target, _telling(on_bytes, done, total), is_cancelled)
+        done += member.num_bytes
+    on_bytes(done, total)
 
 
 def _telling(on_bytes: Callable[[int, int], None], done: int, total: int) -> Callable[[int], None]:
@@ -94,7 +115,7 @@ def _wanted(
     members: list[Member],
     root: Path,
     route: Callable[[str], str | None],
-    needed: frozenset[str] | None,
+    needed: Container[str] | None,
 ) -> Mapping[str, Member]:
     """The wanted members by their targets; two for one target are refused."""
     wanted: dict[str, Member] = {}
@@ -182,10 +203,9 @@ def _write(
             f"{path} leads elsewhere through a symbolic link",
             "Make the data folder itself the link, and nothing inside it.",
         )
-    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
+    temporary = path.with_name(f".{uuid.uuid4().hex}{TEMPORARY_SUFFIX}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         with os.fdopen(os.open(temporary, flags, 0o666), "wb") as output:
             _copy(archive, member, output.write, on_bytes, is_cancelled)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from vtk.data.remote.aside import set_aside
 from vtk.data.remote.record import FileState, Record
 from vtk.data.remote.sources import Source, source_dir
 from vtk.data.remote.unpack import file_crc
@@ -26,7 +27,9 @@ def verified_record(source: Source, data_dir: Path) -> Record:
 
 
 def find_damage(record: Record, on_file: Callable[[], None]) -> dict[str, str]:
-    """Compare every file with its record; a damaged one is marked as missing there.
+    """Compare every file with its record; a damaged one is set aside, so that it comes anew.
+
+    What an archive told of its files stays noted: only the damaged ones are unpacked again.
 
     Args:
         record: Of the download; the caller saves it.
@@ -34,6 +37,9 @@ def find_damage(record: Record, on_file: Callable[[], None]) -> dict[str, str]:
 
     Returns:
         What is wrong, by path below the data set's folder.
+
+    Raises:
+        VtkError: The disk fails.
     """
     damage: dict[str, str] = {}
     for state in record.files.values():
@@ -42,10 +48,16 @@ def find_damage(record: Record, on_file: Callable[[], None]) -> dict[str, str]:
             fault = _file_damage(record, state)
             found = {} if fault is None else {state.path: fault}
             on_file()
-        if found:
-            damage.update(found)
-            state.forget()
+            if found:
+                _lose(record.path_of(state))
+                state.forget()
+        damage.update(found)
     return damage
+
+
+def _lose(path: Path) -> None:
+    if path.is_file():
+        set_aside(path)
 
 
 def count_checks(record: Record) -> int:
@@ -75,5 +87,7 @@ def _members_damage(
             damage[target] = f"it has {path.stat().st_size} bytes, not {num_bytes}"
         elif crc is not None and file_crc(path) != crc:
             damage[target] = "its content changed (CRC-32)"
+        if target in damage:
+            _lose(path)
         on_file()
     return damage

@@ -1,8 +1,10 @@
 """How a user wants something downloaded, and what came of it."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vtk.data.remote.record import Record
 from vtk.net.patience import Patience
 
 
@@ -43,6 +45,7 @@ class Got:
         num_files: Files and unpacked clips.
         bytes: Their size.
         integrity: How many files were checked against what.
+        num_crc: How many unpacked files were compared with the CRC-32 of their archive.
         missing: Clips that questions name and no archive has.
     """
 
@@ -53,4 +56,24 @@ class Got:
     num_files: int
     bytes: int
     integrity: dict[str, int]
+    num_crc: int
     missing: list[str]
+
+
+def got_from(record: Record, name: str, root: Path, *, is_new: bool) -> Got:
+    """What a complete record says of a source whose files lie in `root`."""
+    states = list(record.files.values())
+    members = [member for state in states for member in state.members.values()]
+    sizes = [state.num_bytes or 0 for state in states if not state.is_archive]
+    sizes += [size for size, _ in members]
+    return Got(
+        name=name,
+        path=str(root),
+        is_new=is_new,
+        revision=record.revision,
+        num_files=len(sizes),
+        bytes=sum(sizes),
+        integrity=dict(Counter(state.integrity for state in states)),
+        num_crc=sum(crc is not None for _, crc in members),
+        missing=record.missing_clips(),
+    )

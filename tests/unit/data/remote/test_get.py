@@ -20,6 +20,7 @@ from tests.reliability.publishers import (
     publish_model,
 )
 from tests.reliability.web import HONEST, Request, Site, Trick
+from vtk.data.benchmarks.video_mme import places
 from vtk.data.remote.sources import SOURCES
 
 if TYPE_CHECKING:
@@ -145,6 +146,27 @@ def test_clips_that_questions_name_and_nobody_has_are_told(site: Site, cli: "Cli
     assert cli("clevrer", "--mirror", site.url) == 0
     assert "clips that questions name and no archive has: 1" in cli.err
     assert "video_00002.mp4" in cli.err
+
+
+def test_clips_of_video_mme_are_unpacked_by_whatever_ending_evaluation_finds(
+    site: Site, cli: "Cli"
+) -> None:
+    names = {"a": ".mp4", "b": ".MP4", "c": ".mkv"}
+    clips = {f"data/{name}{ending}": clip_bytes(1) for name, ending in names.items()}
+    site.add_repository(
+        "dataset",
+        SOURCES["video-mme"].repo,
+        {
+            "videomme/test-0.parquet": _parquet({"videoID": [*names, "lost"]}),
+            "videos_chunked_01.zip": make_zip({**clips, "data/no.mkv": b"x"}),
+            "subtitle.zip": make_zip({"subtitle/a.srt": b"1"}),
+        },
+    )
+    assert cli("video-mme", AGREE, "--json") == 0
+    root = cli.data_dir / "video-mme"
+    assert {path.name for path in (root / "videos").iterdir()} == {"a.mp4", "b.MP4", "c.mkv"}
+    assert all(any((root / at).is_file() for at in places(name)) for name in names)
+    assert cli.document[0]["missing"] == ["videos/lost.mp4"]
 
 
 def corrupt_once(site: Site, ending: str) -> Callable[[Request], Trick]:

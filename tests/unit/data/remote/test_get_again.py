@@ -41,6 +41,33 @@ def test_verify_finds_what_changed_and_download_mends_it(site: Site, cli: "Cli")
     assert files_below(root) == wanted
 
 
+def test_what_verify_finds_damaged_comes_anew_where_nobody_published_a_hash(
+    site: Site, cli: "Cli"
+) -> None:
+    wanted = publish_clevrer(site)
+    assert cli("clevrer", "--mirror", site.url) == 0
+    root = cli.data_dir / "clevrer"
+    clip = root / "videos/train/video_00000-01000/video_00000.mp4"
+    clip.write_bytes(clip.read_bytes()[:-1] + b"!")
+    questions = root / "questions/train.json"
+    questions.write_bytes(questions.read_bytes().replace(b"scene_index", b"SCENE_INDEX", 1))
+    assert cli("clevrer", "--verify") == 4
+    assert "video_00000.mp4: its content changed" in cli.out
+    assert "questions/train.json: its sha256 is" in cli.out
+    site.requests.clear()
+    assert cli("clevrer", "--mirror", site.url) == 0
+    assert [each.path for each in site.gets()] == [
+        "/questions/train.json",
+        "/videos/train/video_train.zip",
+    ]
+    assert files_below(root) == wanted, "and nothing that was set aside is left"
+    assert cli("clevrer", "--verify") == 0
+    record = json.loads((root / "download.json").read_text())
+    crcs = [crc for entry in record["files"] for _, crc in entry["members"].values()]
+    assert len(crcs) == 8
+    assert None not in crcs
+
+
 def test_a_lost_clip_is_noticed_and_brought_back(site: Site, cli: "Cli") -> None:
     wanted = publish_holmes(site)
     assert cli("video-holmes", AGREE) == 0
