@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from vtk.config.schema import Stage, VtkConfig
-from vtk.data.registry import how_to_make_split, split_file
+from vtk.data.registry import split_file
 from vtk.data.sample import load_samples
 from vtk.errors import ConfigError, DataError
+from vtk.hints import split_hint
 from vtk.models.sources import resolve_model_path
 from vtk.runs.files import file_sha256
 
@@ -69,8 +70,8 @@ def pin_inputs(config: VtkConfig, data_dir: Path, runs_dir: Path) -> TrainingInp
     if train is None:
         raise ConfigError(
             "no training questions are named",
-            "Give --data clevrer-mini (after `vtk download clevrer-mini` and `vtk split "
-            "clevrer-mini`), or --data with a .jsonl or .json file.",
+            "Give --data with a data set's name, or with a .jsonl or .json file. clevrer-mini is "
+            f"made by: {split_hint('clevrer-mini', data_dir).removeprefix('Get it with: ')}",
         )
     validation = question_file(config, data_dir, "validation")
     needs_validation = config.eval.every_steps > 0
@@ -84,9 +85,13 @@ def pin_inputs(config: VtkConfig, data_dir: Path, runs_dir: Path) -> TrainingInp
     inputs = TrainingInputs(
         model=_pinned_policy(config, runs_dir),
         reference=_pinned_reference(config, runs_dir),
-        train=str(_existing(train, config.data.dataset)),
+        train=str(_existing(train, config.data.dataset, data_dir)),
         train_sha256=file_sha256(train),
-        validation=None if validation is None else str(_existing(validation, config.data.dataset)),
+        validation=(
+            None
+            if validation is None
+            else str(_existing(validation, config.data.dataset, data_dir))
+        ),
         suite=config.data.dataset or (validation.stem if validation else "none"),
     )
     load_samples(train)  # a malformed row is told before any run is made
@@ -110,9 +115,9 @@ def _split_part(stage: Stage, part: str) -> str:
     return "bias" if stage == "bias" and part == "train" else part
 
 
-def _existing(path: Path, dataset: str | None) -> Path:
+def _existing(path: Path, dataset: str | None, data_dir: Path) -> Path:
     if not path.is_file():
-        hint = how_to_make_split(dataset) if dataset else None
+        hint = split_hint(dataset, data_dir) if dataset else "Check the path."
         raise DataError(f"there is no data file {path}", hint)
     return path
 

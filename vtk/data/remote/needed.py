@@ -8,6 +8,7 @@ from vtk.data.json_stream import iter_json_array
 from vtk.data.remote.routes import clevrer_targets
 from vtk.data.remote.sources import Source
 from vtk.errors import DataError
+from vtk.hints import download_hint
 
 
 def needed_targets(source: Source, root: Path, targets: list[str]) -> frozenset[str] | None:
@@ -32,7 +33,7 @@ def needed_targets(source: Source, root: Path, targets: list[str]) -> frozenset[
     if not needed:
         raise DataError(
             f"the questions of {source.name} name no clips",
-            f"Get everything instead: vtk download {source.name} --everything",
+            download_hint(source.name, root.parent, "--everything"),
         )
     return needed
 
