@@ -5,9 +5,10 @@ from typing import Annotated, Any
 import typer
 
 from vtk.cli.console import Console
-from vtk.cli.options import DEFAULT_DATA_DIR, DataDir, Json
+from vtk.cli.options import DataDir, Json
 from vtk.cli.progress import show_progress
 from vtk.format import format_number
+from vtk.hints import DEFAULT_DATA_DIR
 
 
 def download(

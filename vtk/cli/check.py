@@ -7,10 +7,11 @@ import typer
 
 from vtk.cli.completion import complete_suite
 from vtk.cli.console import Console
-from vtk.cli.options import DEFAULT_DATA_DIR, DataDir, Json
+from vtk.cli.options import DataDir, Json
 from vtk.cli.progress import show_progress
 from vtk.errors import DataError
 from vtk.format import format_count, format_duration_s
+from vtk.hints import DEFAULT_DATA_DIR
 
 if TYPE_CHECKING:
     from vtk.data.check import CheckResult

@@ -8,16 +8,11 @@ import typer
 
 from vtk.cli.completion import complete_run
 from vtk.cli.console import Console
-from vtk.cli.options import (
-    DEFAULT_DATA_DIR,
-    DEFAULT_RUNS_DIR,
-    DataDir,
-    Json,
-    RunsDir,
-)
+from vtk.cli.options import DataDir, Json, RunsDir
 from vtk.cli.progress import show_progress
 from vtk.cli.scores import show_comparison, show_published
 from vtk.errors import ConfigError
+from vtk.hints import DEFAULT_DATA_DIR, DEFAULT_RUNS_DIR
 
 if TYPE_CHECKING:
     from vtk.evals.compare import GradedRun

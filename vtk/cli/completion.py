@@ -10,8 +10,8 @@ from pathlib import Path
 
 import typer
 
-from vtk.cli.options import DEFAULT_RUNS_DIR, RUNS_VARIABLE
 from vtk.cli.training import stage_of
+from vtk.hints import DEFAULT_RUNS_DIR, RUNS_VARIABLE
 
 TINY = "tiny"
 

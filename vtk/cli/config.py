@@ -1,5 +1,6 @@
 """`vtk config`: list, show, copy and check configurations."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,7 +106,7 @@ def copy_command(
     target.write_bytes(source.read_bytes())
     console.say(f"Wrote {target}.")
     console.document({"preset": preset, "path": str(target)})
-    console.next_command(f"vtk config validate {target}", "after your changes")
+    console.next_command(f"vtk config validate {shlex.quote(str(target))}", "after your changes")
 
 
 @config_app.command("validate")

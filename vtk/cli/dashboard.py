@@ -6,6 +6,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Final, Literal, TextIO
 
@@ -13,9 +14,10 @@ import typer
 
 from vtk.cli.completion import complete_run
 from vtk.cli.console import Console, encodable, has_colour, is_terminal
-from vtk.cli.options import DEFAULT_RUNS_DIR, Json, RunsDir
+from vtk.cli.options import Json, RunsDir
 from vtk.cli.serve import DEFAULT_HOST, DEFAULT_PORT, Serving, serve_dashboard
 from vtk.errors import ConfigError
+from vtk.hints import DEFAULT_RUNS_DIR, folder_options
 from vtk.runs.snapshot import RunState
 from vtk.runs.state import read_state
 from vtk.runs.store import RunPaths, resolve_run
@@ -127,7 +129,7 @@ def dashboard(
     "?"; elsewhere, or with --once or --json, the facts are printed once.
     """
     console, named = Console(as_json), runs or []
-    _check(named, demo, once or (as_json and not is_served), is_served)
+    _check(named, demo, once or (as_json and not is_served), is_served, runs_dir)
     if pictures in ("kitty", "sixel"):
         _check_pictures(pictures, ascii_only, is_served)
     if shows_keys:
@@ -161,7 +163,9 @@ def dashboard(
     )
 
 
-def _check(named: Sequence[str], demo: bool, is_once: bool, is_served: bool) -> None:
+def _check(
+    named: Sequence[str], demo: bool, is_once: bool, is_served: bool, runs_dir: Path
+) -> None:
     """Refuse what contradicts itself.
 
     Raises:
@@ -174,7 +178,7 @@ def _check(named: Sequence[str], demo: bool, is_once: bool, is_served: bool) -> 
     if is_once and len(named) > 1:
         raise ConfigError(
             f"the facts of one run are printed, and {len(named)} are named",
-            f"Compare them: vtk compare {shlex.join(named)}",
+            f"Compare them: vtk compare {shlex.join(named)}{folder_options(runs_dir=runs_dir)}",
         )
     if is_once and is_served:
         raise ConfigError("--once leaves at once, and --serve stays", "Leave out one of them.")

@@ -8,9 +8,10 @@ import typer
 
 from vtk.cli.completion import complete_data
 from vtk.cli.console import Console
-from vtk.cli.options import DEFAULT_DATA_DIR, DataDir, Json, folder_options
+from vtk.cli.options import DataDir, Json
 from vtk.cli.progress import show_progress
 from vtk.format import format_count, format_percent
+from vtk.hints import DEFAULT_DATA_DIR, folder_options
 
 if TYPE_CHECKING:
     from vtk.data.registry import Dataset
@@ -83,7 +84,8 @@ def split(
     found_here = {"path": str(result.folder), "num_missing_videos": result.num_missing_videos}
     console.document({**result.manifest, **found_here, "published": _published(dataset)})
     preset = "tiny" if dataset.kind == "generated" else "3b-24gb"
-    console.next_command(f"vtk train-bias --preset {preset}{folder_options(data_dir=data_dir)}")
+    folder = folder_options(data_dir=data_dir)
+    console.next_command(f"vtk train-bias --preset {preset} --data {name}{folder}")
 
 
 def _show_counts(console: Console, dataset: "Dataset", result: "SplitResult") -> None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from vtk.cli.console import Console
-from vtk.cli.options import Json, folder_options
+from vtk.cli.options import Json
 from vtk.errors import ConfigError
 from vtk.format import MISSING, format_count, format_duration_s, format_percent
+from vtk.hints import folder_options
 
 if TYPE_CHECKING:
     from vtk.demo.make import Circumstances

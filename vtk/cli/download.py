@@ -10,10 +10,11 @@ import typer
 from vtk.cli.completion import complete_download
 from vtk.cli.console import Console
 from vtk.cli.download_view import MINI, check, show_got, show_list, show_next, show_terms
-from vtk.cli.options import DEFAULT_DATA_DIR, DataDir, Json
+from vtk.cli.options import DataDir, Json
 from vtk.cli.progress import show_progress
 from vtk.errors import ConfigError
 from vtk.format import format_bytes, format_count
+from vtk.hints import DEFAULT_DATA_DIR
 
 if TYPE_CHECKING:
     from vtk.data.remote.sources import Source

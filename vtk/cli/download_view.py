@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtk.cli.console import Console, is_terminal
-from vtk.cli.options import folder_options
 from vtk.cli.progress import show_progress
 from vtk.errors import ConfigError, DataError
 from vtk.format import format_bytes, format_count, format_percent
+from vtk.hints import folder_options
 
 if TYPE_CHECKING:
     from vtk.data.remote.record import Record
@@ -58,8 +58,9 @@ def show_terms(
         record = Record.load(source_dir(source, data_dir))
         if record is not None and (record.agreed or not source.must_agree):
             continue
-        size = format_bytes(source.about_bytes)
-        console.note(f"{source.name}: {source.licence}, about {size}. {source.page}", style="")
+        known = source.about_bytes
+        size = "unknown size" if known is None else f"about {format_bytes(known)}"
+        console.note(f"{source.name}: {source.licence}, {size}. {source.page}", style="")
         console.note(f"  {source.use}", style="")
         if source.must_agree:
             open_ones.append(source.name)
@@ -82,6 +83,7 @@ def check(console: Console, source: "Source", data_dir: Path, is_thorough: bool)
     Raises:
         DataError: It is not.
     """
+    from vtk.data.remote.sources import fetch_hint
     from vtk.data.remote.verify import count_checks, find_damage, verified_record
 
     record = verified_record(source, data_dir)
@@ -97,8 +99,7 @@ def check(console: Console, source: "Source", data_dir: Path, is_thorough: bool)
     if damage:
         raise DataError(
             f"{source.name} is not complete: {format_count(len(damage))} files missing or damaged",
-            "To fetch what is missing, with HF_HUB_OFFLINE unset: "
-            f"vtk download {source.name}{folder_options(data_dir=data_dir)}",
+            fetch_hint(source, data_dir).replace("Get it", "Get what is missing"),
         )
     how = _how_checked(record) if is_thorough else "all sizes are right"
     console.say(f"{source.name}: complete, {how}.")

@@ -9,16 +9,10 @@ import typer
 from vtk.cli.asking import Session, ask_together, joined_peers
 from vtk.cli.completion import complete_model, complete_preset, complete_suite
 from vtk.cli.console import Console
-from vtk.cli.options import (
-    DEFAULT_DATA_DIR,
-    DEFAULT_RUNS_DIR,
-    DataDir,
-    Json,
-    RunsDir,
-    folder_options,
-)
+from vtk.cli.options import DataDir, Json, RunsDir
 from vtk.cli.order import Order, given_settings
 from vtk.cli.questions import Words, require_suites
+from vtk.hints import DEFAULT_DATA_DIR, DEFAULT_RUNS_DIR, folder_options
 
 ASKED: Final = "What is asked"
 MODEL: Final = "Who is asked"

@@ -10,7 +10,7 @@ import typer
 
 from vtk.cli.console import Console
 from vtk.cli.help import Menu
-from vtk.cli.options import DEFAULT_RUNS_DIR, Json, RunsDir
+from vtk.cli.options import Json, RunsDir
 from vtk.cli.progress import Progress, show_progress
 from vtk.format import (
     format_bytes,
@@ -19,6 +19,7 @@ from vtk.format import (
     format_interval,
     format_percent,
 )
+from vtk.hints import DEFAULT_RUNS_DIR
 
 mini_app = Menu(help="Make the tiny model anew, or measure one.")
 

@@ -1,14 +1,12 @@
 """The options that commands share, declared once so that they read the same everywhere."""
 
-import os
-import shlex
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-DATA_VARIABLE: Final = "VTK_DATA_DIR"
-RUNS_VARIABLE: Final = "VTK_RUNS_DIR"
+from vtk.hints import DATA_VARIABLE, RUNS_VARIABLE
+
 COMMON: Final = "Common"
 """The panel of what every command takes; the last of each help page."""
 Json = Annotated[
@@ -39,19 +37,3 @@ RunsDir = Annotated[
         rich_help_panel=COMMON,
     ),
 ]
-
-DEFAULT_DATA_DIR = Path("data")
-DEFAULT_RUNS_DIR = Path("runs")
-
-
-def folder_options(*, data_dir: Path | None = None, runs_dir: Path | None = None) -> str:
-    """The options by which the next command finds the same folders; empty if it does so anyway."""
-    folders = (
-        ("--data-dir", data_dir, os.environ.get(DATA_VARIABLE) or DEFAULT_DATA_DIR),
-        ("--runs-dir", runs_dir, os.environ.get(RUNS_VARIABLE) or DEFAULT_RUNS_DIR),
-    )
-    return "".join(
-        f" {option} {shlex.quote(str(path))}"
-        for option, path, found_anyway in folders
-        if path is not None and str(path) != str(found_anyway)
-    )

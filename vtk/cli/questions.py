@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from vtk.cli.console import Console
 from vtk.errors import ConfigError, DataError
 from vtk.format import format_count
-from vtk.hints import nearest_hint
+from vtk.hints import nearest_hint, split_hint
 
 if TYPE_CHECKING:
     from vtk.data.benchmarks.rows import Questions
@@ -93,7 +93,7 @@ def chosen_suites(
     if not ready:
         raise DataError(
             f"{data_dir} has no suite's questions",
-            "Make some with: vtk download clevrer-mini && vtk split clevrer-mini",
+            split_hint("clevrer-mini", data_dir).replace("Get it", "Make some"),
         )
     return ready
 

@@ -9,9 +9,10 @@ from typing import Any, Final
 from vtk.cli.console import Console
 from vtk.cli.dashboard import OptionalRun, Run, print_view
 from vtk.cli.help import Menu, examples_epilog
-from vtk.cli.options import DEFAULT_RUNS_DIR, Json, RunsDir, folder_options
+from vtk.cli.options import Json, RunsDir
 from vtk.errors import ConfigError, DataError
 from vtk.format import MISSING, format_age_s, format_bytes, format_count, format_number
+from vtk.hints import DEFAULT_RUNS_DIR, folder_options
 from vtk.runs.control import request
 from vtk.runs.events import to_json_value
 from vtk.runs.snapshot import RunState

@@ -1,14 +1,15 @@
 """`vtk setup`: what this machine has and lacks, and how to mend it."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vtk.cli.console import Console, Style
-from vtk.cli.options import DEFAULT_DATA_DIR, DEFAULT_RUNS_DIR, DataDir, Json, RunsDir
+from vtk.cli.options import DataDir, Json, RunsDir
 from vtk.errors import MissingEnvironmentError
+from vtk.hints import DEFAULT_DATA_DIR, DEFAULT_RUNS_DIR
 
 if TYPE_CHECKING:
     from vtk.data.remote.sources import Source
@@ -70,10 +71,13 @@ def fetch_model(console: Console, source: "Source", data_dir: Path, is_agreed: b
 
     from vtk.cli.download import fetch
     from vtk.cli.download_view import check, show_terms
+    from vtk.data.remote.listed import listed_bytes
     from vtk.data.remote.wishes import Wishes
 
     if HF_HUB_OFFLINE:
         return str(check(console, source, data_dir, is_thorough=False)["path"])
+    if source.about_bytes is None:
+        source = replace(source, about_bytes=listed_bytes(source))
     agreed = show_terms(console, [source], data_dir, is_agreed)
     return str(fetch(console, source, data_dir, Wishes(is_agreed=agreed))["path"])
 

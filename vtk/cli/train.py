@@ -1,5 +1,6 @@
 """`vtk train-bias`, `vtk train-cdpo`, `vtk train-grpo`: the two stages and the plain baseline."""
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtk.cli.config import parse_assignments
 from vtk.cli.console import Console
-from vtk.cli.options import DEFAULT_DATA_DIR, DEFAULT_RUNS_DIR, DataDir, Json, folder_options
+from vtk.cli.options import DataDir, Json
 from vtk.cli.plan import show_plan, show_took
 from vtk.cli.train_options import (
     SETTINGS,
@@ -44,7 +45,7 @@ from vtk.cli.train_options import (
     Seed,
 )
 from vtk.errors import ConfigError
-from vtk.hints import nearest_hint
+from vtk.hints import DEFAULT_DATA_DIR, DEFAULT_RUNS_DIR, folder_options, nearest_hint
 
 if TYPE_CHECKING:
     from vtk.config.loading import Resolved
@@ -107,7 +108,9 @@ def _train(stage: str, given: Mapping[str, Any]) -> None:
         return
     if given["run"] is not None:
         raise ConfigError(
-            f"{given['run']!r} is one word too many", f"Go on with a run: --resume {given['run']}"
+            f"{given['run']!r} is one word too many",
+            f"Go on with it: vtk train-{stage} --resume {shlex.quote(given['run'])}"
+            f"{_folders(given)}",
         )
     resolved = _resolve(stage, given, processes)
     if given["name"] is not None:

@@ -18,7 +18,7 @@ from vtk.data.registry import DATASETS, SPLIT_FILES, dataset_dir
 from vtk.data.sample import load_samples
 from vtk.data.verdicts import BAD, Verdict, Verdicts, clip_version, read_verdicts, write_verdicts
 from vtk.errors import ConfigError, DataError
-from vtk.hints import nearest_hint
+from vtk.hints import download_hint, nearest_hint
 from vtk.video.prober import ProbeLimits, Prober
 
 _WRITE_EVERY_S: Final = 5.0
@@ -167,4 +167,4 @@ def _take(
 
 def _require_folder(root: Path, name: str) -> None:
     if not root.is_dir():
-        raise DataError(f"{root} is not there", f"Get it with: vtk download {name}")
+        raise DataError(f"{root} is not there", download_hint(name, root.parent))

@@ -43,11 +43,6 @@ class Dataset:
     num_scenes: Mapping[str, int] = field(default_factory=dict)
     published: PublishedCounts | None = None
 
-    @property
-    def how_to_get(self) -> str:
-        """What brings its files to this machine, for a hint."""
-        return f"Get it with: vtk download {self.name}"
-
 
 DATASETS: dict[str, Dataset] = {
     "clevrer-mini": Dataset(
@@ -123,10 +118,3 @@ def _folder_range(scene_index: int) -> str:
     """CLEVRER keeps a thousand scenes a folder: scene 7390 is in `07000-08000`."""
     first = scene_index // SCENES_PER_FOLDER * SCENES_PER_FOLDER
     return f"{first:05d}-{first + SCENES_PER_FOLDER:05d}"
-
-
-def how_to_make_split(name: str) -> str:
-    """What makes the files of `vtk split` for a data set, for a hint."""
-    if name not in DATASETS:
-        return f"Make it with: vtk split {name}"
-    return f"{DATASETS[name].how_to_get.rstrip('.')}; then: vtk split {name}"

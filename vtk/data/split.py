@@ -21,7 +21,7 @@ from vtk.data.split_files import filling, replace_split, void_split
 from vtk.data.subset import bias_rows, thin_out
 from vtk.errors import ConfigError, DataError, VtkError
 from vtk.format import format_count, format_percent
-from vtk.hints import nearest_hint
+from vtk.hints import download_hint, nearest_hint
 from vtk.runs.files import file_sha256, write_json_atomic, write_pieces_atomic
 
 BIAS_QUESTIONS = ("original", "modified")
@@ -156,7 +156,7 @@ def _check_inputs(root: Path, dataset: Dataset) -> None:
     missing = [path for part in PARTS if not (path := questions_file(root, part)).is_file()]
     if missing:
         fault = f"{dataset.name} is not complete: there is no {missing[0]}"
-        raise DataError(fault, dataset.how_to_get)
+        raise DataError(fault, download_hint(dataset.name, root.parent))
 
 
 def count_part(found: LabelledPart) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from vtk.data.registry import how_to_make_split, split_file
+from vtk.data.registry import split_file
 from vtk.errors import DataError
+from vtk.hints import folder_options, split_hint
 from vtk.runs.files import file_sha256, read_json, storage_error, sync_folder, write_json_atomic
 
 MANIFEST_FILE: Final = "manifest.json"
@@ -81,12 +82,13 @@ def whole_split_file(data_dir: Path, name: str, part: str) -> Path:
     """
     path = split_file(data_dir, name, part)
     if not path.is_file():
-        raise DataError(f"there is no data file {path}", how_to_make_split(name))
+        raise DataError(f"there is no data file {path}", split_hint(name, data_dir))
     fault = _fault(path)
     if fault is not None:
         raise DataError(
             f"{path} {fault}",
-            f"Make the split again: vtk split {name}. A file of your own is given by its path.",
+            "A file of your own is given by its path. Make the split again with: "
+            f"vtk split {name}{folder_options(data_dir=data_dir)}",
         )
     return path
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from vtk.errors import DataError
+from vtk.hints import folder_options
 from vtk.runs.files import read_json, write_json_atomic
 from vtk.video.probe import Probe
 
@@ -122,4 +123,8 @@ def _verdict_of(entry: Mapping[str, Any]) -> Verdict:
 
 
 def _damaged(path: Path) -> DataError:
-    return DataError(f"{path} is damaged", "Delete it and repeat: vtk data check.")
+    return DataError(
+        f"{path} is damaged",
+        f"Delete it, then repeat: vtk data check {path.parent.name}"
+        f"{folder_options(data_dir=path.parent.parent)}",
+    )

@@ -20,7 +20,7 @@ from vtk.evals.results import (
     question_types,
     scorings,
 )
-from vtk.hints import nearest_hint
+from vtk.hints import nearest_hint, results_hint
 from vtk.runs.files import read_json
 from vtk.runs.results import RESULTS_FILE
 from vtk.runs.store import RunPaths
@@ -83,13 +83,14 @@ def load_graded_run(run: RunPaths, suite: str, is_named: bool = False) -> Graded
     if not found.rows:
         raise DataError(
             f"run {run.run_id} has no results of {suite}",
-            f"Make them with: vtk eval {suite} --model {run.run_id}",
+            results_hint(suite, run.run_id, run.root.parent),
         )
     results = _read_json_or_empty(folder / RESULTS_FILE)
     if found.num_unreadable and len(found.rows) < results.get("num_completions", math.inf):
+        hint = results_hint(suite, run.run_id, run.root.parent)
         raise DataError(
             f"{folder / SAMPLES_FILE} has {found.num_unreadable} unreadable lines",
-            f"Ask their questions again: vtk eval {suite} --model {run.run_id}, as before.",
+            f"With the settings of before their questions are asked again. {hint}",
         )
     return GradedRun(
         name=f"{run.run_id}:{suite}" if is_named else run.run_id,
@@ -109,7 +110,8 @@ def shared_suites(runs: Sequence[RunPaths]) -> list[str]:
     shared = set.intersection(*(_answered_suites(run) for run in runs))
     if not shared:
         names = ", ".join(run.run_id for run in runs)
-        raise DataError(f"no suite was answered by all of {names}", "Make results with: vtk eval")
+        hint = results_hint("SUITE", runs[-1].run_id, runs[-1].root.parent)
+        raise DataError(f"no suite was answered by all of {names}", hint)
     return sorted(shared)
 
 

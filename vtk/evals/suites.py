@@ -8,12 +8,12 @@ from pathlib import Path
 from vtk.data.benchmarks.published import read_published
 from vtk.data.benchmarks.rows import Questions
 from vtk.data.benchmarks.table import BENCHMARKS, benchmark_dir
-from vtk.data.registry import how_to_make_split, split_file
+from vtk.data.registry import split_file
 from vtk.data.sample import VideoSample, load_samples
 from vtk.data.split_files import whole_split_file
 from vtk.errors import ConfigError, DataError
 from vtk.evals.protocols import PROTOCOL_NAMES, PROTOCOLS, Protocol
-from vtk.hints import nearest_hint
+from vtk.hints import download_hint, nearest_hint, split_hint
 
 DEFAULT_PART = "validation"
 BOTH = "both"
@@ -125,7 +125,7 @@ def read_suite(
     if not path.is_file():
         raise DataError(
             f"suite {suite.name} needs {path}, which is not there",
-            how_to_make_split(suite.dataset),
+            split_hint(suite.dataset, data_dir),
         )
     return Questions(load_samples(whole_split_file(data_dir, suite.dataset, part)))
 
@@ -144,7 +144,7 @@ def _read_benchmark(suite: Suite, data_dir: Path, part: str) -> Questions:
     if not root.is_dir():
         raise DataError(
             f"suite {suite.name} needs {root}, which is not there",
-            f"Get it with: vtk download {suite.dataset}",
+            download_hint(suite.dataset, data_dir),
         )
     return BENCHMARKS[suite.dataset].convert(root)
 

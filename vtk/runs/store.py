@@ -40,6 +40,9 @@ __all__ = [
 ]
 
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NO_RUNS: Final = (
+    "Name the folder of your runs with --runs-dir, or make some in demo-out/runs with: vtk demo"
+)
 _NUM_SUGGESTIONS: Final = 5
 
 
@@ -206,7 +209,7 @@ def resolve_run(runs_dir: Path, ref: str | None) -> RunPaths:
     runs = list_runs(runs_dir)
     if ref is None:
         if not runs:
-            raise DataError(f"there is no run in {runs_dir}", hint="Start one with: vtk demo")
+            raise DataError(f"there is no run in {runs_dir}", hint=_NO_RUNS)
         return runs[0]
     matches = [run for run in runs if run.run_id == ref] or _run_at(Path(ref))
     matches = matches or [run for run in runs if ref and run.run_id.startswith(ref)]
@@ -297,5 +300,5 @@ def _suggestion(ref: str, runs: list[RunPaths]) -> str:
     if close:
         return f"Did you mean {', '.join(visible_text(name) for name in close)}?"
     if not runs:
-        return "There are no runs yet; start one with: vtk demo"
+        return _NO_RUNS
     return f"List the runs with: vtk runs list --runs-dir {shlex.quote(str(runs[0].root.parent))}"

@@ -27,7 +27,7 @@ def backbone_source(name: str) -> Source:
         use="What its page allows.",
         must_agree=False,
         page=page,
-        about_bytes=0,
+        about_bytes=None,
         repo=name,
         patterns=MODEL_FILES,
     )

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from vtk.config.schema import Stage, VtkConfig
-from vtk.data.registry import how_to_make_split, split_file
+from vtk.data.registry import split_file
 from vtk.data.sample import load_samples
 from vtk.data.split_files import whole_split_file
 from vtk.errors import ConfigError, DataError
+from vtk.hints import split_hint
 from vtk.models.sources import resolve_model_path
 from vtk.runs.files import file_sha256, read_json
 from vtk.runs.store import RunPaths
@@ -77,8 +78,8 @@ def pin_inputs(config: VtkConfig, data_dir: Path, runs_dir: Path) -> TrainingInp
     if train is None:
         raise ConfigError(
             "no training questions are named",
-            "Give --data clevrer-mini (after `vtk download clevrer-mini` and `vtk split "
-            "clevrer-mini`), or --data with a .jsonl or .json file.",
+            "Give --data with a data set's name, or with a .jsonl or .json file. clevrer-mini is "
+            f"made by: {split_hint('clevrer-mini', data_dir).removeprefix('Get it with: ')}",
         )
     validation = question_file(config, data_dir, "validation")
     needs_validation = config.eval.every_steps > 0
@@ -130,7 +131,7 @@ def _existing(config: VtkConfig, data_dir: Path, part: str, path: Path) -> Path:
     if dataset is not None and _named(config, part) is None:
         whole_split_file(data_dir, dataset, _split_part(config.stage, part))
     elif not path.is_file():
-        hint = how_to_make_split(dataset) if dataset else None
+        hint = split_hint(dataset, data_dir) if dataset else "Check the path."
         raise DataError(f"there is no data file {path}", hint)
     return path
 

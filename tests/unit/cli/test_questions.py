@@ -55,7 +55,7 @@ def test_a_part_of_a_benchmark_is_said(data_dir: Path, capsys: pytest.CaptureFix
 def test_a_benchmark_that_is_not_here_says_how_to_get_it(data_dir: Path) -> None:
     with pytest.raises(DataError) as told:
         read_questions(Console(), [find_suite("mvbench")], data_dir, "validation", None)
-    assert told.value.hint == "Get it with: vtk download mvbench"
+    assert told.value.hint == f"Get it with: vtk download mvbench --data-dir {data_dir}"
     with pytest.raises(ConfigError, match="'train'"):
         read_questions(Console(), [find_suite("mmvu")], data_dir, "train", None)
 

@@ -138,4 +138,4 @@ def test_unknown_and_missing_data_sets_are_told_apart(tmp_path: Path) -> None:
         list_clips(tmp_path, "nope")
     with pytest.raises(DataError) as told:
         list_clips(tmp_path, "mvbench")
-    assert told.value.hint == "Get it with: vtk download mvbench"
+    assert told.value.hint == f"Get it with: vtk download mvbench --data-dir {tmp_path}"

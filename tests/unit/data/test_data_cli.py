@@ -136,7 +136,7 @@ def test_the_list_names_what_a_script_relies_on(cli: Cli, monkeypatch: pytest.Mo
         (["split", "clevrer"], 4, "there is no"),
         (["split", "clever-mini"], 2, "Did you mean clevrer-mini?"),
         (["split", "clevrer-mini", "--rule", "D7"], 2, "Rules: D1, D2, D3, D4"),
-        (["split", "clevrer-mini", "--bias-questions", "none"], 2, "original or modified"),
+        (["split", "clevrer-mini", "--bias-questions", "none"], 2, "Forms: original, modified."),
         (["split", "clevrer-mini", "--observational-frac", "74"], 2, "between 0 and 1"),
     ],
 )

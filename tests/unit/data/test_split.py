@@ -346,7 +346,8 @@ def test_a_missing_part_says_how_to_get_it(clevrer_folder: "ClevrerFolder") -> N
     (clevrer_folder.root / "questions/validation.json").unlink()
     with pytest.raises(DataError, match="is not complete") as caught:
         split(clevrer_folder)
-    assert caught.value.hint == "Get it with: vtk download clevrer-mini"
+    folder = clevrer_folder.root.parent
+    assert caught.value.hint == f"Get it with: vtk download clevrer-mini --data-dir {folder}"
 
 
 def test_a_part_without_counterfactual_questions_is_refused(

@@ -167,7 +167,7 @@ def test_data_is_a_name_or_a_file(command: Command, folder: Path) -> None:
     assert "clevrer-mini" in document["error"]["hint"]
     code, document, _ = command("grpo", "--model", str(folder / "base"), "--data", "clevrer")
     assert code == 4
-    assert "vtk download clevrer; then: vtk split clevrer" in document["error"]["hint"]
+    assert "Get it with: vtk download clevrer --data-dir " in document["error"]["hint"]
 
 
 class TestResume:

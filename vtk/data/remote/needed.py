@@ -9,6 +9,7 @@ from vtk.data.json_stream import iter_json_array
 from vtk.data.remote.routes import clevrer_targets
 from vtk.data.remote.sources import Source
 from vtk.errors import DataError
+from vtk.hints import download_hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def needed_files(source: Source, root: Path, targets: list[str]) -> Needed | Non
     if not choices:
         raise DataError(
             f"the questions of {source.name} name no clips",
-            f"Get everything instead: vtk download {source.name} --everything",
+            download_hint(source.name, root.parent, "--everything"),
         )
     return Needed(choices)
 

@@ -119,7 +119,7 @@ def space_needed(
     """
     missing = [each for each in record.files.values() if not record.is_ready(each, selection)]
     if any(state.planned_bytes == 0 and state.expected.num_bytes != 0 for state in missing):
-        return source.about_bytes if len(missing) == len(record.files) else 0
+        return (source.about_bytes or 0) if len(missing) == len(record.files) else 0
     num_bytes, archives = 0, []
     for state in missing:
         left = max(0, state.planned_bytes - _held_bytes(record.path_of(state)))

@@ -6,6 +6,7 @@ only: what is fetched is what the server lists. Archives' inner layouts: VLMEval
 CLEVRER's; members are found by their names, so that another outer folder changes nothing.
 """
 
+import os
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Literal
 
 from vtk.data.registry import DATASETS
 from vtk.errors import ConfigError
-from vtk.hints import nearest_hint
+from vtk.hints import folder_options, nearest_hint
 from vtk.net.hub import RepoKind
 
 Layout = Literal["tree", "flat", "clevrer"]
@@ -56,7 +57,7 @@ class Source:
         use: What they allow, in words.
         must_agree: Whether the user has to agree before anything is fetched.
         page: Where a person reads about it.
-        about_bytes: Its size.
+        about_bytes: Its size; None if only its server knows.
         repo: On the Hugging Face Hub; empty for files on a web server.
         base_url: Of a web server; empty for the Hub.
         patterns: Of the wanted files of the repository, or the very files below `base_url`. Each
@@ -72,7 +73,7 @@ class Source:
     use: str
     must_agree: bool
     page: str
-    about_bytes: int
+    about_bytes: int | None
     repo: str = ""
     base_url: str = ""
     patterns: tuple[str, ...] = ()
@@ -242,6 +243,17 @@ def get_source(name: str) -> Source:
         return SOURCES[name]
     hint = nearest_hint(name, dict.fromkeys((*DATASETS, *SOURCES)), "Names")
     raise ConfigError(f"there is nothing named {name!r} to download", hint)
+
+
+def fetch_hint(source: Source, data_dir: Path) -> str:
+    """The command that fetches a source, for a hint; a model of the Hub has no name in the list."""
+    if source.name not in SOURCES:
+        command = f"vtk setup --model {source.name}"
+    else:
+        folder = folder_options(data_dir=data_dir) if source.kind == "dataset" else ""
+        command = f"vtk download {source.name}{folder}"
+    is_offline = os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "on", "true", "yes")
+    return f"Get it with{', HF_HUB_OFFLINE unset' if is_offline else ''}: {command}"
 
 
 def source_dir(source: Source, data_dir: Path) -> Path:

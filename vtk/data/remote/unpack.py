@@ -5,6 +5,7 @@ try unpacked is kept if its content is right.
 """
 
 import os
+import shlex
 import unicodedata
 import uuid
 import zipfile
@@ -131,7 +132,8 @@ def _wanted(
     if not num_routed:
         raise DataError(
             f"{archive_path.name} has nothing of what was expected in it",
-            "Its owners may have changed the layout. See what is in it with: unzip -l",
+            "Its owners may have changed the layout. "
+            f"See what is in it with: unzip -l {shlex.quote(str(archive_path))}",
         )
     _check_alike(archive_path, wanted, root)
     return wanted

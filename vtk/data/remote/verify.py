@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vtk.data.remote.aside import set_aside
 from vtk.data.remote.record import FileState, Record
-from vtk.data.remote.sources import Source, source_dir
+from vtk.data.remote.sources import SOURCES, Source, fetch_hint, source_dir
 from vtk.data.remote.unpack import file_crc
 from vtk.errors import DataError
 from vtk.net.content import Expected, digest_file
@@ -17,11 +17,16 @@ def verified_record(source: Source, data_dir: Path) -> Record:
     Raises:
         DataError: There is none.
     """
-    record = Record.load(source_dir(source, data_dir))
+    root = source_dir(source, data_dir)
+    record = Record.load(root)
+    hint = fetch_hint(source, data_dir)
+    if record is None and not root.is_dir():
+        raise DataError(f"{source.name} is not here: there is no {root}", hint)
     if record is None:
+        if source.name in SOURCES:
+            hint = f"{hint.replace('Get it', 'Adopt what lies in DIR')} --from DIR"
         raise DataError(
-            f"{source.name} was not downloaded by vtk, so there is nothing to compare it with",
-            f"Adopt what you have: vtk download {source.name} --from DIR",
+            f"{source.name} was not downloaded by vtk, so there is nothing to compare it with", hint
         )
     return record
 

@@ -35,7 +35,7 @@ LABELS = ("observational", "inferential")
 _OTHER, _ALL = "other", "all"
 _BATCH_PROMPTS = 48
 _MAX_COMPLETION_TOKENS = 72
-_OTHER_MODELS = "Judge other models with: vtk eval clevrer-mini --model MODEL."
+_OTHER_MODELS = "Judge other models with: vtk eval clevrer-mini --model MODEL"
 
 
 @dataclass(frozen=True, slots=True)
