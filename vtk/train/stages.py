@@ -115,6 +115,7 @@ def _assemble(
     if checkpoint is not None:
         num_prompts = load_progress(checkpoint)["facts"]["prompts_per_step"]
         config = keep_batch(config, num_prompts, state.num_processes)
+    inputs.refuse_other_data()
     data = config.data
     samples = choose_samples(
         load_samples(Path(inputs.train)), data.max_samples, data.stratify, config.seed

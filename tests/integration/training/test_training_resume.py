@@ -190,16 +190,17 @@ def test_other_data_under_a_saved_position_are_refused(bench: Any) -> None:
         if type == "rollouts":
             stop.received = signal.SIGTERM
 
-    import json
-
-    paths = bench.new_run("grpo")
+    questions, _ = bench.damaged_questions(0)
+    as_made = questions.read_bytes()
+    paths = bench.new_run("grpo", data__train=str(questions), optim__num_steps=2)
     with pytest.raises(Interrupted):
         bench.attempt(paths, sigterm_at_step_1)
-    facts = json.loads(paths.run_json.read_text())
-    facts["inputs"]["train_sha256"] = "0" * 64
-    paths.run_json.write_text(json.dumps(facts))
-    with pytest.raises(DataError, match="training data"):
+    questions.write_bytes(b"\n".join(reversed(as_made.splitlines())))
+    with pytest.raises(DataError, match=r"training data .* are not those that the run was made"):
         bench.attempt(paths)
+    questions.write_bytes(as_made)
+    bench.attempt(paths)
+    assert read_state(paths).status == "finished"
 
 
 def test_lora_resumes_too(bench: Any) -> None:
