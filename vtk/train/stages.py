@@ -15,6 +15,7 @@ from vtk.data.sample import default_video_root, load_samples
 from vtk.data.verdicts import known_problems
 from vtk.errors import ConfigError, Interrupted
 from vtk.models.loader import attention_kernel
+from vtk.runs.control import answer_leftovers
 from vtk.runs.files import read_json
 from vtk.runs.ranks import RankReporter, fault_of_peers
 from vtk.runs.store import RunPaths
@@ -78,7 +79,10 @@ def run_attempt(attempt: Attempt) -> None:
         UserInterrupt: Likewise, by Ctrl-C.
         VtkError: Anything else that a user can meet.
     """
-    reporter = Reporter(attempt.events, attempt.ranks, attempt.resumed_from_step or 0)
+    step, events = attempt.resumed_from_step or 0, attempt.events
+    reporter = Reporter(events, attempt.ranks, step)
+    if events is not None and events.attempt > 1:
+        answer_leftovers(attempt.paths, step, events.emit)
     with reporter.phase("load"):
         trainer, evaluate = _assemble(attempt, reporter)
     with closing(trainer.collector) as collector, GpuMonitor() as gpus:
