@@ -27,6 +27,9 @@ class Reporter:
         events: The run's event log on the main process, else None.
         ranks: Told what this process does; None if it is the only one.
         step: Optimizer steps done so far.
+
+    Attributes:
+        pass_number: The step's backward pass that is made, counted from 1; 0 between steps.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Reporter:
         step: int = 0,
     ) -> None:
         self.events, self.ranks, self.step = events, ranks, step
+        self.pass_number = 0
         self._elapsed_s: dict[str, float] = defaultdict(float)
         self._step_began_s = time.monotonic()
 
@@ -50,7 +54,7 @@ class Reporter:
         if self.events is not None:
             self.events.phase(name)
         if self.ranks is not None:
-            self.ranks.doing(self.step, name)
+            self.ranks.doing(self.step, name, self.pass_number)
         began_s = time.monotonic()
         try:
             yield
@@ -90,7 +94,7 @@ class Reporter:
         alerts: Sequence[Alert],
     ) -> None:
         """Write a step: its completions first, so that whoever sees the step finds them."""
-        self.step = step
+        self.step, self.pass_number = step, 0
         if self.events is None:
             return
         if rows:

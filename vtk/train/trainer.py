@@ -140,6 +140,7 @@ class CDPOTrainer(GRPOTrainer):
         """
         # The forwards of a sharded model gather weights from all processes, so none repeats one.
         self.is_exchanging = is_sharded(self.policy)
+        self.reporter.pass_number = self.record.begin_pass()
         rows = generation_batch[:: self.config.rollout.num_generations]
         places = [row["place"] for row in rows]
         torch.manual_seed(derive_seed(self.config.seed, "update", places[0]))
