@@ -8,7 +8,7 @@ import torch
 from tests.reliability.figures import Figures
 from vtk.config.sections import GuardSettings, ObjectiveSettings
 from vtk.train.guards import Guards
-from vtk.train.losses import sequence_losses, term_bounds
+from vtk.train.losses import sequence_losses
 
 MODES = (
     ObjectiveSettings(repulsion="paper"),
@@ -17,6 +17,33 @@ MODES = (
 )
 BETA, NUM_TOKENS, RATE = -1.0, 32, 0.5
 GUARDS = GuardSettings(entropy_floor=0.5, kl_budget_step=2.0, on_breach="alert")
+
+
+def term_bounds(objective: ObjectiveSettings) -> tuple[float, float]:
+    """Largest term, and largest absolute slope by log π_θ, that any log-ratio can give.
+
+    The second table at the top of `vtk.train.losses`, in float64.
+    """
+    clamp = objective.log_ratio_clamp
+    match objective.repulsion:
+        case "paper":
+            return math.expm1(clamp) - clamp, math.expm1(clamp)
+        case "hinge":
+            margin = min(objective.hinge_margin, clamp)
+            slope = math.expm1(margin)
+            return slope - margin + slope * (clamp - margin), slope
+        case "npo":
+            half = 0.5 * objective.npo_temperature
+            return scaled_log_cosh(clamp, half), 1.0 / half
+
+
+def scaled_log_cosh(d: float, half: float) -> float:
+    """log cosh(half·d) / half² in float64, without cancellation and without overflow."""
+    x = abs(half * d)
+    if x < 1e-4:
+        return 0.5 * d * d * (1 - x * x / 6)
+    far = x - math.log(2) + math.log1p(math.exp(-2 * x))
+    return (math.log1p(2 * math.sinh(x / 2) ** 2) if x < 1 else far) / half**2
 
 
 def worst_gaps(num_gaps: int, seed: int = 0) -> Figures:

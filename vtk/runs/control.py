@@ -11,14 +11,14 @@ import re
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
 from vtk.errors import ConfigError
 from vtk.format import visible_text
-from vtk.runs.events import decode_line, is_finite
+from vtk.runs.events import CONTROL, decode_line, is_finite
 from vtk.runs.files import write_json_atomic
 from vtk.runs.store import RunPaths
 
@@ -113,6 +113,42 @@ def read_mailbox(paths: RunPaths) -> Mailbox:
         except (OSError, ValueError):
             unreadable.append(path)
     return Mailbox(tuple(requests), tuple(unreadable))
+
+
+def answer(
+    paths: RunPaths, request: Request, result: str, step: int, emit: Callable[..., None]
+) -> None:
+    """Record what came of a request, then take it out of the mailbox.
+
+    Args:
+        paths: The run.
+        request: What was asked.
+        result: What was done, in words.
+        step: Optimizer steps done.
+        emit: Writes an event.
+    """
+    emit(
+        CONTROL,
+        id=request.id,
+        action=request.action,
+        args=dict(request.args),
+        who=request.who,
+        result=result,
+        step=step,
+    )
+    acknowledge(paths, request)
+
+
+def answer_leftovers(paths: RunPaths, step: int, emit: Callable[..., None]) -> None:
+    """Refuse what was asked of an earlier attempt, which ended before it looked.
+
+    Args:
+        paths: The run, of which a new attempt has just begun.
+        step: The step that it goes on from.
+        emit: Writes an event.
+    """
+    for request in pending(paths):
+        answer(paths, request, "not done: its attempt ended first", step, emit)
 
 
 def acknowledge(paths: RunPaths, request: Request) -> None:

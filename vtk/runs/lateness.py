@@ -16,7 +16,7 @@ from vtk.runs.ranks import RankReport, read_reports
 from vtk.runs.store import RunPaths
 
 _PHASES: Final = ("load", "paused", "decode", "generate", "score", "update", "save", "eval")
-"""The order within a step: who is in an earlier phase keeps the others waiting."""
+"""The order within a backward pass: who is in an earlier phase keeps the others waiting."""
 
 
 class LateWatch(Background):
@@ -30,7 +30,7 @@ class LateWatch(Background):
     def __init__(self, paths: RunPaths, emit: Callable[..., None]) -> None:
         super().__init__(lambda: self.look(time.time()), HEARTBEAT_INTERVAL_S, "late-watch")
         self.paths, self.emit = paths, emit
-        self._told: set[tuple[int, int, str]] = set()
+        self._told: set[tuple[int, int, int, str]] = set()
 
     def look(self, now: float) -> None:
         """Alert to the processes that are late and have not been named for it.
@@ -39,7 +39,7 @@ class LateWatch(Background):
             now: UTC seconds.
         """
         for report in late_reports(read_reports(self.paths), now):
-            place = (report.rank, report.step, report.phase)
+            place = (report.rank, report.step, report.pass_number, report.phase)
             if place in self._told:
                 continue
             self._told.add(place)
@@ -54,7 +54,7 @@ class LateWatch(Background):
 
 
 def late_reports(reports: Sequence[RankReport], now: float) -> list[RankReport]:
-    """The processes that the others wait for: silent, or long in an earlier phase than another.
+    """The processes that the others wait for: silent, or long behind one that has long waited.
 
     Args:
         reports: Of all processes of one run.
@@ -65,10 +65,12 @@ def late_reports(reports: Sequence[RankReport], now: float) -> list[RankReport]:
     if silent:
         return silent
     furthest = max((_place(report) for report in working), default=None)
+    ahead = [report for report in working if _place(report) == furthest]
+    # Who has only just come there has not waited, however long the others have been at theirs.
+    if all(now - report.since <= STALE_AFTER_S for report in ahead):
+        return []
     return [
-        report
-        for report in working
-        if _place(report) != furthest and now - report.since > STALE_AFTER_S
+        report for report in working if report not in ahead and now - report.since > STALE_AFTER_S
     ]
 
 
@@ -81,6 +83,6 @@ def describe_late(report: RankReport, now: float) -> str:
     return f"{report.name} has been at {report.doing} for {busy} while the others wait"
 
 
-def _place(report: RankReport) -> tuple[int, int]:
+def _place(report: RankReport) -> tuple[int, int, int]:
     order = _PHASES.index(report.phase) if report.phase in _PHASES else len(_PHASES)
-    return report.step, order
+    return report.step, report.pass_number, order

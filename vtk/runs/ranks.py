@@ -38,6 +38,7 @@ class RankReport:
         end: How it ended: "done", or the kind of its error; None while it works.
         message: The error in words.
         hint: What mends it.
+        pass_number: The step's backward pass that it makes, counted from 1; 0 between steps.
     """
 
     rank: int
@@ -49,6 +50,7 @@ class RankReport:
     end: str | None = None
     message: str = ""
     hint: str | None = None
+    pass_number: int = 0
 
     @property
     def has_died(self) -> bool:
@@ -100,15 +102,19 @@ class RankReporter:
             self._report = replace(self._report, end=end, message=message, hint=hint)
         self._write()
 
-    def doing(self, step: int, phase: str) -> None:
+    def doing(self, step: int, phase: str, pass_number: int = 0) -> None:
         """Say what this process does now; it reaches the disk with the next report.
 
         Args:
             step: Optimizer steps done.
             phase: As in the event log.
+            pass_number: The step's backward pass, counted from 1; 0 between steps.
         """
+        since = time.time()
         with self._lock:
-            self._report = replace(self._report, step=step, phase=phase, since=time.time())
+            self._report = replace(
+                self._report, step=step, phase=phase, since=since, pass_number=pass_number
+            )
 
     def _beat(self) -> None:
         while not self._closing.wait(HEARTBEAT_INTERVAL_S):

@@ -47,6 +47,9 @@ class EventWriter:
         now: Gives UTC seconds.
         monotonic: Gives seconds that never jump.
 
+    Attributes:
+        attempt: Which attempt at the run this is, counted from 1; 0 before it is entered.
+
     Raises:
         ConfigError: Another process writes this run.
         VtkError: The files cannot be written.
@@ -74,12 +77,13 @@ class EventWriter:
         self._seq = 0
         self._torn = False
         self._finished = False
+        self.attempt = 0
 
     def __enter__(self) -> Self:
         _claim(self.paths, self._owner, self._now())
         try:
-            num_attempts = self._open()
-            self._announce(num_attempts + 1)
+            self.attempt = self._open() + 1
+            self._announce()
         except BaseException:
             self._release()
             raise
@@ -169,7 +173,7 @@ class EventWriter:
         self._seq = 1 + max((event["seq"] for event in past), default=-1)
         return sum(event["type"] == events.ATTEMPT_STARTED for event in past)
 
-    def _announce(self, attempt: int) -> None:
+    def _announce(self) -> None:
         run_json = read_json(self.paths.run_json)
         num_steps = num_steps_of(read_json(self.paths.config_json))
         if self._seq == 0:
@@ -181,7 +185,7 @@ class EventWriter:
             )
         self.emit(
             events.ATTEMPT_STARTED,
-            attempt=attempt,
+            attempt=self.attempt,
             resumed_from_step=self._resumed_from_step,
             num_steps=num_steps,
             owner=self._owner.to_dict(),

@@ -16,7 +16,7 @@ from transformers.trainer_callback import TrainerCallback, TrainerControl, Train
 from typing_extensions import override
 
 from vtk.errors import Interrupted, UserInterrupt, VtkError
-from vtk.runs.control import Request, acknowledge, pending
+from vtk.runs.control import Request, answer, pending
 from vtk.runs.store import RunPaths, resume_hint
 from vtk.system.gpu import GpuMonitor
 
@@ -196,16 +196,7 @@ class StepBoundary(TrainerCallback):
             "set_beta": self._set_beta,
         }
         decision, result = actions[request.action](request.args)
-        self.trainer.reporter.emit(
-            "control",
-            id=request.id,
-            action=request.action,
-            args=dict(request.args),
-            who=request.who,
-            result=result,
-            step=step,
-        )
-        acknowledge(self.paths, request)
+        answer(self.paths, request, result, step, self.trainer.reporter.emit)
         return decision
 
     def _stop_of(self, number: int) -> Decision:

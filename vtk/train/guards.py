@@ -6,7 +6,7 @@ it here; everything else is read off a step's metrics.
 
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal
@@ -89,21 +89,28 @@ class Guards:
         """
         return [*self._nonfinite(metrics, is_update_skipped), *self._breaches(metrics)]
 
-    def stop_reason(self, alerts: list[Alert]) -> GuardStop | None:
-        """The error that ends the run after these alerts, if they end it."""
+    def stop_reason(self, alerts: list[Alert], restart: Callable[[str], str]) -> GuardStop | None:
+        """The error that ends the run after these alerts, if they end it.
+
+        Args:
+            alerts: From `observe`.
+            restart: The sentence that says how to begin again with this setting changed.
+        """
         if self._num_nonfinite >= self.settings.max_nonfinite_steps:
             return GuardStop(
                 f"loss or gradient was not finite in {self._num_nonfinite} steps in a row; "
                 "the weights are those of the last good step",
-                "Start again with a lower optim.learning_rate or a beta nearer 0; "
-                "the last checkpoint is a good one.",
+                "It takes a lower optim.learning_rate or a beta nearer 0. "
+                + restart("optim.learning_rate"),
             )
         breaches = [alert for alert in alerts if alert.rule != "nonfinite"]
         if not breaches or self.settings.on_breach == "alert":
             return None
+        rule = f"guards.{breaches[0].rule}"
         return GuardStop(
             f"stopped by a guard: {breaches[0].message}",
-            f"Change or switch off guards.{breaches[0].rule}, or set guards.on_breach=alert.",
+            f"Look at what the run did; if it may go further, change {rule}, switch it off as "
+            f"here, or set guards.on_breach=alert. {restart(rule)}",
         )
 
     def state(self) -> dict[str, Any]:

@@ -48,6 +48,22 @@ class TrainingInputs:
     validation: str | None
     suite: str
 
+    def refuse_other_data(self) -> None:
+        """Refuse training questions that are not those the run was made with.
+
+        Raises:
+            DataError: The file is gone, or has other content.
+        """
+        path = Path(self.train)
+        if not path.is_file():
+            raise DataError(f"there is no data file {path}", "Put it back, or start a new run.")
+        if file_sha256(path) != self.train_sha256:
+            raise DataError(
+                f"the training data {path} are not those that the run was made with: "
+                f"their sha256 was {self.train_sha256}",
+                "Put the file back as it was, or start a new run.",
+            )
+
     def as_json(self) -> dict[str, Any]:
         """The inputs as plain data, for run.json."""
         return asdict(self)

@@ -23,6 +23,7 @@ from vtk.models.adapters import (
     attach_reference_adapter,
     use_reference,
 )
+from vtk.models.hub_cache import located
 from vtk.models.loader import load_policy, weights_hash
 from vtk.rollout.embeddings import has_frozen_tower
 from vtk.rollout.generate import (
@@ -193,10 +194,16 @@ def _has_frozen_tower_of(policy: Any, model: Any) -> bool:
 
 
 def _shares_base(path: Path | str, start: Path | str) -> bool:
-    """Whether a reference is an adapter whose base is what the policy's adapter lies on."""
+    """Whether a reference is an adapter whose base is what the policy's adapter lies on.
+
+    A hub id and the folder of its cached snapshot are one model.
+    """
     if find_adapter_config_file(str(path)) is None:
         return False
     base = adapter_base(path)
-    if isinstance(base, Path) and Path(start).is_dir():
-        return base.resolve() == Path(start).resolve()
-    return str(base) == str(start)
+    return str(base) == str(start) or _place(base) == _place(start)
+
+
+def _place(named: Path | str) -> Path | str:
+    found = located(named)
+    return Path(found).resolve() if Path(found).is_dir() else found

@@ -31,6 +31,7 @@ class Reporter:
 
     Attributes:
         gpus: Readings of the devices, on the main process of a run that has begun.
+        pass_number: The step's backward pass that is made, counted from 1; 0 between steps.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Reporter:
     ) -> None:
         self.events, self.ranks, self.step = events, ranks, step
         self.gpus: GpuMonitor | None = None
+        self.pass_number = 0
         self._elapsed_s: dict[str, float] = defaultdict(float)
         self._step_began_s = time.monotonic()
 
@@ -55,7 +57,7 @@ class Reporter:
         if self.events is not None:
             self.events.phase(name)
         if self.ranks is not None:
-            self.ranks.doing(self.step, name)
+            self.ranks.doing(self.step, name, self.pass_number)
         began_s = time.monotonic()
         try:
             yield
@@ -96,7 +98,7 @@ class Reporter:
         alerts: Sequence[Alert],
     ) -> None:
         """Write a step: its completions first, so that whoever sees the step finds them."""
-        self.step = step
+        self.step, self.pass_number = step, 0
         if self.events is None:
             return
         if rows:

@@ -8,17 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import PartialState
-from peft import set_peft_model_state_dict
-from safetensors.torch import load_file
 
 from vtk.config.schema import VtkConfig, describe_attention, describe_objective
 from vtk.data.sample import default_video_root, load_samples
 from vtk.data.verdicts import known_problems
-from vtk.errors import ConfigError, DataError, Interrupted
-from vtk.models.adapters import POLICY_ADAPTER, attach_policy_adapter
-from vtk.models.loader import attention_kernel, load_policy, weights_hash
+from vtk.errors import ConfigError, Interrupted
+from vtk.models.loader import attention_kernel
+from vtk.runs.control import answer_leftovers
 from vtk.runs.ranks import RankReporter, fault_of_peers
 from vtk.runs.store import RunPaths
 from vtk.runs.writer import EventWriter
@@ -26,10 +23,11 @@ from vtk.system.gpu import GpuMonitor
 from vtk.train.batch import keep_batch, prompts_per_step
 from vtk.train.callbacks import StepBoundary, StopSignal, error_of_signal
 from vtk.train.checkpoint import CheckpointStore
-from vtk.train.dataset import choose_samples, derive_seed
+from vtk.train.dataset import choose_samples
 from vtk.train.evaluation import HeldOutEvaluation
 from vtk.train.groups import GroupCollector
 from vtk.train.inputs import TrainingInputs
+from vtk.train.policy import load_start
 from vtk.train.reference import Reference, load_reference, refuse_equal
 from vtk.train.reporting import Reporter
 from vtk.train.saved_state import load_progress
@@ -75,7 +73,10 @@ def run_attempt(attempt: Attempt) -> None:
         UserInterrupt: Likewise, by Ctrl-C.
         VtkError: Anything else that a user can meet.
     """
-    reporter = Reporter(attempt.events, attempt.ranks, attempt.resumed_from_step or 0)
+    step, events = attempt.resumed_from_step or 0, attempt.events
+    reporter = Reporter(events, attempt.ranks, step)
+    if events is not None and events.attempt > 1:
+        answer_leftovers(attempt.paths, step, events.emit)
     with reporter.phase("load"):
         trainer, evaluate = _assemble(attempt, reporter)
     with closing(trainer.collector) as collector, GpuMonitor() as gpus:
@@ -113,6 +114,7 @@ def _assemble(
     if checkpoint is not None:
         num_prompts = load_progress(checkpoint)["facts"]["prompts_per_step"]
         config = keep_batch(config, num_prompts, state.num_processes)
+    inputs.refuse_other_data()
     data = config.data
     samples = choose_samples(
         load_samples(Path(inputs.train)), data.max_samples, data.stratify, config.seed
@@ -183,7 +185,7 @@ def _refuse_sharding(trainer: CDPOTrainer) -> None:
 def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Reference | None]:
     """Policy, processor and reference, their identities written to the log."""
     config, inputs = attempt.config, attempt.inputs
-    policy, processor, start_sha256 = _load_policy(attempt)
+    policy, processor, start_sha256 = load_start(inputs.model, attempt.checkpoint, config)
     reference = None
     if inputs.reference is not None:
         reference = load_reference(policy, inputs.reference, inputs.model, config)
@@ -213,33 +215,3 @@ def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Refere
         else {"path": reference.path, "kind": reference.kind, "sha256": reference.sha256},
     )
     return policy, processor, reference
-
-
-def _load_policy(attempt: Attempt) -> tuple[Any, Any, str]:
-    """The policy where the attempt begins, its processor, and the hash of its weights.
-
-    A new adapter adds nothing yet, so the hash of a LoRA policy is that of its base until it is
-    resumed.
-    """
-    config, checkpoint = attempt.config, attempt.checkpoint
-    if not config.lora.enabled:
-        policy, processor = load_policy(checkpoint or attempt.inputs.model, config.model)
-        return policy, processor, weights_hash(policy)
-    base, processor = load_policy(attempt.inputs.model, config.model)
-    start_sha256 = weights_hash(base)
-    torch.manual_seed(derive_seed(config.seed, "adapter"))
-    policy = attach_policy_adapter(base, config.lora)
-    if checkpoint is not None:
-        _restore_adapter(policy, checkpoint)
-        start_sha256 = weights_hash(policy, adapter=POLICY_ADAPTER)
-    return policy, processor, start_sha256
-
-
-def _restore_adapter(policy: Any, folder: Path) -> None:
-    path = folder / "adapter_model.safetensors"
-    if not path.is_file():
-        raise DataError(f"{folder} holds no adapter, but the run trains one (lora.enabled)")
-    report: Any = set_peft_model_state_dict(policy, load_file(path), adapter_name=POLICY_ADAPTER)
-    absent = [name for name in report.missing_keys if f".{POLICY_ADAPTER}." in name]
-    if absent or report.unexpected_keys:
-        raise DataError(f"{path} does not fit the policy: {(absent + report.unexpected_keys)[0]}")

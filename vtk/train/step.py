@@ -34,8 +34,14 @@ class StepRecord:
         self.batches: list[Any] = []
         self.alerts: list[Alert] = []
         self.is_update_skipped = False
+        self._num_passes = 0
         self.rows: list[dict[str, Any]] = []
         self.skipped: list[Skipped] = []
+
+    def begin_pass(self) -> int:
+        """Count a backward pass that begins; its number, counted from 1."""
+        self._num_passes += 1
+        return self._num_passes
 
     def add(
         self,

@@ -41,6 +41,7 @@ from vtk.train.optimizer import has_bfloat16, master_adamw
 from vtk.train.prefetch import next_places
 from vtk.train.reference import SELF, Reference
 from vtk.train.reporting import Reporter
+from vtk.train.restart import restart_hint
 from vtk.train.saver import Saver
 from vtk.train.sharding import gathered, is_sharded, whole
 from vtk.train.step import StepRecord
@@ -140,6 +141,7 @@ class CDPOTrainer(GRPOTrainer):
         """
         # The forwards of a sharded model gather weights from all processes, so none repeats one.
         self.is_exchanging = is_sharded(self.policy)
+        self.reporter.pass_number = self.record.begin_pass()
         rows = generation_batch[:: self.config.rollout.num_generations]
         places = [row["place"] for row in rows]
         torch.manual_seed(derive_seed(self.config.seed, "update", places[0]))
@@ -238,7 +240,7 @@ class CDPOTrainer(GRPOTrainer):
         alerts = self.guards.observe(metrics, record.is_update_skipped)
         self.reporter.report_step(step, metrics, rows, [*told_elsewhere, *alerts])
         self._note_skipped(step, skipped)
-        if stop := self.guards.stop_reason(alerts):
+        if stop := self.guards.stop_reason(alerts, self._restart):
             raise stop
         self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
 
@@ -320,6 +322,13 @@ class CDPOTrainer(GRPOTrainer):
             return self.micro_batch.score(
                 lambda batch: reference.score(self.policy, batch), groups.batch
             )
+
+    def _restart(self, setting: str) -> str:
+        """How to begin again with a guard off, or with half the learning rate."""
+        store, rate = self.saver.store, self.config.optim.learning_rate
+        checkpoint = next(map(store.paths.checkpoint_dir, reversed(store.steps())), None)
+        value = "none" if setting.startswith("guards.") else f"{rate / 2:g}"
+        return restart_hint(store.paths, self.config, checkpoint, setting, value)
 
     def _refuse_twin(self, agrees: bool) -> None:
         """Before the first update, a reference that agrees on every token is the policy itself."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from vtk.errors import ConfigError, DataError, Interrupted, UserInterrupt
+from vtk.runs import control
 from vtk.runs.state import read_state
 from vtk.train.checkpoint import CheckpointStore
 from vtk.train.saver import Saver
@@ -166,8 +167,6 @@ def test_a_damaged_checkpoint_is_passed_over(bench: Any, straight: dict[str, Any
 
 
 def test_beta_and_guards_come_back(bench: Any) -> None:
-    from vtk.runs import control
-
     def change_then_stop(type: str, payload: dict[str, Any], stop: Any) -> None:
         if type == "rollouts" and payload["step"] == 1:
             control.request(paths, "set_beta", beta=-0.5)
@@ -185,21 +184,46 @@ def test_beta_and_guards_come_back(bench: Any) -> None:
     assert abs(ratio) > 0.2  # 0.5, up to weighting by length; the run began with 0.01
 
 
+def test_what_was_asked_of_a_killed_attempt_does_not_act_on_the_next(bench: Any) -> None:
+    class Killed(BaseException):
+        pass
+
+    def ask_and_kill_in_step_2(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts" and payload["step"] == 2:
+            control.request(paths, "stop")
+            raise Killed
+
+    paths = bench.new_run("grpo", optim__num_steps=3, checkpoint__every_steps=1)
+    with pytest.raises(Killed):
+        bench.attempt(paths, ask_and_kill_in_step_2)
+    assert [asked.action for asked in read_state(paths).pending_requests] == ["stop"]
+    bench.attempt(paths)
+    (record,) = read_state(paths).controls
+    assert (record.action, record.result, record.step) == (
+        "stop",
+        "not done: its attempt ended first",
+        1,
+    )
+    assert control.pending(paths) == []
+    assert read_state(paths).status == "finished"
+
+
 def test_other_data_under_a_saved_position_are_refused(bench: Any) -> None:
     def sigterm_at_step_1(type: str, payload: dict[str, Any], stop: Any) -> None:
         if type == "rollouts":
             stop.received = signal.SIGTERM
 
-    import json
-
-    paths = bench.new_run("grpo")
+    questions, _ = bench.damaged_questions(0)
+    as_made = questions.read_bytes()
+    paths = bench.new_run("grpo", data__train=str(questions), optim__num_steps=2)
     with pytest.raises(Interrupted):
         bench.attempt(paths, sigterm_at_step_1)
-    facts = json.loads(paths.run_json.read_text())
-    facts["inputs"]["train_sha256"] = "0" * 64
-    paths.run_json.write_text(json.dumps(facts))
-    with pytest.raises(DataError, match="training data"):
+    questions.write_bytes(b"\n".join(reversed(as_made.splitlines())))
+    with pytest.raises(DataError, match=r"training data .* are not those that the run was made"):
         bench.attempt(paths)
+    questions.write_bytes(as_made)
+    bench.attempt(paths)
+    assert read_state(paths).status == "finished"
 
 
 def test_lora_resumes_too(bench: Any) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 import shutil
 import signal
 from pathlib import Path
@@ -11,12 +12,16 @@ from typing import Any
 import pytest
 import torch
 
+from vtk.cli.app import main
 from vtk.config.sections import ModelSettings
 from vtk.errors import ConfigError, DataError, GuardStop, Interrupted, VtkError
 from vtk.models.loader import load_policy, resolve_model_path, weights_hash
 from vtk.runs import control
 from vtk.runs.events import METRICS
+from vtk.runs.files import read_json
 from vtk.runs.state import read_state
+from vtk.train.inputs import read_config
+from vtk.train.restart import restart_hint
 
 FLOAT32 = ModelSettings(dtype="float32")
 
@@ -139,11 +144,42 @@ def test_not_finite_in_a_row_stops_the_run(bench: Any, monkeypatch: pytest.Monke
     assert read_state(paths).step == 2
 
 
-def test_a_guard_stops_the_run(bench: Any) -> None:
+def test_a_guard_stops_the_run(bench: Any, capsys: pytest.CaptureFixture[str]) -> None:
     paths = bench.new_run("grpo", guards__entropy_floor=100.0, guards__on_breach="stop")
-    with pytest.raises(GuardStop, match="entropy"):
+    with pytest.raises(GuardStop, match="entropy") as stopped:
         bench.attempt(paths)
     assert [alert["rule"] for alert in bench.events(paths, "alert")] == ["entropy_floor"]
+    assert "Start a new run from the beginning: " in str(stopped.value.hint)
+    plan = _dry_run(str(stopped.value.hint), capsys)
+    assert plan["config"]["guards"]["entropy_floor"] is None
+    assert plan["config"] | {"guards": None} == read_config(paths).model_dump(mode="json") | {
+        "guards": None
+    }
+    assert plan["inputs"] == read_json(paths.run_json)["inputs"]
+
+
+def test_a_stopped_run_can_begin_again_from_its_last_checkpoint(
+    bench: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = bench.new_run("cdpo", reference__path=str(bench.world.bias))
+    setting, checkpoint = ("optim.learning_rate", "1e-6"), bench.world.bias.parent / "base"
+    hint = restart_hint(paths, read_config(paths), checkpoint, *setting)
+    plan = _dry_run(hint, capsys)
+    assert plan["config"]["optim"]["learning_rate"] == 1e-6
+    assert plan["inputs"]["model"] == str(checkpoint)
+    assert "without --model" in hint
+    lora = read_config(bench.new_run("grpo", lora__enabled=True))
+    assert "--model" not in restart_hint(paths, lora, checkpoint, *setting)
+
+
+def _dry_run(hint: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """What the command that a hint names would do."""
+    command = shlex.split(hint.split("`")[1])
+    assert command[0] == "vtk"
+    capsys.readouterr()
+    assert main([*command[1:], "--dry-run", "--json"]) == 0
+    plan: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return plan
 
 
 def test_a_damaged_clip_is_skipped_and_replaced_by_nothing(bench: Any) -> None:

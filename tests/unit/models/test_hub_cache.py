@@ -1,6 +1,7 @@
 """A model named by its hub id: what is here needs no network, and a dead one is told at once."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.reliability.web import Site, serving
 from vtk.cli.console import Console
 from vtk.cli.setup import fetch_model
+from vtk.config.loading import load_config
 from vtk.config.sections import ModelSettings
 from vtk.errors import DataError, NetworkError
 from vtk.models import hub_cache
@@ -15,6 +17,8 @@ from vtk.models.hub_cache import located
 from vtk.models.loader import load_policy
 from vtk.models.tiny import tiny_model_dir
 from vtk.system.backbone import backbone_source
+from vtk.train.policy import load_start
+from vtk.train.reference import load_reference
 
 REPO, REVISION = "me/mine", "0123456789" * 4
 
@@ -92,3 +96,24 @@ def test_setup_fetches_any_model_with_the_projects_own_engine_and_it_loads_offli
     assert located(REPO) == folder  # the server is gone
     model, _ = load_policy(REPO, ModelSettings(path=REPO, dtype="float32"))
     assert model.config.model_type == "qwen2_5_vl"
+
+
+@pytest.mark.parametrize("is_named_by_its_folder", [False, True])
+def test_a_bias_adapter_lies_on_the_policys_own_base(
+    tmp_path: Path, cache: Path, is_named_by_its_folder: bool
+) -> None:
+    """Checkpoints of earlier versions name the snapshot's folder; it is the same model."""
+    snapshot = put(cache)
+    shutil.copytree(tiny_model_dir(), snapshot, dirs_exist_ok=True)
+    settings = {"model.path": REPO, "model.dtype": "float32", "lora.enabled": True, "lora.rank": 2}
+    config = load_config("bias", "tiny", None, settings, environ={}).config
+    bias, _, _ = load_start(REPO, None, config)
+    bias.save_pretrained(tmp_path / "bias", save_embedding_layers=False)
+    written = tmp_path / "bias" / "adapter_config.json"
+    facts = json.loads(written.read_text())
+    assert facts["base_model_name_or_path"] == REPO
+    if is_named_by_its_folder:
+        written.write_text(json.dumps(facts | {"base_model_name_or_path": str(snapshot)}))
+    policy, _, _ = load_start(REPO, None, config)
+    reference = load_reference(policy, tmp_path / "bias", REPO, config)
+    assert (reference.kind, reference.model) == ("adapter", None)

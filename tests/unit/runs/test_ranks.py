@@ -40,7 +40,7 @@ class TestReports:
     def test_what_is_said_is_read(self, tmp_path: Path) -> None:
         paths = RunPaths(tmp_path)
         with RankReporter(paths, 1), RankReporter(paths, 0) as main:
-            main.doing(4, "generate")
+            main.doing(4, "generate", pass_number=2)
             begun = read_reports(paths)
             assert [(r.rank, r.phase, r.end) for r in begun] == [
                 (0, "load", None),
@@ -49,9 +49,9 @@ class TestReports:
             assert begun[0].owner == Owner.current()
             assert begun[0].owner.pid == os.getpid()
         ended = read_reports(paths)
-        assert [(r.step, r.phase, r.end) for r in ended] == [
-            (4, "generate", "done"),
-            (0, "load", "done"),
+        assert [(r.step, r.pass_number, r.phase, r.end) for r in ended] == [
+            (4, 2, "generate", "done"),
+            (0, 0, "load", "done"),
         ]
         assert read_reports(paths, since=ended[0].time + 60) == []
         clear_reports(paths)
@@ -122,6 +122,20 @@ class TestLateness:
         assert [report.rank for report in late_reports(reports, later)] == [1]
         assert late_reports(reports, later - 2) == []
         assert "while the others wait" in describe_late(reports[1], later)
+
+    def test_who_has_just_come_there_has_not_waited(self) -> None:
+        later = NOW + STALE_AFTER_S + 5
+        behind = _report(1, phase="generate", time=later)
+        ahead = _report(0, phase="score", time=later, since=later - 0.5)
+        assert late_reports([ahead, behind], later) == []
+        also_waits = _report(2, phase="score", time=later)
+        assert late_reports([ahead, behind, also_waits], later) == [behind]
+
+    def test_an_earlier_pass_of_the_step_is_behind(self) -> None:
+        later = NOW + STALE_AFTER_S + 5
+        behind = _report(1, phase="update", time=later, pass_number=1)
+        ahead = _report(0, phase="generate", time=later, pass_number=2)
+        assert late_reports([ahead, behind], later) == [behind]
 
     def test_silence_is_late(self) -> None:
         later = NOW + STALE_AFTER_S + 1

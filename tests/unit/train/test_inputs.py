@@ -107,3 +107,15 @@ def test_a_run_remembers_its_inputs(folder: Path) -> None:
     assert run_json["argv"] == ["vtk", "train-cdpo"]
     with pytest.raises(DataError, match="inputs"):
         TrainingInputs.from_run({"id": "x"})
+
+
+def test_replaced_questions_are_refused_in_every_attempt(folder: Path) -> None:
+    inputs = _pin(folder, "grpo")
+    inputs.refuse_other_data()
+    train = Path(inputs.train)
+    train.write_text(train.read_text().replace("train?", "other?"))
+    with pytest.raises(DataError, match="not those that the run was made with"):
+        inputs.refuse_other_data()
+    train.unlink()
+    with pytest.raises(DataError, match="no data file"):
+        inputs.refuse_other_data()

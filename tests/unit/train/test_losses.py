@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tests.reliability.repulsion import scaled_log_cosh, term_bounds
 from vtk.config.sections import ObjectiveSettings
 from vtk.train.losses import (
     clipped_surrogate,
@@ -19,7 +20,6 @@ from vtk.train.losses import (
     masked_token_mean,
     repulsion_term,
     sequence_losses,
-    term_bounds,
 )
 
 PAPER = ObjectiveSettings(beta=-0.01)
@@ -30,6 +30,7 @@ MODES = [
     ObjectiveSettings(repulsion="npo"),
     ObjectiveSettings(repulsion="npo", npo_temperature=2.0),
 ]
+STEEPEST = ObjectiveSettings(repulsion="npo", npo_temperature=100.0, log_ratio_clamp=80.0)
 
 
 def _mode_name(objective: ObjectiveSettings) -> str:
@@ -159,7 +160,7 @@ def test_beta_zero_is_plain_grpo_bit_for_bit(objective: ObjectiveSettings) -> No
 @settings(max_examples=300, deadline=None)
 @given(
     gap=st.floats(-1e4, 1e4, width=32),
-    mode=st.sampled_from(MODES),
+    mode=st.sampled_from([*MODES, STEEPEST]),
     dtype=st.sampled_from([torch.float32, torch.bfloat16]),
     beta=st.floats(-10, 10),
 )
@@ -179,9 +180,22 @@ def test_term_and_slope_stay_within_their_bounds(
     assert abs(logps_NL.grad.item()) <= abs(beta) * slope_bound * (1 + rounding) + 1e-6
 
 
+@settings(max_examples=300, deadline=None)
+@given(exponent=st.floats(-8, 2), d=st.floats(-10.5, 10.5, width=32))
+def test_npo_is_exact_in_float32(exponent: float, d: float) -> None:
+    """Term and slope against float64; at t = 0.01 and |d| = 0.01 the term once came out as 0."""
+    npo = ObjectiveSettings(repulsion="npo", npo_temperature=10.0**exponent)
+    d_NL, half = torch.tensor([[d]], requires_grad=True), 0.5 * npo.npo_temperature
+    term = repulsion_term(d_NL, npo).sum()
+    term.backward()  # type: ignore[no-untyped-call]
+    assert term.item() == pytest.approx(scaled_log_cosh(d, half), rel=2e-6, abs=1e-30)
+    assert d_NL.grad is not None
+    assert d_NL.grad.item() == pytest.approx(math.tanh(half * d) / half, rel=2e-6, abs=1e-30)
+
+
 def test_stated_bounds_are_reached() -> None:
     far_NL = torch.tensor([[-1e4, 1e4]])
-    for objective in MODES:
+    for objective in [*MODES, STEEPEST]:
         reached = repulsion_term(far_NL, objective).max().item()
         assert reached == pytest.approx(term_bounds(objective)[0], rel=1e-5)
     assert term_bounds(PAPER)[0] == pytest.approx(59_862, abs=1)
