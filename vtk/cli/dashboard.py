@@ -129,7 +129,11 @@ def dashboard(
     "?"; elsewhere, or with --once or --json, the facts are printed once.
     """
     console, named = Console(as_json), runs or []
-    _check(named, demo, once or (as_json and not is_served), is_served, runs_dir)
+    is_screen = is_terminal(console.stdout) and is_terminal(sys.stderr) and sys.stdin.isatty()
+    is_printed = as_json or once or not (is_screen or is_behind_page)
+    _check(named, demo, once or (is_printed and not is_served), is_served, runs_dir)
+    if not is_served and (host, port) != (DEFAULT_HOST, DEFAULT_PORT):
+        raise ConfigError("--host and --port say where to serve", "Add --serve, or leave them out.")
     if pictures in ("kitty", "sixel"):
         _check_pictures(pictures, ascii_only, is_served)
     if shows_keys:
@@ -142,10 +146,9 @@ def dashboard(
         serving = Serving(named, runs_dir, host, port, is_read_only, options)
         serve_dashboard(serving, console)
         return
-    is_screen = is_terminal(console.stdout) and is_terminal(sys.stderr) and sys.stdin.isatty()
-    if as_json or once or not (is_screen or is_behind_page):
+    if is_printed:
         ref = named[0] if named else None
-        _print_once(console, _recording() if demo else resolve_run(runs_dir, ref))
+        _print_once(console, _recording() if demo else resolve_run(runs_dir, ref), ascii_only)
         return
     from tui.opening import run_dashboard  # the engine knows the dashboard here only
 
@@ -207,11 +210,11 @@ def _print_keys(console: Console) -> None:
         console.say(text)
 
 
-def _print_once(console: Console, paths: RunPaths) -> None:
+def _print_once(console: Console, paths: RunPaths, ascii_only: bool) -> None:
     state = read_state(paths)
     console.document(state.to_dict())
     if not console.is_json:
-        print_view(console, state)
+        print_view(console, state, ascii_only)
 
 
 def _recording() -> RunPaths:
@@ -220,23 +223,29 @@ def _recording() -> RunPaths:
     return demo_run()
 
 
-def print_view(console: Console, state: RunState) -> None:
-    """Print the picture of one run: in colour on a terminal, else as plain lines."""
+def print_view(console: Console, state: RunState, ascii_only: bool = False) -> None:
+    """Print the picture of one run: in colour on a terminal, else as plain lines.
+
+    Args:
+        console: Where.
+        state: The run.
+        ascii_only: Draw with ASCII characters, also where the stream could show others.
+    """
+    ascii_only = ascii_only or encodable(_DRAWING, console.prose) != _DRAWING
     if has_colour(console.prose):
         screen = _rich_console(console.prose)
-        screen.print(_view(state, console.prose, screen.width))
+        screen.print(_view(state, screen.width, ascii_only))
         return
     memory = io.StringIO()
     width = get_terminal_size((_PLAIN_CHARS, 0)).columns
     lines = _rich_console(memory, width)
-    lines.print(_view(state, console.prose, width), soft_wrap=True)
+    lines.print(_view(state, width, ascii_only), soft_wrap=True)
     console.say("\n".join(line.rstrip() for line in memory.getvalue().rstrip().split("\n")))
 
 
-def _view(state: RunState, stream: TextIO, width: int) -> "RenderableType":
+def _view(state: RunState, width: int, ascii_only: bool) -> "RenderableType":
     from tui.once import run_view
 
-    ascii_only = encodable(_DRAWING, stream) != _DRAWING
     return run_view(state, now=time.time(), width=width, ascii_only=ascii_only)
 
 

@@ -206,6 +206,21 @@ def test_once_shows_the_newest_run(vtk: Cli, new_run: NewRun) -> None:
     assert "old  cdpo  finished" in vtk("dashboard", "old")[1], "no terminal, so once"
 
 
+def test_what_is_printed_is_of_one_run_and_ascii_where_that_is_wanted(
+    vtk: Cli, new_run: NewRun
+) -> None:
+    for name in ("one", "two"):
+        finished(new_run(name))
+    code, _, err = vtk("dashboard", "one", "two")
+    assert code == 2, "not on a terminal, where it would be one chart of both"
+    assert "the facts of one run are printed, and 2 are named" in err
+    code, out, _ = vtk("dashboard", "one", "--ascii")
+    assert code == 0
+    assert out.isascii()
+    assert not vtk("dashboard", "one")[1].isascii()
+    assert vtk("dashboard", "one", "--port", "8001")[0] == 2
+
+
 def test_once_as_json_is_one_document_with_every_metric(vtk: Cli, new_run: NewRun) -> None:
     finished(new_run("old"))
     code, out, err = vtk("dashboard", "--once", "--json")
