@@ -250,5 +250,15 @@ def _parse(command: Any, words: list[str]) -> None:
 def test_links_within_the_documents_lead_somewhere(page: Page) -> None:
     targets = re.findall(r"\]\((?!https?://)([^)#]+)(?:#[\w-]+)?\)", page.text)
     assert all((FOLDER / target).is_file() for target in targets), targets
+
+
+def test_the_overview_has_a_row_for_every_page(page: Page) -> None:
     overview = (FOLDER.parent / "evaluation.md").read_text(encoding="utf-8")
-    assert f"(suites/{page.name}.md)" in overview
+    link = f"| [{page.name}](suites/{page.name}.md) |"
+    (row,) = [line for line in overview.splitlines() if line.startswith(link)]
+    count, chance = (row.strip("| ").split(" | ")[column] for column in (1, 3))
+    told = page.glance
+    if page.name in SOURCES:
+        assert re.match(r"[\d,]+", told["questions"])[0] == count  # type: ignore[index]
+    if "%" in chance:
+        assert float(chance.rstrip(" %")) == float(told["chance"].split(" %")[0])
