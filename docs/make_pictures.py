@@ -2,8 +2,9 @@
 
 Usage: python docs/make_pictures.py [DEMO_FOLDER]
 
-The screens of the dashboard show the recording that ships with the package. DEMO_FOLDER is what
-`vtk demo --out DEMO_FOLDER` filled: with it the result of that command is drawn too.
+The screens of the dashboard show the recording that ships with the package, the benchmarks' charts
+the published numbers in it. DEMO_FOLDER is what `vtk demo --out DEMO_FOLDER` filled: with it the
+result of that command is drawn too.
 """
 
 import asyncio
@@ -21,6 +22,9 @@ from rich.text import Text
 from tui.app import SCREENS, DashboardApp
 from tui.recording import demo_run
 from tui.replay import ReplaySource
+from vtk.evals.published import published_numbers
+from vtk.evals.published_chart import draw_published
+from vtk.evals.suites import SUITES
 
 _WIDTH = 100
 _KEYS = {"samples": ("s", "i", "i", "down", "down", "down")}
@@ -34,11 +38,25 @@ _WEB_FONT = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 
 def main(demo: Path | None) -> None:
     """Write the pictures beside this file."""
+    draw_published_numbers(_HERE / "suites")
     if demo is not None:
         _draw("demo.svg", ["demo", "--out", demo.name], demo.parent)
     for entry in SCREENS:
         asyncio.run(_draw_screen(entry.name, _SCREEN, _HERE / f"dashboard-{entry.name}.svg"))
     asyncio.run(_draw_screen("overview", _SMALL, _HERE / "dashboard-small.svg"))
+
+
+def draw_published_numbers(folder: Path) -> list[Path]:
+    """Draw the published accuracies of every suite that has some; the files that were written."""
+    written = []
+    for name, suite in SUITES.items():
+        numbers = published_numbers(name)
+        if numbers:
+            path = folder / f"published-{name}.svg"
+            drawn = draw_published(suite.label or name, numbers)
+            path.write_text(drawn, encoding="utf-8")
+            written.append(path)
+    return written
 
 
 async def _draw_screen(name: str, size: tuple[int, int], path: Path) -> None:

@@ -25,7 +25,9 @@ SPLIT_FILE = "split/validation.jsonl"
 _HASH_CHARS = 12
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE_OF_BLOCK = re.compile(r"`([\w./-]+\.(?:jsonl?|parquet))`[^`]*?\n\n```json\n(.*?)^```$", re.M | re.S)
+_FILE_OF_BLOCK = re.compile(
+    r"`([\w./-]+\.(?:jsonl?|parquet))`[^`]*?\n\n```json\n(.*?)^```$", re.M | re.S
+)
 _READINGS = ("strict", "partial", "per_option", "lenient")
 
 
@@ -59,7 +61,7 @@ class Page:
     @cached_property
     def glance(self) -> dict[str, str]:
         """The facts at a glance."""
-        return {fact: value for fact, value in self.table("At a glance")[1:]}
+        return {row[0]: row[1] for row in self.table("At a glance")[1:]}
 
     def blocks(self, heading: str, language: str) -> list[str]:
         """Fenced blocks of a section in one language, without their fences."""
@@ -110,7 +112,9 @@ def protocol_names(suite: str) -> list[ProtocolName]:
 def asked(suite: str, name: ProtocolName, sample: VideoSample) -> str:
     """What a model is asked about a sample."""
     protocol = PROTOCOLS.get(suite, {}).get(name)
-    return protocol.words(sample) if protocol else build_prompt_text(sample.problem, TEMPLATES[suite])
+    return (
+        protocol.words(sample) if protocol else build_prompt_text(sample.problem, TEMPLATES[suite])
+    )
 
 
 def short_hash(suite: str, name: ProtocolName) -> str:
