@@ -168,7 +168,8 @@ SOURCES: dict[str, Source] = {
             kind="dataset",
             title="20 temporal tasks of 200 questions on clips of eleven data sets.",
             licence="MIT, clips of their owners",
-            use="The questions: anything. The clips: as their eleven data sets say.",
+            use="The questions: anything. The clips: academic research, as their eleven data sets "
+            "say; the Hub asks who you are first, so log in (HF_TOKEN).",
             must_agree=False,
             page="https://huggingface.co/datasets/OpenGVLab/MVBench",
             about_bytes=int(17.3 * _GB),
