@@ -95,7 +95,7 @@ def evaluate(
         str | None,
         typer.Option(
             help="OpenAI-compatible API (https://HOST/v1) of a judge for what no rule scores: "
-            "TempCompass's captions. Its key: VTK_JUDGE_KEY."
+            "TempCompass's captions, MMVU's open questions. Its key: VTK_JUDGE_KEY."
         ),
     ] = None,
     judge_model: Annotated[

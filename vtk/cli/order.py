@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -143,7 +143,7 @@ def read_order(console: Console, order: Order) -> ReadOrder:
         ConfigError: A suite, protocol or setting is unknown, or they do not fit together.
         DataError: Questions or the model are not here.
     """
-    from vtk.evals.protocols import is_judgeable, with_judged_forms
+    from vtk.evals.protocols import judged_kind, with_judged_forms
     from vtk.evals.suites import choose_protocols
     from vtk.evals.target import evaluation_settings, find_target
 
@@ -157,13 +157,15 @@ def read_order(console: Console, order: Order) -> ReadOrder:
     for suite in suites:
         for known in choose_protocols(suite, order.protocol):
             questions, protocol = asked[suite.name], order.words.applied(known)
-            is_judged = judge is not None and bool(questions.judged) and is_judgeable(protocol)
-            if protocol is not None and is_judged:
+            kind = judged_kind(protocol) if questions.judged else None
+            own_judge = None
+            if judge is not None and protocol is not None and kind is not None:
                 questions, protocol = questions.with_judged(), with_judged_forms(protocol)
+                own_judge = replace(judge, kind=kind)
             settings = evaluation_settings(
                 target.config, suite, order.num_draws, order.seed, protocol, given, engine
             )
-            jobs.append(_Job(suite, protocol, settings, questions, judge if is_judged else None))
+            jobs.append(_Job(suite, protocol, settings, questions, own_judge))
     _tell_of_judge(console, judge, jobs)
     return ReadOrder(order, asked, target, jobs)
 

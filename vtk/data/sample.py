@@ -12,7 +12,14 @@ from vtk.data.resolve import relative_reference, resolve_under
 from vtk.errors import DataError
 
 Kind = Literal[
-    "choice", "yes_no", "caption_matching", "captioning", "numerical", "regression", "free-form"
+    "choice",
+    "yes_no",
+    "caption_matching",
+    "captioning",
+    "open_ended",
+    "numerical",
+    "regression",
+    "free-form",
 ]
 LABELS = ("observational", "inferential")
 POLARITIES = ("will", "will_not")
@@ -31,12 +38,12 @@ _NAMED_KEYS = frozenset((*_TEXT_KEYS, "num_correct", "scene_index", "question_id
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """What a judge model answers from the answer to a question that no rule can score.
+    """What a judge model goes by where no rule can score the answer to a question.
 
     Attributes:
         question: Without its options.
-        options: Without their letters.
-        solution: The letter of the correct one.
+        options: Without their letters; empty where the answer is in words.
+        solution: The letter of the correct option, or the reference answer.
     """
 
     question: str
@@ -63,12 +70,12 @@ class VideoSample:
         question_id: CLEVRER's question number within the scene, or None.
         question: The question without its options; None when the source does not keep them apart.
         kind: How the question is to be answered: `choice` (by letter), `yes_no` or
-            `caption_matching` (TempCompass's tasks); `captioning` has no options and is scored by a
-            judge; `numerical`, `regression` and `free-form` have none either and are only in the
-            published recipe's files.
+            `caption_matching` (TempCompass's tasks); `captioning` and `open_ended` have no options
+            and are scored by a judge; `numerical`, `regression` and `free-form` have none either
+            and are only in the published recipe's files.
         types: Name of a grouping -> the question's group, for accuracy per type.
         span_s: The seconds of the clip that the question is about; None is all of it.
-        judging: What a judge model answers from the answer; None where a rule scores it.
+        judging: What a judge model goes by; None where a rule scores the answer.
         extra: Whatever else the row holds, unchanged.
     """
 
