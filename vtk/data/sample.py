@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from vtk.data.json_stream import iter_json_array
 from vtk.data.problem import parse_solution, split_problem
-from vtk.data.resolve import relative_reference, resolve_under
+from vtk.data.resolve import DataRoot
 from vtk.errors import DataError
 
 Kind = Literal[
@@ -119,7 +119,7 @@ def load_samples(path: Path, video_root: Path | None = None) -> list[VideoSample
     Raises:
         DataError: The file cannot be read or is empty, or a row is malformed; names the row.
     """
-    root = video_root if video_root is not None else default_video_root(path)
+    root = DataRoot(video_root if video_root is not None else default_video_root(path))
     samples: list[VideoSample] = []
     seen: dict[str, str] = {}
     for where, row_number, row in _iter_rows(path):
@@ -181,18 +181,19 @@ def _iter_json_lines(path: Path) -> Iterator[tuple[str, int, Any]]:
             number += 1
 
 
-def _build_sample(row: Any, default_id: str, root: Path) -> VideoSample:
+def _build_sample(row: Any, default_id: str, root: DataRoot) -> VideoSample:
     if not isinstance(row, dict):
         raise _RowError(f"expected an object, found {type(row).__name__}")
     problem, video = _text(row, "problem"), _text(row, "video")
     options = _options(row, problem)
     solution = _solution(row, options)
+    clip = root.find(video)
     return VideoSample(
         sample_id=_text(row, "sample_id", default_id),
         problem=problem,
         solution=solution,
-        video=resolve_under(root, video),
-        clip_id=_text(row, "clip_id", str(relative_reference(video))),
+        video=clip.path,
+        clip_id=_text(row, "clip_id", clip.name),
         options=options,
         label=_choice(row, "label", LABELS),
         polarity=_choice(row, "polarity", POLARITIES),
