@@ -10,6 +10,7 @@ from vtk.cli.config import parse_assignments
 from vtk.cli.console import Console
 from vtk.cli.questions import Words, chosen_suites, read_questions
 from vtk.format import visible_text
+from vtk.runs.store import RunPaths
 
 if TYPE_CHECKING:
     from vtk.data.benchmarks.rows import Questions
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from vtk.evals.settings import EvaluationSettings
     from vtk.evals.suites import Suite
     from vtk.evals.target import Target
-    from vtk.runs.store import RunPaths
 
 _GIVEN: Final = "command line"
 
@@ -147,6 +147,8 @@ def read_order(console: Console, order: Order) -> ReadOrder:
     from vtk.evals.suites import choose_protocols
     from vtk.evals.target import evaluation_settings, find_target
 
+    if order.name is not None:
+        RunPaths(order.runs_dir).eval_dir(order.name)  # refuses a name that is none
     suites = chosen_suites(order.suites, order.data_dir, order.part, console)
     asked = read_questions(console, suites, order.data_dir, order.part, order.questions)
     target = find_target(order.model, order.runs_dir, order.preset, order.config, order.overrides)
