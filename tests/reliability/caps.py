@@ -83,7 +83,7 @@ def _deep_line(path: Path, _: int) -> None:
 
 
 def _many_rows(path: Path, num_rows: int) -> None:
-    line = json.dumps(ROW) + "\n"
+    before, after = json.dumps(ROW).split("videos/a.mp4")
     with path.open("w") as stream:
-        for _ in range(num_rows // 1000):
-            stream.write(line * 1000)
+        for number in range(num_rows):
+            stream.write(f"{before}videos/{number // 7}.mp4{after}\n")

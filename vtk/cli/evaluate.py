@@ -162,8 +162,8 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="URL",
-            help="OpenAI-compatible API (https://HOST/v1), for TempCompass's captions. Its key: "
-            "VTK_JUDGE_KEY.",
+            help="OpenAI-compatible API (https://HOST/v1), for what no rule scores: TempCompass's "
+            "captions, MMVU's open questions. Its key: VTK_JUDGE_KEY.",
             rich_help_panel=JUDGE,
         ),
     ] = None,

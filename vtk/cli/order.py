@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +10,7 @@ from vtk.cli.config import parse_assignments
 from vtk.cli.console import Console
 from vtk.cli.questions import Words, chosen_suites, read_questions
 from vtk.format import visible_text
+from vtk.runs.store import RunPaths
 
 if TYPE_CHECKING:
     from vtk.data.benchmarks.rows import Questions
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from vtk.evals.settings import EvaluationSettings
     from vtk.evals.suites import Suite
     from vtk.evals.target import Target
-    from vtk.runs.store import RunPaths
 
 _GIVEN: Final = "command line"
 
@@ -143,10 +143,12 @@ def read_order(console: Console, order: Order) -> ReadOrder:
         ConfigError: A suite, protocol or setting is unknown, or they do not fit together.
         DataError: Questions or the model are not here.
     """
-    from vtk.evals.protocols import is_judgeable, with_judged_forms
+    from vtk.evals.protocols import judged_kind, with_judged_forms
     from vtk.evals.suites import choose_protocols
     from vtk.evals.target import evaluation_settings, find_target
 
+    if order.name is not None:
+        RunPaths(order.runs_dir).eval_dir(order.name)  # refuses a name that is none
     suites = chosen_suites(order.suites, order.data_dir, order.part, console)
     asked = read_questions(console, suites, order.data_dir, order.part, order.questions)
     target = find_target(order.model, order.runs_dir, order.preset, order.config, order.overrides)
@@ -157,13 +159,15 @@ def read_order(console: Console, order: Order) -> ReadOrder:
     for suite in suites:
         for known in choose_protocols(suite, order.protocol):
             questions, protocol = asked[suite.name], order.words.applied(known)
-            is_judged = judge is not None and bool(questions.judged) and is_judgeable(protocol)
-            if protocol is not None and is_judged:
+            kind = judged_kind(protocol) if questions.judged else None
+            own_judge = None
+            if judge is not None and protocol is not None and kind is not None:
                 questions, protocol = questions.with_judged(), with_judged_forms(protocol)
+                own_judge = replace(judge, kind=kind)
             settings = evaluation_settings(
                 target.config, suite, order.num_draws, order.seed, protocol, given, engine
             )
-            jobs.append(_Job(suite, protocol, settings, questions, judge if is_judged else None))
+            jobs.append(_Job(suite, protocol, settings, questions, own_judge))
     _tell_of_judge(console, judge, jobs)
     return ReadOrder(order, asked, target, jobs)
 

@@ -58,7 +58,10 @@ class Tracker:
         if self.rows:
             self.console.note(f"Kept {len(self.rows)} of {num_rows} answers of earlier attempts")
         if kept.num_unreadable:
-            self.console.warn(f"{kept.num_unreadable} unreadable lines; their questions are asked")
+            self.console.warn(
+                f"lines of samples.jsonl that cannot be read: {kept.num_unreadable}; they stay as "
+                "evidence, and what they held is asked again unless it has been"
+            )
         self.started_s = time.monotonic()
 
     def add(self, row: "EvalRow") -> None:

@@ -62,7 +62,8 @@ def list_clips(data_dir: Path, name: str) -> tuple[Path, list[str]]:
     if name in BENCHMARKS:
         root = benchmark_dir(data_dir, name)
         _require_folder(root, name)
-        return root, sorted({sample.clip_id for sample in BENCHMARKS[name].convert(root).samples})
+        questions = BENCHMARKS[name].convert(root).with_judged()
+        return root, sorted({sample.clip_id for sample in questions.samples})
     root = dataset_dir(data_dir, name)
     _require_folder(root, name)
     real_root = root.resolve()

@@ -8,11 +8,18 @@ from typing import Any, Literal
 
 from vtk.data.json_stream import iter_json_array
 from vtk.data.problem import parse_solution, split_problem
-from vtk.data.resolve import relative_reference, resolve_under
+from vtk.data.resolve import DataRoot
 from vtk.errors import DataError
 
 Kind = Literal[
-    "choice", "yes_no", "caption_matching", "captioning", "numerical", "regression", "free-form"
+    "choice",
+    "yes_no",
+    "caption_matching",
+    "captioning",
+    "open_ended",
+    "numerical",
+    "regression",
+    "free-form",
 ]
 LABELS = ("observational", "inferential")
 POLARITIES = ("will", "will_not")
@@ -31,12 +38,12 @@ _NAMED_KEYS = frozenset((*_TEXT_KEYS, "num_correct", "scene_index", "question_id
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """What a judge model answers from the answer to a question that no rule can score.
+    """What a judge model goes by where no rule can score the answer to a question.
 
     Attributes:
         question: Without its options.
-        options: Without their letters.
-        solution: The letter of the correct one.
+        options: Without their letters; empty where the answer is in words.
+        solution: The letter of the correct option, or the reference answer.
     """
 
     question: str
@@ -63,12 +70,12 @@ class VideoSample:
         question_id: CLEVRER's question number within the scene, or None.
         question: The question without its options; None when the source does not keep them apart.
         kind: How the question is to be answered: `choice` (by letter), `yes_no` or
-            `caption_matching` (TempCompass's tasks); `captioning` has no options and is scored by a
-            judge; `numerical`, `regression` and `free-form` have none either and are only in the
-            published recipe's files.
+            `caption_matching` (TempCompass's tasks); `captioning` and `open_ended` have no options
+            and are scored by a judge; `numerical`, `regression` and `free-form` have none either
+            and are only in the published recipe's files.
         types: Name of a grouping -> the question's group, for accuracy per type.
         span_s: The seconds of the clip that the question is about; None is all of it.
-        judging: What a judge model answers from the answer; None where a rule scores it.
+        judging: What a judge model goes by; None where a rule scores the answer.
         extra: Whatever else the row holds, unchanged.
     """
 
@@ -112,7 +119,7 @@ def load_samples(path: Path, video_root: Path | None = None) -> list[VideoSample
     Raises:
         DataError: The file cannot be read or is empty, or a row is malformed; names the row.
     """
-    root = video_root if video_root is not None else default_video_root(path)
+    root = DataRoot(video_root if video_root is not None else default_video_root(path))
     samples: list[VideoSample] = []
     seen: dict[str, str] = {}
     for where, row_number, row in _iter_rows(path):
@@ -174,18 +181,19 @@ def _iter_json_lines(path: Path) -> Iterator[tuple[str, int, Any]]:
             number += 1
 
 
-def _build_sample(row: Any, default_id: str, root: Path) -> VideoSample:
+def _build_sample(row: Any, default_id: str, root: DataRoot) -> VideoSample:
     if not isinstance(row, dict):
         raise _RowError(f"expected an object, found {type(row).__name__}")
     problem, video = _text(row, "problem"), _text(row, "video")
     options = _options(row, problem)
     solution = _solution(row, options)
+    clip = root.find(video)
     return VideoSample(
         sample_id=_text(row, "sample_id", default_id),
         problem=problem,
         solution=solution,
-        video=resolve_under(root, video),
-        clip_id=_text(row, "clip_id", str(relative_reference(video))),
+        video=clip.path,
+        clip_id=_text(row, "clip_id", clip.name),
         options=options,
         label=_choice(row, "label", LABELS),
         polarity=_choice(row, "polarity", POLARITIES),

@@ -2,21 +2,54 @@
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from vtk.config.evaluation import EvalSettings
+from vtk.data.sample import Judging
 from vtk.net.chat import CHAT_PATIENCE, Chat
 from vtk.net.patience import Patience
 from vtk.net.session import LOOPBACK
-from vtk.scoring.judged import judge_prompt_sha256
+from vtk.scoring import judged, judged_answers
+from vtk.scoring.verdicts import Verdict
 
 KEY_VARIABLE: Final = "VTK_JUDGE_KEY"
 _OPENAI_KEY_VARIABLE: Final = "OPENAI_API_KEY"
 _OPENAI_HOST: Final = "api.openai.com"
 MAX_TOKENS: Final = 512
+
+
+@dataclass(frozen=True)
+class JudgeRule:
+    """What a judge is asked about one kind of answer, and how its reply is read.
+
+    Attributes:
+        system: Who it is to be.
+        words: From an answer and what to go by to the user turn.
+        read: From its reply and the same to a verdict.
+        prompt_sha256: Of all words, those about one answer apart.
+    """
+
+    system: str
+    words: Callable[[str, Judging], str]
+    read: Callable[[str, Judging], Verdict]
+    prompt_sha256: str
+
+
+RULES: Final[Mapping[str, JudgeRule]] = {
+    "captioning": JudgeRule(
+        judged.SYSTEM, judged.judge_words, judged.read_choice, judged.judge_prompt_sha256()
+    ),
+    "open_ended": JudgeRule(
+        judged_answers.SYSTEM,
+        judged_answers.compare_words,
+        judged_answers.read_comparison,
+        judged_answers.compare_prompt_sha256(),
+    ),
+}
+"""Kind of question (`vtk.data.sample.Kind`) -> how its answers are judged."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +61,17 @@ class Judge:
     Attributes:
         url: The address of its API.
         model: As the server calls it.
+        kind: Of the questions whose answers it judges, a key of `RULES`.
     """
 
     url: str
     model: str
+    kind: str = "captioning"
+
+    @property
+    def rule(self) -> JudgeRule:
+        """What it is asked."""
+        return RULES[self.kind]
 
     @property
     def host(self) -> str:
@@ -42,7 +82,7 @@ class Judge:
         """Everything that decides a judgement, as plain data."""
         return {
             "model": self.model,
-            "prompt_sha256": judge_prompt_sha256(),
+            "prompt_sha256": self.rule.prompt_sha256,
             "temperature": 0.0,
             "max_tokens": MAX_TOKENS,
         }

@@ -22,7 +22,6 @@ from vtk.net.chat import CHAT_PATIENCE, Chat, Unanswered
 from vtk.net.crew import work_together
 from vtk.net.patience import Patience
 from vtk.net.transfer import Cancelled
-from vtk.scoring.judged import SYSTEM, judge_words, read_choice
 from vtk.scoring.official import answer_text
 
 MAX_FAULTS_IN_A_ROW: Final = 8
@@ -109,7 +108,7 @@ class _Bench:
         should_stop: Callable[[], bool],
         patience: Patience,
     ) -> None:
-        self._identity = judge.as_json()
+        self._identity, self._rule = judge.as_json(), judge.rule
         self._log, self._judged = log, judged
         self._on_judged, self._should_stop = on_judged, should_stop
         self._cancelled = threading.Event()
@@ -148,13 +147,13 @@ class _Bench:
     def _judge_one(self, row: EvalRow) -> None:
         self._look_up()
         judging = self._judged[row.sample_id]
-        words = judge_words(answer_text(row.completion or ""), judging)
+        words = self._rule.words(answer_text(row.completion or ""), judging)
         try:
-            reply = self._chat.ask(SYSTEM, words)
+            reply = self._chat.ask(self._rule.system, words)
         except Unanswered as fault:
             self._count(str(fault))
             return
-        verdict = read_choice(reply, judging)
+        verdict = self._rule.read(reply, judging)
         judgement = {
             "reply": reply[:MAX_REPLY_CHARS],
             "model": self._identity["model"],

@@ -210,18 +210,35 @@ def _official(name: str, forms: dict[str, PromptForm] | None = None) -> Protocol
     return Protocol("official", name, forms or {"choice": _OFFICIAL[name]})
 
 
-def is_judgeable(protocol: Protocol | None) -> bool:
-    """Whether a protocol says how to ask what only a judge scores: TempCompass's captions."""
-    return protocol is not None and (protocol.name, protocol.rule) == ("official", "tempcompass")
+_JUDGED: Final = {
+    "tempcompass": ("captioning", PromptForm("{question}")),  # its words are all in the question
+    "mmvu": (
+        "open_ended",
+        PromptForm(
+            "Question: {question}\n\nWork through this question step by step: first explain your "
+            "reasoning, then end with one sentence of the form 'Therefore, the final answer is: "
+            "Answer: X', where X is your final answer."
+        ),
+    ),
+}
+"""Rule of an official protocol -> the kind of question that only a judge scores, and its prompt."""
+
+
+def judged_kind(protocol: Protocol | None) -> str | None:
+    """The kind of question that a protocol can ask and only a judge can score; None without one."""
+    if protocol is None or protocol.name != "official" or protocol.rule not in _JUDGED:
+        return None
+    return _JUDGED[protocol.rule][0]
 
 
 def with_judged_forms(protocol: Protocol) -> Protocol:
-    """The protocol with the prompt of captions, whose words are all in the question.
+    """An official protocol with the prompt of what only a judge scores.
 
     It is apart, so that what is asked without a judge keeps its hash; the words of a prompt file
     are about questions with options.
     """
-    return replace(protocol, forms={**protocol.forms, "captioning": PromptForm("{question}")})
+    kind, form = _JUDGED[protocol.rule]
+    return replace(protocol, forms={**protocol.forms, kind: form})
 
 
 PROTOCOLS: Final[dict[str, dict[ProtocolName, Protocol]]] = {

@@ -21,7 +21,7 @@ SAMPLES_FILE: Final = "samples.jsonl"
 PARTS_DIR: Final = "parts"
 _SYNC_INTERVAL_S: Final = 1.0
 
-JUDGED_KINDS: Final = ("captioning",)
+JUDGED_KINDS: Final = ("captioning", "open_ended")
 """Kinds of question (`vtk.data.sample.Kind`) that a judge model scores."""
 
 RowKey = tuple[str, int]

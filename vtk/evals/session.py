@@ -77,6 +77,12 @@ class Inquiry:
         return result_name(self.suite.name, self.protocol, self.variant)
 
     @property
+    def label(self) -> str:
+        """What its numbers are called."""
+        judged = None if self.judge is None else self.suite.judged_label
+        return judged or self.suite.label or self.suite.name
+
+    @property
     def plan(self) -> list[RowKey]:
         """Every question and draw, in order."""
         return plan_rows(self.samples, self.settings)
@@ -253,7 +259,7 @@ def write_results(
     settings = inquiry.as_json()
     context = {
         "name": inquiry.name,
-        "label": inquiry.suite.label or inquiry.suite.name,
+        "label": inquiry.label,
         "model": dict(inquiry.origin),
         "num_unreadable_lines": found.num_unreadable,
         "not_asked": dict(inquiry.not_asked),

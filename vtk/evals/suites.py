@@ -29,6 +29,8 @@ class Suite:
         title: One sentence for people.
         template: The prompt's template; None asks as the model was trained to be asked.
         has_strategies: Whether completions show which of clevrer-mini's two strategies they follow.
+        label: What its numbers are called; None is its name.
+        judged_label: The same where a judge scores a part of them; None is `label`.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Suite:
     template: str | None = None
     has_strategies: bool = False
     label: str | None = None
+    judged_label: str | None = None
 
 
 SUITES: dict[str, Suite] = {
@@ -54,7 +57,7 @@ SUITES: dict[str, Suite] = {
             title="CLEVRER's counterfactual questions with at least one correct option.",
         ),
         *(
-            Suite(name=b.name, dataset=b.name, title=b.title, label=b.label)
+            Suite(b.name, b.name, b.title, label=b.label, judged_label=b.judged_label)
             for b in BENCHMARKS.values()
         ),
     )

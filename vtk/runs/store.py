@@ -103,7 +103,10 @@ class RunPaths:
             ConfigError: The suite's name cannot be a folder's name.
         """
         if not _RUN_ID.fullmatch(suite):
-            raise ConfigError(f"{visible_text(suite)!r} cannot name a suite's folder")
+            raise ConfigError(
+                f"{visible_text(suite)!r} cannot name the folder of an evaluation",
+                "Give --name letters, digits, dots, dashes and underscores only.",
+            )
         return self.root / "eval" / suite
 
     @property

@@ -57,10 +57,14 @@ def judge_words(caption: str, judging: Judging) -> str:
             longer than `MAX_CAPTION_CHARS`.
         judging: The question that the caption has to answer.
     """
-    fenced = _MARKS.sub("", caption[-MAX_CAPTION_CHARS:]).strip()
     problem = build_problem(judging.question, judging.options)
     before, between, after = re.split(r"\{caption\}|\{problem\}", _WORDS)
-    return f"{before}{fenced}{between}{problem}{after}"
+    return f"{before}{fenced(caption)}{between}{problem}{after}"
+
+
+def fenced(text: str) -> str:
+    """A model's text as it may stand between the marks: its end, without marks of its own."""
+    return _MARKS.sub("", text[-MAX_CAPTION_CHARS:]).strip()
 
 
 def judge_prompt_sha256() -> str:

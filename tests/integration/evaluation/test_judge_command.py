@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.judge_server import Answer, JudgeSite, judging
-from tests.unit.data.benchmarks.layouts import write_tempcompass
+from tests.unit.data.benchmarks.layouts import write_mmvu, write_tempcompass
 
 pytestmark = pytest.mark.slow
 
@@ -20,16 +20,19 @@ KEY = "sk-CANARY-0123456789"
 
 
 class Judged:
-    """TempCompass's small copy, its runs, and a judge."""
+    """Small copies of TempCompass and MMVU, their runs, and a judge."""
 
     def __init__(self, folder: Path, site: JudgeSite) -> None:
         self.folder, self.site = folder, site
         write_tempcompass(folder / "data" / "tempcompass")
+        write_mmvu(folder / "data" / "mmvu")
 
-    def evaluate(self, *options: str) -> tuple[int, dict[str, Any], str]:
+    def evaluate(
+        self, *options: str, suite: str = "tempcompass"
+    ) -> tuple[int, dict[str, Any], str]:
         """The exit code, the JSON document if there is one, and the prose."""
         places = [f"--data-dir={self.folder / 'data'}", f"--runs-dir={self.folder / 'runs'}"]
-        words = ["eval", "tempcompass", "--model", "tiny", *options, *SIZES, *places, "--json"]
+        words = ["eval", suite, "--model", "tiny", *options, *SIZES, *places, "--json"]
         done = subprocess.run(
             [sys.executable, "-m", "vtk", *words],
             env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "VTK_JUDGE_KEY": KEY},
@@ -40,8 +43,11 @@ class Judged:
         assert KEY not in done.stdout + done.stderr
         return done.returncode, json.loads(done.stdout or "{}"), done.stderr
 
-    def with_judge(self, *options: str, model: str = "judge-1") -> tuple[int, dict[str, Any], str]:
-        return self.evaluate("--judge-url", self.site.url, "--judge-model", model, *options)
+    def with_judge(
+        self, *options: str, model: str = "judge-1", suite: str = "tempcompass"
+    ) -> tuple[int, dict[str, Any], str]:
+        named = ["--judge-url", self.site.url, "--judge-model", model]
+        return self.evaluate(*named, *options, suite=suite)
 
     def files(self) -> list[Path]:
         """All that the runs hold."""
@@ -115,3 +121,18 @@ def test_repeated_it_judges_without_asking_the_model_and_no_other_judge_mixes_in
     assert len(judged.site.asked) == 1
     assert judged.files()
     assert not [path for path in judged.files() if KEY.encode() in path.read_bytes()]
+
+
+def test_open_questions_of_mmvu_are_judged_and_the_others_stay_apart(judged: Judged) -> None:
+    judged.site.answer = lambda *_: Answer("Final answer: Lenz's law\nVerdict: correct")
+    judged.site.asked.clear()
+    code, document, prose = judged.with_judge("--protocol", "official", suite="mmvu")
+    assert code == 0, prose
+    found = document["suites"]["mmvu"]
+    assert (found["label"], found["complete"], found["not_asked"]) == ("MMVU", True, {})
+    by_type = {name: one["n"] for name, one in found["official"].items() if "question" in name}
+    assert by_type == {"question: multiple-choice": 3, "question: open-ended": 1}
+    assert found["official"]["question: open-ended"]["accuracy"] == 1.0
+    assert found["strict"]["all"]["n"] == 3
+    (words,) = judged.site.words()
+    assert "Reference answer:\nLenz's law" in words

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vtk.data.resolve import resolve_under
+from vtk.data.resolve import DataRoot, resolve_under
 from vtk.errors import DataError
 
 
@@ -95,3 +95,18 @@ def test_whatever_the_text_the_result_is_below_the_root_or_refused(reference: st
         return
     assert target.is_relative_to(root.resolve())
     assert target != root.resolve()
+
+
+def test_a_root_looks_a_reference_up_once_and_refuses_it_each_time(tmp_path: Path) -> None:
+    real, outside = tmp_path / "real", tmp_path / "outside"
+    (real / "videos").mkdir(parents=True)
+    outside.mkdir()
+    (tmp_path / "link").symlink_to(real)
+    (real / "out").symlink_to(outside)
+    root = DataRoot(tmp_path / "link")
+    first = root.find("/videos/./a.mp4")
+    assert (first.path, first.name) == ((real / "videos" / "a.mp4").resolve(), "videos/a.mp4")
+    assert root.find("/videos/./a.mp4") is first
+    for _ in range(2):
+        with pytest.raises(DataError, match="leaves"):
+            root.find("out/a.mp4")

@@ -30,6 +30,7 @@ from vtk.evals.suites import find_suite
 from vtk.evals.target import Target
 from vtk.net.patience import Patience
 from vtk.scoring.judged import judge_prompt_sha256
+from vtk.scoring.judged_answers import compare_prompt_sha256
 
 HASTY = Patience(num_retries=1, first_pause_s=0.01, stall_s=1.0)
 KEY = "sk-CANARY-0123456789"
@@ -74,6 +75,42 @@ def answered(sample_id: str, number: int) -> EvalRow:
         clip_id=f"clip{number // 3}",
         types={"task": "captioning"},
     )
+
+
+def test_answers_in_words_are_judged_against_the_reference(
+    inquiry: Inquiry, site: JudgeSite, tmp_path: Path
+) -> None:
+    judging = Judging("Which law?", (), "Lenz's law")
+    samples = [replace(s, kind="open_ended", judging=judging) for s in inquiry.samples[:3]]
+    protocol = with_judged_forms(PROTOCOLS["mmvu"]["official"])
+    found = replace(
+        inquiry,
+        suite=find_suite("mmvu"),
+        samples=samples,
+        settings=replace(inquiry.settings, protocol=protocol),
+        folder=tmp_path / "mmvu",
+        judge=Judge(site.url, "judge-1", "open_ended"),
+    )
+    replies = ("Final answer: a\nVerdict: correct", "Verdict: incorrect", "Perhaps.")
+    claim_settings(found.folder, found.as_json(), {})
+    with SampleLog(found.folder) as log:
+        for number, sample in enumerate(samples):
+            row = answered(sample.sample_id, number)
+            log.append(replace(row, kind="open_ended", completion=f"It is {number}."))
+
+    def answer(_: int, asked: dict[str, Any]) -> Answer:
+        words = asked["messages"][-1]["content"]
+        return Answer(next(r for n, r in enumerate(replies) if f"It is {n}." in words))
+
+    site.answer = answer
+    document = judge(found)
+    scored = [(row.score, row.said) for row in rows_of(found)]
+    assert scored == [(1.0, "a"), (0.0, "incorrect"), (0.0, None)]
+    assert document["official"]["all"]["accuracy"] == pytest.approx(1 / 3)
+    assert (document["label"], document["complete"]) == ("MMVU", True)
+    assert document["judge"]["num_unreadable"] == 1
+    assert document["judge"]["prompt_sha256"] == compare_prompt_sha256()
+    assert all("Reference answer:\nLenz's law" in words for words in site.words())
 
 
 def judge(inquiry: Inquiry, **options: Any) -> dict[str, Any]:

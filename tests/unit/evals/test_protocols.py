@@ -15,7 +15,7 @@ from vtk.evals.protocols import (
     PROTOCOLS,
     SLIP_PIXELS_PX,
     ProtocolName,
-    is_judgeable,
+    judged_kind,
     with_judged_forms,
 )
 from vtk.evals.settings import EvaluationSettings
@@ -146,9 +146,9 @@ def test_captions_are_asked_for_in_the_benchmarks_words_under_a_hash_of_their_ow
         f"{suite} {name}"
         for suite, protocols in PROTOCOLS.items()
         for name, protocol in protocols.items()
-        if is_judgeable(protocol)
+        if judged_kind(protocol)
     ]
-    assert (judgeable, is_judgeable(None)) == (["tempcompass official"], False)
+    assert (judgeable, judged_kind(None)) == (["mmvu official", "tempcompass official"], None)
 
 
 def settings(protocol: ProtocolName, given: dict[str, Any] | None = None) -> EvaluationSettings:

@@ -5,7 +5,7 @@ Annotation files come from strangers: every field is checked for its form, every
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final
@@ -27,17 +27,20 @@ class Questions:
         samples: The questions, in the order of the files.
         not_asked: Reason -> number of questions that are left out for it.
         judged: Reason, one of those -> the questions, where a judge model can score them.
+        ruled_types: Groups of the questions that a rule scores, where others stand beside them.
     """
 
     samples: list[VideoSample]
     not_asked: Mapping[str, int] = field(default_factory=dict)
     judged: Mapping[str, list[VideoSample]] = field(default_factory=dict)
+    ruled_types: Mapping[str, str] = field(default_factory=dict)
 
     def with_judged(self) -> "Questions":
         """The same with the questions that a judge scores, behind the others."""
         judged = [sample for samples in self.judged.values() for sample in samples]
         left = {why: count for why, count in self.not_asked.items() if why not in self.judged}
-        return Questions([*self.samples, *judged], left)
+        ruled = [replace(s, types={**s.types, **self.ruled_types}) for s in self.samples]
+        return Questions([*ruled, *judged], left)
 
 
 @dataclass(frozen=True)

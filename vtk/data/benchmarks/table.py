@@ -19,6 +19,8 @@ class Benchmark:
         num_questions: Questions that its authors count and that are asked here.
         num_clips: Clips that these questions are about; None where nobody counts them.
         hub_names: Folders by which published files of paths call it, outermost first.
+        judged_label: What its numbers are called where a judge scores what no rule can; None is
+            as without one.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Benchmark:
     num_questions: int
     num_clips: int | None
     hub_names: tuple[tuple[str, ...], ...]
+    judged_label: str | None = None
 
     def counts_note(self, questions: Questions) -> str | None:
         """What is missing of, or beyond, the published counts; None if nothing is."""
@@ -51,6 +54,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             625,
             379,
             (("yale-nlp", "MMVU"), ("MMVU",)),
+            judged_label="MMVU",
         ),
         Benchmark(
             "video-holmes",

@@ -1,5 +1,6 @@
 """From each official layout to samples: words, options, solutions, types, clips, spans."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +109,28 @@ def test_captions_are_kept_apart_for_a_judge_with_the_choice_that_it_makes(data_
     assert caption.question == caption.problem == "Describe it.\nGenerated Caption:"
     assert caption.judging == Judging("How fast?", ("fast", "slow"), "B")
     assert caption.types["task and aspect"] == "captioning, speed"
-    open_ended = converted(data_dir, "mmvu")
-    assert open_ended.with_judged().not_asked == open_ended.not_asked != {}
+
+
+def test_answers_in_words_are_kept_apart_for_a_judge_with_the_reference(data_dir: Path) -> None:
+    found = converted(data_dir, "mmvu").with_judged()
+    assert (len(found.samples), found.not_asked) == (4, {})
+    assert [sample.types["question"] for sample in found.samples] == [
+        *["multiple-choice"] * 3,
+        "open-ended",
+    ]
+    last = found.samples[-1]
+    assert (last.sample_id, last.kind, last.options) == ("validation_3", "open_ended", ())
+    question = "Which law does experiment 3 show?"
+    assert last.question == last.problem == question
+    assert last.judging == Judging(question, (), "Lenz's law")
+    assert (last.clip_id, last.types["subject"]) == ("videos/Art/0.mp4", "Art")
+
+
+def test_a_third_type_of_question_in_mmvu_is_named(data_dir: Path, tmp_path: Path) -> None:
+    rows = json.loads((data_dir / "mmvu" / "validation.json").read_text())
+    (tmp_path / "validation.json").write_text(json.dumps([rows[0] | {"question_type": "essay"}]))
+    with pytest.raises(DataError, match="'question_type' must be one of multiple-choice, open-end"):
+        BENCHMARKS["mmvu"].convert(tmp_path)
 
 
 def test_video_mme_drops_letters_and_keeps_four_groupings(data_dir: Path) -> None:
