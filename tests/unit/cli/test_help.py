@@ -87,6 +87,12 @@ def test_many_options_stand_in_panels_and_the_common_ones_last(words: tuple[str,
     assert panels.count(None) <= MAX_OPTIONS_WITHOUT_PANELS
 
 
+@pages
+def test_every_command_takes_json(words: tuple[str, ...]) -> None:
+    if not isinstance(COMMANDS[words], TyperGroup):
+        assert "--json" in [name for option in options_of(words) for name in option.opts]
+
+
 def test_the_panels_of_an_evaluation_come_in_the_order_of_use(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
