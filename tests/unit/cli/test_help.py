@@ -30,6 +30,7 @@ def all_commands(
 ROOT = typer.main.get_command(app)
 assert isinstance(ROOT, TyperGroup)
 COMMANDS = dict(all_commands(ROOT))
+PAGES: dict[tuple[str, ...], str] = {}  # as printed; a page takes a tenth of a second
 pages = pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 
 
@@ -39,8 +40,10 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def page_of(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> str:
-    assert main([*words, "--help"]) == 0
-    return capsys.readouterr().out
+    if words not in PAGES:
+        assert main([*words, "--help"]) == 0
+        PAGES[words] = capsys.readouterr().out
+    return PAGES[words]
 
 
 def options_of(words: tuple[str, ...]) -> list[TyperOption]:
