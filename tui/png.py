@@ -30,8 +30,7 @@ def png_of(svg: str) -> bytes:
     if importlib.util.find_spec("resvg_py") is None:
         raise MissingEnvironmentError(
             "no PNG: resvg-py is not installed",
-            "Install it: pip install resvg-py (uv pip install resvg-py where uv made the "
-            "environment).",
+            "Install it: pip install resvg-py (uv pip install resvg-py in an environment of uv).",
         )
     try:
         done = subprocess.run(

@@ -37,6 +37,7 @@ from vtk.errors import ConfigError, Interrupted, MemoryExhausted, UserInterrupt,
 from vtk.system.signals import handle_signals
 
 DEBUG_FLAG = "--debug"
+_ANEW = ("--restart", "--force")  # given twice, they would throw away what was kept
 _UNFIT_FOLDER = (errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR)
 
 app = Menu(
@@ -101,7 +102,9 @@ def explain(fault: Exception) -> VtkError:
         )
     if isinstance(fault, PermissionError):
         return VtkError(
-            f"no permission: {_first_line(fault)}",
+            f"no permission to use {fault.filename}"
+            if fault.filename
+            else f"no permission: {_first_line(fault)}",
             hint="Choose a folder that you may write to "
             "(--data-dir, --runs-dir, --out, VTK_CACHE_DIR).",
         )
@@ -152,7 +155,9 @@ def _run(arguments: list[str], console: Console) -> int:
         raise _wrong_usage(error) from error
     code = returned if isinstance(returned, int) else 0
     if code == UserInterrupt.exit_code:
-        console.note("Interrupted. What was complete is kept; the same command goes on.")
+        anew = [word for word in arguments if word in _ANEW]
+        rest = f", without {anew[0]}," if anew else ""
+        console.note(f"Interrupted. What was complete is kept; the same command{rest} goes on.")
     return code
 
 

@@ -107,7 +107,14 @@ class Console:
         lines = [f"{bullet}{text}"]
         if is_terminal(self.prose):
             width = get_terminal_size().columns
-            lines = wrap(lines[0], width, subsequent_indent=" " * len(bullet))
+            indent = " " * len(bullet)
+            lines = wrap(
+                lines[0],
+                width,
+                subsequent_indent=indent,
+                break_on_hyphens=False,
+                break_long_words=False,
+            )
         self._write(self.prose, "\n".join(lines), style)
 
     def note(self, text: str, style: Style = "dim") -> None:

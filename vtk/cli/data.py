@@ -111,7 +111,7 @@ def _show_counts(console: Console, dataset: "Dataset", result: "SplitResult") ->
     console.table(columns, rows, title=f"Observational questions of {dataset.name}")
     for name, facts in manifest["outputs"].items():
         num_inferential = facts["num_rows"] - facts["num_observational"]
-        console.say(
+        console.paragraph(
             f"{result.folder / name}: {format_count(facts['num_rows'])} questions, "
             f"{format_count(facts['num_observational'])} observational, "
             f"{format_count(num_inferential)} inferential"

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from vtk.cli.console import Console, is_terminal
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MINI = "clevrer-mini"
 NUM_SHOWN = 5
+_TERMS_CHARS = 140
 
 
 def show_got(console: Console, got: "Got") -> None:
@@ -122,6 +124,7 @@ def show_list(console: Console, data_dir: Path) -> None:
     from vtk.data.presence import find_all
 
     found = find_all(data_dir)
+    columns = ("name", "kind", "here", "complete", "size", "of about", "licence", "use")
     rows = [
         (
             each.name,
@@ -135,7 +138,11 @@ def show_list(console: Console, data_dir: Path) -> None:
         )
         for each in found
     ]
-    console.table(("name", "kind", "here", "complete", "size", "of about", "licence", "use"), rows)
+    is_narrow = is_terminal(console.prose) and get_terminal_size().columns < _TERMS_CHARS
+    shown = len(columns) - 2 * is_narrow
+    console.table(columns[:shown], [row[:shown] for row in rows])
+    if is_narrow:
+        console.note("Licences and uses are shown on a wider terminal, and before a download.")
     for each in found:
         _warn_of_missing(console, each.name, each.missing_clips)
     console.document([asdict(each) for each in found])

@@ -151,7 +151,7 @@ def show_leaks(
     for name, asked in questions.items():
         leak = find_leaks(train_file, asked.samples)
         found[name] = {"training_file": str(train_file), **leak.as_json()}
-        console.say(
+        console.paragraph(
             f"Leak check of {name} against {train_file}: of {format_count(leak.num_questions)} "
             f"questions {format_count(leak.num_on_shared_clips)} are about clips that it uses, "
             f"{format_count(leak.num_in_same_words)} are asked there in the same words, "

@@ -109,6 +109,15 @@ def test_ctrl_c_is_130(failing: list[BaseException], capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err.startswith("Interrupted. What was complete is kept")
 
 
+def test_ctrl_c_does_not_advise_to_throw_away_what_was_kept(
+    failing: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing.append(KeyboardInterrupt())
+    app.registered_commands[-1].callback = _with_restart(failing)
+    assert main(["fail", "--restart"]) == 130
+    assert "the same command, without --restart, goes on" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_named(number: int) -> None:
     told = explain(OSError(number, os.strerror(number), "runs/x/events.jsonl"))
@@ -151,7 +160,7 @@ def test_wrong_usage_is_a_document_too(
 
 def test_a_folder_that_cannot_be_written_names_the_ways_out() -> None:
     told = explain(PermissionError(errno.EACCES, "Permission denied", "runs"))
-    assert told.message == "no permission: [Errno 13] Permission denied: 'runs'"
+    assert told.message == "no permission to use runs"
     assert "--runs-dir" in (told.hint or "")
 
 
@@ -266,6 +275,14 @@ def _with_json(faults: list[BaseException]) -> Callable[..., None]:
 
     def fail(as_json: Json = False) -> None:
         assert as_json
+        raise faults[0]
+
+    return fail
+
+
+def _with_restart(faults: list[BaseException]) -> Callable[..., None]:
+    def fail(restart: bool = False) -> None:
+        assert restart
         raise faults[0]
 
     return fail

@@ -30,6 +30,7 @@ def all_commands(
 ROOT = typer.main.get_command(app)
 assert isinstance(ROOT, TyperGroup)
 COMMANDS = dict(all_commands(ROOT))
+PAGES: dict[tuple[str, ...], str] = {}  # as printed; a page takes a tenth of a second
 pages = pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 
 
@@ -39,8 +40,10 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def page_of(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> str:
-    assert main([*words, "--help"]) == 0
-    return capsys.readouterr().out
+    if words not in PAGES:
+        assert main([*words, "--help"]) == 0
+        PAGES[words] = capsys.readouterr().out
+    return PAGES[words]
 
 
 def options_of(words: tuple[str, ...]) -> list[TyperOption]:
@@ -85,6 +88,12 @@ def test_many_options_stand_in_panels_and_the_common_ones_last(words: tuple[str,
     if "Common" in panels:
         assert set(panels[panels.index("Common") :]) == {"Common"}
     assert panels.count(None) <= MAX_OPTIONS_WITHOUT_PANELS
+
+
+@pages
+def test_every_command_takes_json(words: tuple[str, ...]) -> None:
+    if not isinstance(COMMANDS[words], TyperGroup):
+        assert "--json" in [name for option in options_of(words) for name in option.opts]
 
 
 def test_the_panels_of_an_evaluation_come_in_the_order_of_use(

@@ -130,7 +130,7 @@ def test_the_list_names_what_a_script_relies_on(cli: Cli, monkeypatch: pytest.Mo
         (["download"], 2, "nothing was named to download"),
         (["download", "clever-mini"], 2, "Did you mean clevrer-mini?"),
         (["download", "clevrer-mini", "mmvu2"], 2, "Did you mean mmvu?"),
-        (["download", "mmvu", "--offline"], 4, "was not downloaded by vtk"),
+        (["download", "mmvu", "--offline"], 4, "mmvu is not here"),
         (["download", "clevrer-mini", "--scenes", "0"], 2, "at least one scene"),
         (["download", "clevrer-mini", "--workers", "0"], 2, "one worker"),
         (["split", "clevrer"], 4, "there is no"),
