@@ -112,7 +112,9 @@ class _Getter:
         needed = self._needed(record)
         if needed is not None:
             reopen_for(self._source, record, needed)
-            shelf = None if self._wishes.shelf is None else Shelf(self._wishes.shelf)
+            shelf = (
+                None if self._wishes.shelf is None else Shelf(self._wishes.shelf, self._source.name)
+            )
             adopt_groups(self._source, record, needed, shelf, self._watch.on_note)
             self._save(record)
         self._fetch_all(record, [each for each in record.files.values() if each.is_archive], needed)
@@ -164,7 +166,7 @@ class _Getter:
     def _adopt_files(self, record: Record, missing: list[FileState]) -> None:
         if self._wishes.shelf is None:
             return
-        shelf = Shelf(self._wishes.shelf)
+        shelf = Shelf(self._wishes.shelf, self._source.name)
         for state in missing:
             target = record.path_of(state)
             found = None if target.is_file() else adopt_file(shelf, state, target)
@@ -177,8 +179,10 @@ class _Getter:
     def _needed(self, record: Record) -> Needed | None:
         if self._selection == "all":
             return None
-        targets = [each.target for each in record.files.values() if not each.is_archive]
-        return needed_files(self._source, self._root, targets)
+        try:
+            return needed_files(self._source, record)
+        finally:
+            self._save(record)
 
     def _fetch_all(self, record: Record, states: list[FileState], needed: Needed | None) -> None:
         works = [
@@ -206,13 +210,23 @@ class _Getter:
                 self._unpack(record, state, job.target, needed)
                 break
             except DamagedMemberError as error:
+                if state.expected.is_hashed:
+                    raise self._bad_as_published(state, error) from error
                 job.target.unlink()  # its directory was right, a member's bytes are not
                 self._watch.on_note(state.path, f"arrived damaged: {error.message}")
-                if state.expected.is_hashed or num_damaged == self._wishes.patience.num_corrupt:
+                if num_damaged == self._wishes.patience.num_corrupt:
                     raise DataError(
                         error.message, "Try another network, or another server with --mirror."
                     ) from error
         self._save(record, is_due=False)
+
+    def _bad_as_published(self, state: FileState, error: DamagedMemberError) -> DataError:
+        return DataError(
+            f"{error.message}; the archive is what its owners published "
+            f"({state.expected.integrity} is right), so they published it damaged",
+            f"It is kept; no other copy will be better. Tell its owners at {self._source.page}; "
+            f"once they have mended it: vtk download {self._source.name} --update",
+        )
 
     def _job(self, record: Record, state: FileState) -> FileJob:
         is_hashed = state.expected.is_hashed
