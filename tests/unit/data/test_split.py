@@ -285,6 +285,13 @@ def test_a_missing_or_damaged_annotation_costs_the_questions_of_its_scene_only(
         (lambda v: v["object_property"][1].update(object_id=0), "object_id 0 is listed twice"),
         (lambda v: v.update(object_property={}), "'object_property' must be list"),
         (lambda v: v.update(scene_index=True), "'scene_index' must be a number"),
+        *(
+            (
+                lambda v, wrong=wrong: v.update(motion_trajectory=wrong),
+                "'motion_trajectory' must be",
+            )
+            for wrong in ({"a": 1}, 5, "x", True)
+        ),
     ],
 )
 def test_a_malformed_annotation_says_what_is_wrong(

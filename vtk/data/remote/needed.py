@@ -12,6 +12,9 @@ from vtk.data.remote.routes import clevrer_targets
 from vtk.data.remote.sources import Source
 from vtk.errors import DataError
 
+_NUM_NAMES = 100_000
+"""CLEVRER names a scene by five digits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Needed:
@@ -89,7 +92,7 @@ def _clevrer_needs(path: Path) -> Iterator[tuple[str, ...]]:
             raise DataError(f"{path}: scene {position} has no list of questions")
         types = {each.get("question_type") for each in scene["questions"] if isinstance(each, dict)}
         index = scene.get("scene_index")
-        if "counterfactual" in types and isinstance(index, int):
+        if "counterfactual" in types and isinstance(index, int) and 0 <= index < _NUM_NAMES:
             yield from ((target,) for target in clevrer_targets(path.stem, index).values())
 
 

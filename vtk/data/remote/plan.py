@@ -1,5 +1,6 @@
 """What has to be fetched for a source: asked of its server once, before the first byte."""
 
+import re
 from fnmatch import fnmatchcase
 from heapq import nlargest
 from pathlib import Path
@@ -105,7 +106,7 @@ def _asked_sizes(session: Session, urls: list[str]) -> list[int | None]:
         except requests.RequestException:
             break
         length = answer.headers.get("Content-Length", "")
-        sizes.append(int(length) if answer.ok and length.isdecimal() else None)
+        sizes.append(int(length) if answer.ok and re.fullmatch("[0-9]{1,18}", length) else None)
     return sizes + [None] * (len(urls) - len(sizes))
 
 
