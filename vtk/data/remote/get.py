@@ -17,11 +17,12 @@ from vtk.data.remote.groups import (
     reopen_for,
     take_over,
 )
+from vtk.data.remote.holding import holding
 from vtk.data.remote.leftovers import remove_leftovers, remove_unpacked
 from vtk.data.remote.model_cache import link_snapshot
 from vtk.data.remote.needed import Needed, needed_files
 from vtk.data.remote.plan import make_plan, source_url, space_needed
-from vtk.data.remote.record import RECORD_NAME, FileState, Record, now_text
+from vtk.data.remote.record import FileState, Record, now_text
 from vtk.data.remote.routes import member_target
 from vtk.data.remote.sources import Source, source_dir
 from vtk.data.remote.unpack import DamagedMemberError, unpack
@@ -29,7 +30,7 @@ from vtk.data.remote.update import keep_what_is_the_same
 from vtk.data.remote.wishes import Got, Wishes, got_from
 from vtk.errors import ConfigError, DataError
 from vtk.format import format_count
-from vtk.net.claim import Claim, LostClaimError, claimed
+from vtk.net.claim import Claim
 from vtk.net.crew import work_together
 from vtk.net.disk import require_space
 from vtk.net.hub import hub_endpoint, hub_token, mend_access
@@ -57,13 +58,8 @@ def get_source_files(
     """
     root = source_dir(source, data_dir)
     wait = partial(_tell_wait, watch, source)
-    try:
-        with claimed(root / f"{RECORD_NAME}.owner", cancelled.is_set, wait) as claim:
-            return _Getter(source, root, wishes, watch, cancelled, claim).get()
-    except LostClaimError as error:
-        raise DataError(
-            f"another process took {source.name} over", "Repeat the command: it goes on."
-        ) from error
+    with holding(source, root, cancelled.is_set, wait) as claim:
+        return _Getter(source, root, wishes, watch, cancelled, claim).get()
 
 
 def _tell_wait(watch: Watch, source: Source, owner: str) -> None:
