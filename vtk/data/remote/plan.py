@@ -27,6 +27,8 @@ from vtk.net.transfer import FileJob, Transfer
 
 _BRANCH = "main"
 _LISTING_NAME = "listing.json"
+MAX_LISTING_BYTES = 64 << 20
+"""A listing says about 300 bytes of each file; it is parsed in memory."""
 
 
 def source_url(source: Source, mirror: str | None, revision: str, path: str) -> str:
@@ -80,6 +82,7 @@ def _fetch_listing(source: Source, root: Path, endpoint: str, transfer: Transfer
             target=path,
             find_fault=lambda found: format_fault(found, _LISTING_NAME),
             mend_access=mend_access(source.page),
+            max_bytes=MAX_LISTING_BYTES,
         )
         transfer.fetch(job)
         return read_listing(path)
