@@ -116,7 +116,7 @@ def _entry_of(verdict: Verdict) -> dict[str, Any]:
 
 
 def _verdict_of(entry: Mapping[str, Any]) -> Verdict:
-    facts = {"is_of_probe": False} | entry  # which older manifests do not have
+    facts = {"is_of_probe": False, **entry}  # which older manifests do not have
     probe = Probe(**{field.name: facts[field.name] for field in fields(Probe)})
     if entry["verdict"] not in (OK, BAD) or (probe.problem is None) != (entry["verdict"] == OK):
         raise ValueError(entry["verdict"])

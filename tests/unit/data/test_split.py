@@ -131,7 +131,7 @@ def test_the_manifest_describes_the_files_and_is_the_same_each_time(
 
 
 def test_split_files_load_as_samples_and_survive_the_published_form(
-    clevrer_folder: "ClevrerFolder", tmp_path: Path
+    clevrer_folder: "ClevrerFolder",
 ) -> None:
     result = split(clevrer_folder)
     samples = load_samples(result.folder / "train.jsonl")
@@ -147,8 +147,8 @@ def test_split_files_load_as_samples_and_survive_the_published_form(
         }
         for sample in samples
     ]
-    (tmp_path / "published.json").write_text(json.dumps(published))
-    again = load_samples(tmp_path / "published.json", clevrer_folder.root)
+    (clevrer_folder.root / "published.json").write_text(json.dumps(published))
+    again = load_samples(clevrer_folder.root / "published.json")
     for before, after in zip(samples, again, strict=True):
         assert (after.problem, after.solution) == (before.problem, before.solution)
         assert (after.options, after.video) == (before.options, before.video)

@@ -58,7 +58,7 @@ def needed_files(source: Source, record: Record) -> Needed | None:
     """
     if not source.questions:
         return None
-    choices = {}
+    choices: dict[str, tuple[str, ...]] = {}
     for state in record.files.values():
         if fnmatchcase(state.path, source.questions):
             choices |= {places[0]: places for places in _read_questions(source, record, state)}
