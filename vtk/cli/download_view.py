@@ -102,7 +102,8 @@ def check(console: Console, source: "Source", data_dir: Path, is_thorough: bool)
     if damage:
         raise DataError(
             f"{source.name} is not complete: {format_count(len(damage))} files missing or damaged",
-            "To fetch what is missing, with HF_HUB_OFFLINE unset: "
+            ("What is damaged was set aside as NAME.aside. " if is_thorough else "")
+            + "To fetch what is missing, with HF_HUB_OFFLINE unset: "
             f"vtk download {source.name}{folder_options(data_dir=data_dir)}",
         )
     how = _how_checked(record) if is_thorough else "all sizes are right"
