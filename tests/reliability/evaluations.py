@@ -188,7 +188,7 @@ def leaks_are_found(bench: Bench, folder: Path) -> Figures:
     """Training files with questions of the suite put in: as they are, renamed, copied, reworded."""
     result = Figures("E9", "Overlap of training and evaluation is found and counted")
     root = bench.world.data_dir / SUITE
-    asked = load_samples(root / "split" / "validation.jsonl", root)
+    asked = load_samples(root / "split" / "validation.jsonl")
     train = [json.loads(line) for line in bench.world.train_file.read_text().splitlines()]
     held = [json.loads(x) for x in (root / "split" / "validation.jsonl").read_text().splitlines()]
     shutil.copytree(root / "videos", folder / "videos")

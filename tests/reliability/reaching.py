@@ -132,7 +132,7 @@ def _rows(bench: Bench, root: Path, url: str, outside: Path) -> dict[str, Callab
         path = root / "rows.jsonl"
         path.write_text(json.dumps(row | {"video": name}))
         try:
-            video = load_samples(path, root)[0].video
+            video = load_samples(path)[0].video
         except DataError:
             return REFUSED
         return _read(video, "pyav")

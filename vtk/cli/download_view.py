@@ -86,22 +86,28 @@ def check(console: Console, source: "Source", data_dir: Path, is_thorough: bool)
         DataError: It is not.
     """
     from vtk.data.remote.sources import fetch_hint
-    from vtk.data.remote.verify import count_checks, find_damage, verified_record
+    from vtk.data.remote.verify import verified_record, verify_source
 
-    record = verified_record(source, data_dir)
-    missing = [each.path for each in record.files.values() if not record.is_ready(each)]
-    damage = dict.fromkeys(missing, "it is not here, or not whole")
     if is_thorough:
-        total = count_checks(record)
-        with show_progress(console, f"Verifying {source.name}", total, "files") as progress:
-            damage = find_damage(record, progress.advance)
-        record.save(source.name, source.licence)
+        with show_progress(console, f"Verifying {source.name}", unit="files") as progress:
+            record, damage = verify_source(
+                source,
+                data_dir,
+                lambda owner: console.note(f"waits: {owner} is downloading {source.name}"),
+                lambda total: progress.update(total=total),
+                progress.advance,
+            )
+    else:
+        record = verified_record(source, data_dir)
+        missing = [each.path for each in record.files.values() if not record.is_ready(each)]
+        damage = dict.fromkeys(missing, "it is not here, or not whole")
     for name, fault in list(damage.items())[:NUM_SHOWN]:
         console.say(f"{name}: {fault}", style="red")
     if damage:
         raise DataError(
             f"{source.name} is not complete: {format_count(len(damage))} files missing or damaged",
-            fetch_hint(source, data_dir).replace("Get it", "Get what is missing"),
+            ("What is damaged was set aside as NAME.aside. " if is_thorough else "")
+            + fetch_hint(source, data_dir).replace("Get it", "Get what is missing"),
         )
     how = _how_checked(record) if is_thorough else "all sizes are right"
     console.say(f"{source.name}: complete, {how}.")

@@ -1,7 +1,8 @@
 """`vtk data check`: every clip of a data set probed, several at once, in children with limits.
 
 The manifest is replaced every few seconds and at the end, also when the check is interrupted, so
-that a repeated check goes on where it stopped: what has a verdict and has not changed is kept.
+that a repeated check goes on where it stopped: what has a verdict and has not changed is kept, but
+what met a limit or crashed the decoder is probed again.
 """
 
 import time
@@ -103,7 +104,7 @@ def check_clips(
     verdicts = {
         name: earlier[name]
         for name in clips
-        if name in earlier and earlier[name].version == clip_version(root / name)
+        if name in earlier and _holds(earlier[name], root / name)
     }
     todo = [name for name in clips if name not in verdicts]
     if on_start is not None:
@@ -121,6 +122,11 @@ def check_clips(
     finally:
         write_verdicts(root, verdicts)
     return CheckResult(root, verdicts, len(todo))
+
+
+def _holds(verdict: Verdict, clip: Path) -> bool:
+    """Whether a verdict is about the clip as it is, not about the limits of an earlier check."""
+    return verdict.version == clip_version(clip) and not verdict.probe.is_of_probe
 
 
 def _probed(

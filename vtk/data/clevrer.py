@@ -231,7 +231,8 @@ def _parse_collisions(
 
 def _fingerprint(raw: Any) -> str:
     """Digest of the objects, where they start and what they hit."""
-    world = [raw["object_property"], (raw.get("motion_trajectory") or [None])[0], raw["collision"]]
+    motion = _field(raw, "motion_trajectory", list) if raw.get("motion_trajectory") else []
+    world = [raw["object_property"], motion[0] if motion else None, raw["collision"]]
     return sha256(json.dumps(world, sort_keys=True).encode()).hexdigest()
 
 

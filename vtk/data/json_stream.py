@@ -78,6 +78,8 @@ class _ArrayReader:
                 raise self._damaged(what, error.pos) from error
             except RecursionError as error:
                 raise self._damaged(f"element {position + 1} is nested too deeply") from error
+            except ValueError as error:  # Python converts no number of thousands of digits
+                raise self._damaged(f"element {position + 1} holds a number too long") from error
             if end == len(self._text) and self._read_more():
                 continue
             self._at = end

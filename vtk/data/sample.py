@@ -106,20 +106,19 @@ MAX_LINE_BYTES = 64 << 20
 """A longer row is refused before it is parsed."""
 
 
-def load_samples(path: Path, video_root: Path | None = None) -> list[VideoSample]:
+def load_samples(path: Path) -> list[VideoSample]:
     """Reads a split file (JSON lines) or a published file (one JSON array).
 
-    A row holds at least `problem`, `solution` (`A,B`, plain or in answer tags) and `video`.
+    A row holds at least `problem`, `solution` (`A,B`, plain or in answer tags) and `video`, which
+    is relative to `default_video_root(path)`.
 
     Args:
         path: The file. Which of the two forms it has is seen from its first character.
-        video_root: The folder that `video` is relative to. Default: the data set's folder for a
-            file in its `split` folder, else the folder of `path`.
 
     Raises:
         DataError: The file cannot be read or is empty, or a row is malformed; names the row.
     """
-    root = DataRoot(video_root if video_root is not None else default_video_root(path))
+    root = DataRoot(default_video_root(path))
     samples: list[VideoSample] = []
     seen: dict[str, str] = {}
     for where, row_number, row in _iter_rows(path):
@@ -139,7 +138,7 @@ def load_samples(path: Path, video_root: Path | None = None) -> list[VideoSample
 
 
 def default_video_root(path: Path) -> Path:
-    """The folder that `video` values are relative to, unless the user says otherwise."""
+    """The folder that `video` values are relative to: the data set's, or else the file's."""
     folder = path.absolute().parent
     return folder.parent if folder.name == "split" else folder
 

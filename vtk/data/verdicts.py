@@ -1,8 +1,9 @@
 """`DATA/NAME/clips.json`: what `vtk data check` found of every clip, and who asks it.
 
 A verdict holds for the version of a clip that was probed: a clip whose size or time of modification
-is another has none. Training skips the questions of a bad clip and evaluation counts them as wrong,
-both by name and without decoding it, as they do with a clip that does not decode.
+is another has none. One that came from a limit holds until the next check, which probes it again.
+Training skips the questions of a bad clip and evaluation counts them as wrong, both by name and
+without decoding it, as they do with a clip that does not decode.
 """
 
 from collections.abc import Mapping
@@ -116,7 +117,8 @@ def _entry_of(verdict: Verdict) -> dict[str, Any]:
 
 
 def _verdict_of(entry: Mapping[str, Any]) -> Verdict:
-    probe = Probe(**{field.name: entry[field.name] for field in fields(Probe)})
+    facts = {"is_of_probe": False, **entry}  # which older manifests do not have
+    probe = Probe(**{field.name: facts[field.name] for field in fields(Probe)})
     if entry["verdict"] not in (OK, BAD) or (probe.problem is None) != (entry["verdict"] == OK):
         raise ValueError(entry["verdict"])
     return Verdict(entry["verdict"], entry["num_bytes"], entry["mtime_ns"], probe)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from vtk.data.sample import VideoSample, default_video_root, load_samples
+from vtk.data.sample import VideoSample, load_samples
 from vtk.errors import DataError
 from vtk.runs.files import file_sha256, read_json
 from vtk.runs.store import RunPaths
@@ -66,7 +66,7 @@ def find_leaks(train_file: Path, asked: Sequence[VideoSample]) -> Leak:
     Raises:
         DataError: The training file is malformed.
     """
-    trained = load_samples(train_file, default_video_root(train_file))
+    trained = load_samples(train_file)
     clips = _shared_clips({s.video for s in trained}, {s.video for s in asked})
     words = {_words(sample) for sample in trained}
     on_clips = [sample for sample in asked if sample.video in clips]

@@ -25,7 +25,8 @@ from vtk.net.content import Expected
 from vtk.net.patience import parse_retry_after
 
 Kind = Literal["append", "whole", "complete", "again", "later", "refused", "gone"]
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+_NUMBER = "[0-9]{1,18}"
+_CONTENT_RANGE = re.compile(rf"bytes (?:({_NUMBER})-({_NUMBER})|\*)/({_NUMBER}|\*)")
 BUSY = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524}
 
 
@@ -109,7 +110,7 @@ def _whole(status: int, headers: Mapping[str, str], expected: Expected) -> Reply
         return Reply("later", "the server sent a web page instead of the file")
     is_encoded = _is_encoded(headers)
     length = headers.get("Content-Length", "")
-    total = int(length) if re.fullmatch(r"[0-9]{1,18}", length) and not is_encoded else None
+    total = int(length) if re.fullmatch(_NUMBER, length) and not is_encoded else None
     if total is not None and expected.num_bytes not in (None, total):
         return Reply("later", f"the server offers {total} bytes, not {expected.num_bytes}")
     is_needed = not (is_encoded or expected.is_hashed)

@@ -55,6 +55,7 @@ class FileJob:
         expected: What is known of it.
         find_fault: What its format tells against the whole file at a path; None if nothing.
         mend_access: What a user who is refused has to do.
+        max_bytes: A file that is longer, or is said to be, is refused; None for any length.
     """
 
     name: str
@@ -63,6 +64,7 @@ class FileJob:
     expected: Expected = field(default_factory=Expected)
     find_fault: Callable[[Path], str | None] = lambda _path: None
     mend_access: str = ""
+    max_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +249,7 @@ class Transfer:
     ) -> None:
         """Append the body, and make sure that it ended where it should."""
         total = job.expected.num_bytes if reply.total_bytes is None else reply.total_bytes
+        _refuse_endless(job, partial, total or 0)
         window = SpeedGuard(self._patience)
         while True:
             if self._cancelled.is_set():
@@ -256,6 +259,7 @@ class Transfer:
                 break
             if partial.append(block):
                 claim.renew()
+            _refuse_endless(job, partial, partial.num_bytes)
             self._watch.on_bytes(job.name, partial.num_bytes, total)
             window.count(len(block))
             if total is not None and partial.num_bytes > total:
@@ -265,6 +269,15 @@ class Transfer:
             raise TryLater(f"the connection ended at byte {partial.num_bytes} of {total}")
         if total is None:
             self._watch.on_bytes(job.name, partial.num_bytes, partial.num_bytes)
+
+
+def _refuse_endless(job: FileJob, partial: Partial, num_bytes: int) -> None:
+    if job.max_bytes is not None and num_bytes > job.max_bytes:
+        partial.restart(None)
+        raise DataError(
+            f"{job.url} is longer than {format_bytes(job.max_bytes)}, which {job.name} never is",
+            "The server sends something else. Check --mirror and HF_ENDPOINT.",
+        )
 
 
 def _read_some(response: requests.Response, is_encoded: bool) -> bytes:

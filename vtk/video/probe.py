@@ -46,6 +46,8 @@ class Probe:
         width_px: Width of the first frame.
         height_px: Height of the first frame.
         codec: The codec's name.
+        is_of_probe: Whether the problem is that probing it met a limit or a crash. That tells of
+            this machine, its load and the limits as much as of the clip.
     """
 
     problem: str | None = None
@@ -55,6 +57,7 @@ class Probe:
     width_px: int | None = None
     height_px: int | None = None
     codec: str | None = None
+    is_of_probe: bool = False
 
 
 def probe_clip(path: Path) -> Probe:
@@ -64,7 +67,7 @@ def probe_clip(path: Path) -> Probe:
     except DataError as error:
         return Probe(problem=error.message)
     except MemoryError:
-        return Probe(problem="decoding it takes more memory than is allowed")
+        return Probe(problem="decoding it takes more memory than is allowed", is_of_probe=True)
     except (av.FFmpegError, EOFError, OSError, ValueError) as error:
         return Probe(problem=getattr(error, "strerror", None) or str(error))
 

@@ -80,7 +80,7 @@ class Prober:
             answer = None
         if answer is not None:
             return Probe(**json.loads(answer))
-        return Probe(problem=self._last_words(child))
+        return Probe(problem=self._last_words(child), is_of_probe=True)
 
     def kill(self) -> None:
         """End the child at once, from any thread, and start no other that would live.

@@ -68,6 +68,24 @@ def test_a_check_that_is_stopped_keeps_what_it_found(data_dir: Path) -> None:
     assert check(data_dir)[0] == 1
 
 
+def test_verdicts_of_the_limits_alone_are_not_kept(data_dir: Path) -> None:
+    root, clips = list_clips(data_dir, "mmvu")
+    tight = check_clips(root, clips, ProbeLimits(wall_s=0.01), 1)
+    assert set(tight.bad) == {ART, COMPUTERS}
+    assert all(found.probe.is_of_probe for found in read_verdicts(root).values())
+    again = check_clips(root, clips, ProbeLimits(), 1)
+    assert (set(again.bad), again.num_probed) == ({ART}, 2)
+    assert check_clips(root, clips, ProbeLimits(), 1).num_probed == 0
+
+
+def test_a_manifest_of_before_limits_were_marked_is_read(tmp_path: Path) -> None:
+    write_verdicts(tmp_path, {"a.mp4": Verdict("bad", 3, 4, Probe(problem="torn"))})
+    document = json.loads((tmp_path / MANIFEST).read_text())
+    assert document["clips"]["a.mp4"].pop("is_of_probe") is False
+    (tmp_path / MANIFEST).write_text(json.dumps(document))
+    assert read_verdicts(tmp_path)["a.mp4"].probe == Probe(problem="torn")
+
+
 def test_clips_that_no_question_names_are_checked_in_clevrers_layout(tmp_path: Path) -> None:
     folder = tmp_path / "clevrer-mini" / "videos" / "train" / "video_00000-01000"
     write_clip(folder / "video_00000.mp4")

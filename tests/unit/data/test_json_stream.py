@@ -53,6 +53,7 @@ def test_elements_are_the_same_whatever_the_chunk_size(
         ('[{"a": 1},]', "element 2 does not parse"),
         ("[1] [2]", "more text after"),
         ("[" * 200_000, "nested too deeply"),
+        ('[{"a": 1}, {"b": ' + "1" * 5000 + "}]", "element 2 holds a number too long"),
     ],
 )
 def test_damage_is_reported_with_the_file_and_the_element(

@@ -55,18 +55,18 @@ def write_lines(path: Path, rows: list[Any]) -> Path:
 
 def test_a_published_file_becomes_samples(tmp_path: Path) -> None:
     path = write_json(tmp_path / "train.json", [published(), published(solution="B")])
-    first, second = load_samples(path, tmp_path / "videos")
+    first, second = load_samples(path)
     assert first.problem == PROBLEM
     assert first.solution == "A,B"
     assert first.options == ("The cube and the sphere collide", "The sphere collides with X")
-    assert first.video == (tmp_path / "videos/CLEVRER/video_00001.mp4").resolve()
+    assert first.video == (tmp_path / "CLEVRER/video_00001.mp4").resolve()
     assert first.clip_id == second.clip_id == "CLEVRER/video_00001.mp4"
     assert (first.sample_id, second.sample_id) == ("train-000000", "train-000001")
     assert second.solution == "B"
     assert (first.label, first.polarity, first.num_correct, first.scene_index) == (None,) * 4
 
 
-def test_without_a_video_root_the_file_s_own_folder_is_the_root(tmp_path: Path) -> None:
+def test_the_file_s_own_folder_is_the_root(tmp_path: Path) -> None:
     path = write_json(tmp_path / "train.json", [published(video="a.mp4")])
     assert load_samples(path)[0].video == (tmp_path / "a.mp4").resolve()
 

@@ -131,7 +131,7 @@ def test_the_manifest_describes_the_files_and_is_the_same_each_time(
 
 
 def test_split_files_load_as_samples_and_survive_the_published_form(
-    clevrer_folder: "ClevrerFolder", tmp_path: Path
+    clevrer_folder: "ClevrerFolder",
 ) -> None:
     result = split(clevrer_folder)
     samples = load_samples(result.folder / "train.jsonl")
@@ -147,8 +147,8 @@ def test_split_files_load_as_samples_and_survive_the_published_form(
         }
         for sample in samples
     ]
-    (tmp_path / "published.json").write_text(json.dumps(published))
-    again = load_samples(tmp_path / "published.json", clevrer_folder.root)
+    (clevrer_folder.root / "published.json").write_text(json.dumps(published))
+    again = load_samples(clevrer_folder.root / "published.json")
     for before, after in zip(samples, again, strict=True):
         assert (after.problem, after.solution) == (before.problem, before.solution)
         assert (after.options, after.video) == (before.options, before.video)
@@ -173,17 +173,6 @@ def test_modified_bias_questions_ask_about_the_clip_as_it_is(
         tuple(row["options"]) for row in rows
     ]
     assert (modified.folder / "train.jsonl").read_bytes() == train
-
-
-def test_modified_refuses_a_question_of_unknown_form(clevrer_folder: "ClevrerFolder") -> None:
-    clevrer_folder.train[0]["questions"][2]["question"] = "Suppose yellow was away. What then?"
-    clevrer_folder.save()
-    older = split(clevrer_folder, rule="D2").folder
-    before = {path.name: path.read_bytes() for path in older.iterdir()}
-    with pytest.raises(DataError, match=r"scene 1, question 13: no known form .*Suppose"):
-        split(clevrer_folder, bias_questions="modified")
-    after = {path.name: path.read_bytes() for path in older.iterdir()}
-    assert after == before, "what cannot be made whole replaces nothing"
 
 
 def break_choices(question: dict[str, Any]) -> None:
@@ -285,6 +274,13 @@ def test_a_missing_or_damaged_annotation_costs_the_questions_of_its_scene_only(
         (lambda v: v["object_property"][1].update(object_id=0), "object_id 0 is listed twice"),
         (lambda v: v.update(object_property={}), "'object_property' must be list"),
         (lambda v: v.update(scene_index=True), "'scene_index' must be a number"),
+        *(
+            (
+                lambda v, wrong=wrong: v.update(motion_trajectory=wrong),
+                "'motion_trajectory' must be",
+            )
+            for wrong in ({"a": 1}, 5, "x", True)
+        ),
     ],
 )
 def test_a_malformed_annotation_says_what_is_wrong(

@@ -36,8 +36,8 @@ split_dataset(root, DATASETS["clevrer-mini"], SplitOptions(rule="D2"))
 """
 
 
-def split(folder: "ClevrerFolder", rule: str = "D1") -> None:
-    split_dataset(folder.root, DATASETS[NAME], SplitOptions(rule))
+def split(folder: "ClevrerFolder", rule: str = "D1", bias_questions: str = "original") -> None:
+    split_dataset(folder.root, DATASETS[NAME], SplitOptions(rule, bias_questions))
 
 
 def contents(folder: "ClevrerFolder") -> dict[str, bytes]:
@@ -60,6 +60,17 @@ def test_every_file_of_a_whole_split_is_given(clevrer_folder: "ClevrerFolder") -
     for part in SPLIT_FILES:
         path = split_file(clevrer_folder.data_dir, NAME, part)
         assert whole_split_file(clevrer_folder.data_dir, NAME, part) == path
+
+
+def test_a_split_that_fails_leaves_the_older_one_whole(clevrer_folder: "ClevrerFolder") -> None:
+    clevrer_folder.train[0]["questions"][2]["question"] = "Suppose yellow was away. What then?"
+    clevrer_folder.save()
+    split(clevrer_folder)
+    before = contents(clevrer_folder)
+    with pytest.raises(DataError, match=r"scene 1, question 13: no known form .*Suppose"):
+        split(clevrer_folder, "D2", bias_questions="modified")
+    assert contents(clevrer_folder) == before
+    assert {path.name for path in split_dir(clevrer_folder).iterdir()} == set(before)
 
 
 def test_a_split_killed_before_its_files_move_leaves_the_older_one_whole(

@@ -44,7 +44,7 @@ def test_facts_at_a_glance_are_the_registry_s(page: Page) -> None:
         return
     source = SOURCES[page.name]
     assert (told["licence"], told["allowed"]) == (source.licence, source.use)
-    assert told["size"] == f"{source.about_bytes / 1e9:g} GB"
+    assert told["size"] == f"{(source.about_bytes or 0) / 1e9:g} GB"
     assert told["agreement"].startswith("asked before") == source.must_agree
     assert source.page in told["from"]
     assert source.repo in told["from"]

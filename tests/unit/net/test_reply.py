@@ -9,6 +9,7 @@ TAG, OTHER = '"one"', '"two"'
 OLD = {"Last-Modified": "Mon, 01 Jun 2026 10:00:00 GMT"}
 LATER = {"Date": "Mon, 01 Jun 2026 10:00:01 GMT"}
 AT_ONCE = {"Date": "Mon, 01 Jun 2026 10:00:00 GMT"}
+LONG = "1" * 5000
 PACKED = {"Content-Encoding": "gzip"}
 UNKNOWN, KNOWN = Expected(), Expected(100, sha256="0" * 64)
 
@@ -32,6 +33,10 @@ UNKNOWN, KNOWN = Expected(), Expected(100, sha256="0" * 64)
         (206, {"Content-Range": "bytes 40-99/100", **PACKED}, 40, TAG, UNKNOWN, "again"),
         (206, {"Content-Range": "bytes 0-99/100"}, 0, None, UNKNOWN, "whole"),
         (206, {"Content-Range": "bytes 0-49/100"}, 0, None, UNKNOWN, "later"),
+        (206, {"Content-Range": f"bytes {LONG}-99/100"}, 40, TAG, UNKNOWN, "again"),
+        (206, {"Content-Range": f"bytes 40-99/{LONG}"}, 40, TAG, UNKNOWN, "again"),
+        (206, {"Content-Range": f"bytes 0-{LONG}/100"}, 0, None, UNKNOWN, "later"),
+        (416, {"Content-Range": f"bytes */{LONG}"}, 100, TAG, UNKNOWN, "again"),
         (416, {"Content-Range": "bytes */100"}, 100, TAG, UNKNOWN, "complete"),
         (416, {"Content-Range": "bytes */100"}, 100, None, KNOWN, "complete"),
         (416, {"Content-Range": "bytes */90"}, 100, TAG, UNKNOWN, "again"),

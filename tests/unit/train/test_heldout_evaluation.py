@@ -59,7 +59,7 @@ def evaluate(folder: Path, batches: Batches, rank: int, count: int) -> None:
         evaluation = HeldOutEvaluation(
             *load_policy(folder / "model", config.model),
             config,
-            load_samples(folder / "questions.jsonl", folder),
+            load_samples(folder / "questions.jsonl"),
             "clevrer-mini",
             collector=collector,
             reporter=Reporter(events),

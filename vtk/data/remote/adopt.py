@@ -1,7 +1,8 @@
 """Files that are on this machine already: linked or copied into place, never moved away.
 
-A file is adopted when its content is what the server lists. A clip that was unpacked elsewhere has
-no listed hash; it is adopted by its name when its format speaks for it.
+A file is adopted when its content is what the server lists. Where nobody lists a hash, a whole file
+is adopted by its path in the data set, and an unpacked clip by its name if only one file has it.
+What lies in the folder of another data set is never adopted without a hash.
 """
 
 import os
@@ -9,12 +10,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from vtk.data.registry import DATASETS
 from vtk.data.remote.formats import format_fault
 from vtk.data.remote.needed import Needed
 from vtk.data.remote.record import FileState
+from vtk.data.remote.sources import SOURCES
 from vtk.data.remote.unpack import Unpacked
 from vtk.data.resolve import resolve_under
 from vtk.errors import ConfigError
+from vtk.mini.world import WORLD_FILE
 from vtk.net.content import digest_file
 from vtk.net.disk import disk_error
 from vtk.net.transfer import Fetched
@@ -27,25 +31,41 @@ class Shelf:
 
     Args:
         folder: Where the user's files are.
+        name: The data set that they are wanted for.
 
     Raises:
         ConfigError: It is not a folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         if not folder.is_dir():
             raise ConfigError(f"--from {folder} is not a folder")
-        self._folder = folder
+        mine = [each for each in sorted(folder.iterdir()) if each.name.casefold() == name]
+        self._bases = [folder, *(each for each in mine if each.is_dir())]
         self._by_name: dict[str, list[Path]] = {}
+        self._foreign: set[Path] = set()
+        others = {*DATASETS, *SOURCES} - {name}
         for parent, _, names in os.walk(folder):
-            for name in names:
-                self._by_name.setdefault(name, []).append(Path(parent, name))
+            place = Path(parent)
+            is_foreign = place.name.casefold() in others or place.parent in self._foreign
+            if is_foreign or WORLD_FILE in names:
+                self._foreign.add(place)
+            for each in names:
+                self._by_name.setdefault(each, []).append(place / each)
 
-    def candidates(self, path: str) -> list[Path]:
-        """Files that may be the one of this path: the same path first, then the same name."""
-        exact = self._folder / path
-        named = self._by_name.get(path.rsplit("/", 1)[-1], [])
-        return [each for each in dict.fromkeys([exact, *named]) if each.is_file()]
+    def by_path(self, path: str) -> list[Path]:
+        """Files that have the path in the folder, or in the one of the data set below it."""
+        places = [base / path for base in self._bases]
+        return [each for each in places if each.is_file() and each.parent not in self._foreign]
+
+    def by_name(self, path: str) -> list[Path]:
+        """Every file of this name."""
+        return [each for each in self._by_name.get(Path(path).name, ()) if each.is_file()]
+
+    def alone(self, path: str) -> list[Path]:
+        """Files that have the path; else the one file of this name, if there is no other."""
+        named = [each for each in self.by_name(path) if each.parent not in self._foreign]
+        return self.by_path(path) or (named if len(named) == 1 else [])
 
 
 def adopt_file(shelf: Shelf, state: FileState, target: Path) -> Fetched | None:
@@ -54,7 +74,8 @@ def adopt_file(shelf: Shelf, state: FileState, target: Path) -> Fetched | None:
     Raises:
         VtkError: The disk fails.
     """
-    for candidate in shelf.candidates(state.path):
+    is_hashed = state.expected.is_hashed
+    for candidate in (shelf.by_name if is_hashed else shelf.by_path)(state.path):
         size = state.expected.num_bytes
         if size is not None and candidate.stat().st_size != size:
             continue
@@ -101,7 +122,7 @@ def _right_files(
 ) -> Iterator[tuple[str, Path]]:
     """Each place that a file may take, with what is there or could be put there."""
     for target in targets:
-        for path in (resolve_under(root, target), *(shelf.candidates(target) if shelf else [])):
+        for path in (resolve_under(root, target), *(shelf.alone(target) if shelf else [])):
             if path.is_file() and _is_of_kind(path, target):
                 yield target, path
 

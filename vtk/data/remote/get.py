@@ -17,11 +17,12 @@ from vtk.data.remote.groups import (
     reopen_for,
     take_over,
 )
+from vtk.data.remote.holding import holding
 from vtk.data.remote.leftovers import remove_leftovers
 from vtk.data.remote.model_cache import link_snapshot
 from vtk.data.remote.needed import Needed, needed_files
 from vtk.data.remote.plan import make_plan, source_url, space_needed
-from vtk.data.remote.record import RECORD_NAME, FileState, Record, now_text
+from vtk.data.remote.record import FileState, Record, now_text
 from vtk.data.remote.routes import member_target
 from vtk.data.remote.sources import Source, source_dir
 from vtk.data.remote.unpack import DamagedMemberError, unpack
@@ -29,7 +30,7 @@ from vtk.data.remote.update import keep_what_is_the_same
 from vtk.data.remote.wishes import Got, Wishes, got_from
 from vtk.errors import ConfigError, DataError
 from vtk.format import format_count
-from vtk.net.claim import Claim, LostClaimError, claimed
+from vtk.net.claim import Claim
 from vtk.net.crew import work_together
 from vtk.net.disk import require_space
 from vtk.net.hub import hub_endpoint, hub_token, mend_access
@@ -57,13 +58,8 @@ def get_source_files(
     """
     root = source_dir(source, data_dir)
     wait = partial(_tell_wait, watch, source)
-    try:
-        with claimed(root / f"{RECORD_NAME}.owner", cancelled.is_set, wait) as claim:
-            return _Getter(source, root, wishes, watch, cancelled, claim).get()
-    except LostClaimError as error:
-        raise DataError(
-            f"another process took {source.name} over", "Repeat the command: it goes on."
-        ) from error
+    with holding(source, root, cancelled.is_set, wait) as claim:
+        return _Getter(source, root, wishes, watch, cancelled, claim).get()
 
 
 def _tell_wait(watch: Watch, source: Source, owner: str) -> None:
@@ -111,7 +107,9 @@ class _Getter:
         needed = self._needed(record)
         if needed is not None:
             reopen_for(self._source, record, needed)
-            shelf = None if self._wishes.shelf is None else Shelf(self._wishes.shelf)
+            shelf = (
+                None if self._wishes.shelf is None else Shelf(self._wishes.shelf, self._source.name)
+            )
             adopt_groups(self._source, record, needed, shelf, self._watch.on_note)
             self._save(record)
         self._fetch_all(record, [each for each in record.files.values() if each.is_archive], needed)
@@ -163,7 +161,7 @@ class _Getter:
     def _adopt_files(self, record: Record, missing: list[FileState]) -> None:
         if self._wishes.shelf is None:
             return
-        shelf = Shelf(self._wishes.shelf)
+        shelf = Shelf(self._wishes.shelf, self._source.name)
         for state in missing:
             target = record.path_of(state)
             found = None if target.is_file() else adopt_file(shelf, state, target)
@@ -176,8 +174,10 @@ class _Getter:
     def _needed(self, record: Record) -> Needed | None:
         if self._selection == "all":
             return None
-        targets = [each.target for each in record.files.values() if not each.is_archive]
-        return needed_files(self._source, self._root, targets)
+        try:
+            return needed_files(self._source, record)
+        finally:
+            self._save(record)
 
     def _fetch_all(self, record: Record, states: list[FileState], needed: Needed | None) -> None:
         works = [
@@ -205,13 +205,23 @@ class _Getter:
                 self._unpack(record, state, job.target, needed)
                 break
             except DamagedMemberError as error:
+                if state.expected.is_hashed:
+                    raise self._bad_as_published(state, error) from error
                 job.target.unlink()  # its directory was right, a member's bytes are not
                 self._watch.on_note(state.path, f"arrived damaged: {error.message}")
-                if state.expected.is_hashed or num_damaged == self._wishes.patience.num_corrupt:
+                if num_damaged == self._wishes.patience.num_corrupt:
                     raise DataError(
                         error.message, "Try another network, or another server with --mirror."
                     ) from error
         self._save(record, is_due=False)
+
+    def _bad_as_published(self, state: FileState, error: DamagedMemberError) -> DataError:
+        return DataError(
+            f"{error.message}; the archive is what its owners published "
+            f"({state.expected.integrity} is right), so they published it damaged",
+            f"It is kept; no other copy will be better. Tell its owners at {self._source.page}; "
+            f"once they have mended it: vtk download {self._source.name} --update",
+        )
 
     def _job(self, record: Record, state: FileState) -> FileJob:
         is_hashed = state.expected.is_hashed

@@ -6,10 +6,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from vtk.data.json_stream import iter_json_array
+from vtk.data.remote.aside import set_aside
+from vtk.data.remote.record import FileState, Record
 from vtk.data.remote.routes import clevrer_targets
 from vtk.data.remote.sources import Source
 from vtk.errors import DataError
 from vtk.hints import download_hint
+
+_NUM_NAMES = 100_000
+"""CLEVRER names a scene by five digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +42,48 @@ class Needed:
         return Needed({name: at for name, at in self.choices.items() if here.isdisjoint(at)})
 
 
-def needed_files(source: Source, root: Path, targets: list[str]) -> Needed | None:
+def needed_files(source: Source, record: Record) -> Needed | None:
     """The files that the questions of a source name.
+
+    A damaged question file of which nobody published a hash is set aside: it will come anew.
 
     Args:
         source: The data set.
-        root: Its folder, with the question files.
-        targets: Its files, relative to `root`; the question files are among them.
+        record: Of its download; its question files are here. The caller saves it.
 
     Returns:
         None if nothing says so, and all are needed.
 
     Raises:
-        DataError: A question file is damaged.
+        DataError: A question file is damaged, or names nothing.
     """
     if not source.questions:
         return None
-    files = [root / target for target in targets if fnmatchcase(target, source.questions)]
-    read = _clevrer_needs if source.name == "clevrer" else _video_mme_needs
-    choices = {places[0]: places for path in files for places in read(path)}
+    choices: dict[str, tuple[str, ...]] = {}
+    for state in record.files.values():
+        if fnmatchcase(state.path, source.questions):
+            choices |= {places[0]: places for places in _read_questions(source, record, state)}
     if not choices:
         raise DataError(
             f"the questions of {source.name} name no clips",
-            download_hint(source.name, root.parent, "--everything"),
+            download_hint(source.name, record.root.parent, "--everything"),
         )
     return Needed(choices)
+
+
+def _read_questions(source: Source, record: Record, state: FileState) -> list[tuple[str, ...]]:
+    read = _clevrer_needs if source.name == "clevrer" else _video_mme_needs
+    path = record.path_of(state)
+    try:
+        return list(read(path))
+    except DataError as error:
+        if state.expected.is_hashed:
+            raise
+        state.forget()
+        raise DataError(
+            f"{error.message}; it was set aside as {set_aside(path).name}",
+            "Repeat the command: it is fetched anew. With --from, look at what DIR holds.",
+        ) from error
 
 
 def _clevrer_needs(path: Path) -> Iterator[tuple[str, ...]]:
@@ -71,7 +93,7 @@ def _clevrer_needs(path: Path) -> Iterator[tuple[str, ...]]:
             raise DataError(f"{path}: scene {position} has no list of questions")
         types = {each.get("question_type") for each in scene["questions"] if isinstance(each, dict)}
         index = scene.get("scene_index")
-        if "counterfactual" in types and isinstance(index, int):
+        if "counterfactual" in types and isinstance(index, int) and 0 <= index < _NUM_NAMES:
             yield from ((target,) for target in clevrer_targets(path.stem, index).values())
 
 

@@ -1,5 +1,6 @@
 """What has to be fetched for a source: asked of its server once, before the first byte."""
 
+import re
 from fnmatch import fnmatchcase
 from heapq import nlargest
 from pathlib import Path
@@ -26,6 +27,8 @@ from vtk.net.transfer import FileJob, Transfer
 
 _BRANCH = "main"
 _LISTING_NAME = "listing.json"
+MAX_LISTING_BYTES = 64 << 20
+"""A listing says about 300 bytes of each file; it is parsed in memory."""
 
 
 def source_url(source: Source, mirror: str | None, revision: str, path: str) -> str:
@@ -79,6 +82,7 @@ def _fetch_listing(source: Source, root: Path, endpoint: str, transfer: Transfer
             target=path,
             find_fault=lambda found: format_fault(found, _LISTING_NAME),
             mend_access=mend_access(source.page),
+            max_bytes=MAX_LISTING_BYTES,
         )
         transfer.fetch(job)
         return read_listing(path)
@@ -105,7 +109,7 @@ def _asked_sizes(session: Session, urls: list[str]) -> list[int | None]:
         except requests.RequestException:
             break
         length = answer.headers.get("Content-Length", "")
-        sizes.append(int(length) if answer.ok and length.isdecimal() else None)
+        sizes.append(int(length) if answer.ok and re.fullmatch("[0-9]{1,18}", length) else None)
     return sizes + [None] * (len(urls) - len(sizes))
 
 

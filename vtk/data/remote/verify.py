@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 from vtk.data.remote.aside import set_aside
+from vtk.data.remote.holding import holding
 from vtk.data.remote.record import FileState, Record
 from vtk.data.remote.sources import SOURCES, Source, fetch_hint, source_dir
 from vtk.data.remote.unpack import file_crc
 from vtk.errors import DataError
 from vtk.net.content import Expected, digest_file
+from vtk.net.crew import work_together
+from vtk.net.transfer import Cancelled
 
 
 def verified_record(source: Source, data_dir: Path) -> Record:
@@ -29,6 +33,49 @@ def verified_record(source: Source, data_dir: Path) -> Record:
             f"{source.name} was not downloaded by vtk, so there is nothing to compare it with", hint
         )
     return record
+
+
+def verify_source(
+    source: Source,
+    data_dir: Path,
+    on_wait: Callable[[str], None],
+    on_start: Callable[[int], None],
+    on_file: Callable[[], None],
+) -> tuple[Record, dict[str, str]]:
+    """Compare every file with its record, and note there what is wrong; no download goes on beside.
+
+    Args:
+        source: What was downloaded.
+        data_dir: The folder of the data sets.
+        on_wait: Told once which process has to end first.
+        on_start: Told how often `on_file` will be called.
+        on_file: Called from another thread for each file and each unpacked clip.
+
+    Returns:
+        The record as it is now, and what is wrong, as `find_damage` gives it.
+
+    Raises:
+        DataError: There is no record, or another process took the folder over.
+        VtkError: The disk fails.
+    """
+    root, cancelled = verified_record(source, data_dir).root, Event()
+    with holding(source, root, cancelled.is_set, on_wait) as claim:
+        record = verified_record(source, data_dir)  # as whoever was waited for left it
+        on_start(count_checks(record))
+        damage: dict[str, str] = {}
+
+        def note_file() -> None:
+            if cancelled.is_set():
+                raise Cancelled
+            on_file()
+
+        def compare() -> None:
+            damage.update(find_damage(record, note_file))
+
+        work_together([compare], 1, cancelled, on_tick=claim.renew)
+        claim.renew()
+        record.save(source.name, source.licence)
+    return record, damage
 
 
 def find_damage(record: Record, on_file: Callable[[], None]) -> dict[str, str]:

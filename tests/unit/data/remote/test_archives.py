@@ -84,12 +84,16 @@ def test_a_link_that_waits_in_the_folder_is_not_written_through(root: Path, wher
     assert (root.parent / "victim.txt").read_text() == "untouched"
 
 
-def test_a_link_in_the_place_of_the_temporary_file_is_replaced(root: Path) -> None:
+def test_a_link_that_looks_like_a_temporary_file_goes_and_is_not_written_through(
+    root: Path,
+) -> None:
     (root / "videos").mkdir()
     (root / "videos" / f"a.mp4{TEMPORARY_SUFFIX}").symlink_to(root.parent / "victim.txt")
     unpacked(written(root, make_zip(GOOD)), root)
     assert (root.parent / "victim.txt").read_text() == "untouched"
     assert (root / "videos" / "a.mp4").read_bytes() == GOOD["videos/a.mp4"]
+    left = {path.name for path in (root / "videos").iterdir()}
+    assert left == {"a.mp4", "b.mp4"}, "what a killed process was writing is gone"
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -250,6 +250,21 @@ def test_a_hub_that_gives_no_listing_is_told_with_the_mend(
     assert "Hint: " in cli.err
 
 
+@pytest.mark.parametrize("is_told", [True, False], ids=["length told", "endless"])
+def test_a_listing_that_would_fill_the_memory_is_refused(
+    site: Site, cli: "Cli", monkeypatch: pytest.MonkeyPatch, is_told: bool
+) -> None:
+    publish_holmes(site)
+    monkeypatch.setattr("vtk.data.remote.plan.MAX_LISTING_BYTES", 3 << 20)
+    long = Trick(body=b"{" + bytes(5 << 20) + b"}", is_chunked=not is_told)
+    site.trick = lambda request: long if "/api/datasets" in request.path else HONEST
+    assert cli("video-holmes", AGREE) == 4
+    assert "is longer than 3.0 MiB" in cli.err
+    assert "Check --mirror and HF_ENDPOINT" in cli.err
+    assert len(site.gets()) == 1, "and not asked for again"
+    assert files_below(cli.data_dir) == {}
+
+
 @pytest.mark.parametrize(
     "path", ["videos/../../evil.mp4", "videos//evil.mp4", "videos/\\..\\evil.mp4", "videos/\0evil"]
 )

@@ -177,6 +177,41 @@ def test_a_wrong_copy_is_not_adopted(site: Site, cli: "Cli", tmp_path: Path) -> 
     assert site.requests == []
 
 
+def test_questions_of_another_data_set_are_not_adopted(
+    site: Site, cli: "Cli", tmp_path: Path
+) -> None:
+    wanted = publish_clevrer(site)
+    shelf = tmp_path / "datasets"
+    foreign = {
+        "mmvu/validation.json": b'[{"id": "v1", "video": "x.mp4"}]',
+        "clevrer-mini/questions/train.json": b"[]",
+        "my-mini/world.json": b"{}",
+    }
+    clips = [name for name in wanted if name.startswith(("videos/", "annotations/"))]
+    foreign |= {f"my-mini/{name}": b"\0\0\0\x18ftyp another clip" for name in clips}
+    for name, content in foreign.items():
+        (shelf / name).parent.mkdir(parents=True, exist_ok=True)
+        (shelf / name).write_bytes(content)
+    assert cli("clevrer", "--mirror", site.url, "--from", str(shelf)) == 0
+    assert "adopted" not in cli.err
+    assert files_below(cli.data_dir / "clevrer") == wanted
+
+
+def test_damaged_questions_are_set_aside_and_come_anew(
+    site: Site, cli: "Cli", tmp_path: Path
+) -> None:
+    wanted = publish_clevrer(site)
+    wrong = tmp_path / "mine/CLEVRER/questions/validation.json"
+    wrong.parent.mkdir(parents=True)
+    wrong.write_bytes(b'[{"id": "v1", "video": "x.mp4"}]')
+    assert cli("clevrer", "--mirror", site.url, "--from", str(tmp_path / "mine")) == 4
+    assert "has no list of questions; it was set aside as validation.json.aside" in cli.err
+    assert "Repeat the command" in cli.err
+    assert cli("clevrer", "--mirror", site.url) == 0
+    assert files_below(cli.data_dir / "clevrer") == wanted
+    assert wrong.is_file()
+
+
 def site_path(site: Site, ending: str) -> str:
     return next(path for path in site.files if path.endswith(ending))
 

@@ -167,3 +167,23 @@ def test_a_file_of_two_archives_is_taken_from_one_of_them_each_time(
         (folder / "video/star/Charades_v1_480" / lost).unlink()
         assert cli("mvbench") == 0
         assert files_below(folder) == {**wanted, "json/action_sequence.json": b"[]"}
+
+
+def test_an_archive_that_was_published_damaged_is_kept_and_not_fetched_again(
+    site: Site, cli: "Cli"
+) -> None:
+    content = bytearray(make_zip({"videos/0.mp4": clip_bytes(0)}, zipfile.ZIP_STORED))
+    content[len(content) // 2] ^= 1
+    files = {"test_Video-Holmes.json": b"[]", "videos.zip": bytes(content)}
+    site.add_repository("dataset", SOURCES["video-holmes"].repo, files)
+    for _ in range(2):
+        assert cli("video-holmes", AGREE) == 4
+        assert "what its owners published (sha256 is right)" in cli.err
+        assert "huggingface.co/datasets/TencentARC/Video-Holmes" in cli.err
+        assert "another network" not in cli.err
+        assert (cli.data_dir / "video-holmes/videos.zip").read_bytes() == bytes(content)
+    assert len(site.gets("videos.zip")) == 1
+    mended = {"videos.zip": make_zip({"videos/0.mp4": clip_bytes(0)})}
+    site.add_repository("dataset", SOURCES["video-holmes"].repo, {**files, **mended}, "beef" * 10)
+    assert cli("video-holmes", "--update") == 0
+    assert files_below(cli.data_dir / "video-holmes")["videos/0.mp4"] == clip_bytes(0)
