@@ -27,6 +27,7 @@ SPACE_MARGIN_FRAC = 0.05
 """Of a checkpoint's size: what must be free beyond it, for the event log and small files."""
 _TEMPORARY_PREFIX = ".tmp-"
 _SET_ASIDE_PREFIX = "set-aside-"
+_REPLACED_PREFIX = "replaced-"
 _STEP_PREFIX = "step_"
 _OWN_HASH = "manifest_sha256"
 
@@ -114,10 +115,11 @@ class CheckpointStore:
             manifest = {"version": MANIFEST_VERSION, "step": step, "files": files, **facts}
             manifest[_OWN_HASH] = _own_hash(manifest)
             write_json_atomic(folder / MANIFEST_NAME, manifest)
-            if final.exists():
-                _set_aside(final)
+            replaced = _set_aside(final, _REPLACED_PREFIX) if final.exists() else None
             folder.rename(final)
             sync_folder(final.parent)
+            if replaced is not None:
+                shutil.rmtree(replaced)
         except OSError as error:
             raise storage_error(folder, error) from error
         self._delete_old()
@@ -136,9 +138,11 @@ class CheckpointStore:
         """The newest step whose checkpoint is intact, and the damaged ones met on the way.
 
         Damaged folders are renamed, so that nobody takes them for the newest; what an interrupted
-        save left behind is deleted.
+        save left behind is deleted, but for a checkpoint that it was about to replace.
         """
         damaged: list[Damage] = []
+        for replaced in self.paths.checkpoints_dir.glob(f"{_REPLACED_PREFIX}*"):
+            _take_back(replaced)
         for leftover in self.paths.checkpoints_dir.glob(f"{_TEMPORARY_PREFIX}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         for step in sorted(self._folders(), reverse=True):
@@ -219,8 +223,18 @@ def _measure(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
-def _set_aside(folder: Path) -> Path:
+def _set_aside(folder: Path, prefix: str = _SET_ASIDE_PREFIX) -> Path:
     """Rename a folder that must not be used, keeping it for whoever wants to look."""
-    target = folder.with_name(f"{_SET_ASIDE_PREFIX}{folder.name}-{uuid.uuid4().hex[:8]}")
+    target = folder.with_name(f"{prefix}{folder.name}-{uuid.uuid4().hex[:8]}")
     folder.rename(target)
     return target
+
+
+def _take_back(replaced: Path) -> None:
+    """Undo a replacement that was cut short; delete what was replaced in one that was not."""
+    name, _, _ = replaced.name.removeprefix(_REPLACED_PREFIX).rpartition("-")
+    final = replaced.with_name(name)
+    if final.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
+    else:
+        replaced.rename(final)

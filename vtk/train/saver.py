@@ -38,11 +38,15 @@ class Saver:
         store: Where the checkpoints are.
         facts: What every manifest says of the run: hashes of its data and its reference, and its
             prompts per step, which decide batches and order.
+
+    Attributes:
+        saved: Step and beta of the newest checkpoint, saved or loaded; None before the first.
     """
 
     def __init__(self, store: CheckpointStore, facts: Mapping[str, Any]) -> None:
         self.store, self.facts = store, dict(facts)
         self._num_failed = 0
+        self.saved: tuple[int, float] | None = None
 
     def save(self, trainer: "CDPOTrainer", is_last_chance: bool = False) -> None:
         """Write a checkpoint of the trainer's last optimizer step.
@@ -57,7 +61,7 @@ class Saver:
         step = trainer.state.global_step
         fault = self._try_save(trainer, step)
         if fault is None:
-            self._num_failed = 0
+            self._num_failed, self.saved = 0, (step, trainer.beta)
             path = self.store.paths.checkpoint_dir(step).relative_to(self.store.paths.root)
             trainer.reporter.emit("checkpoint_saved", step=step, path=str(path))
             return
@@ -86,6 +90,7 @@ class Saver:
         saved_state.load_optimizer(folder, trainer.optimizer)
         saved_state.load_schedule(folder, trainer.lr_scheduler)
         trainer.beta = progress["beta"]
+        self.saved = (progress["step"], progress["beta"])
         trainer.guards.restore(progress["guards"])
         trainer.skipped_ids = set(progress["skipped_ids"])
         trainer.evaluated_step = progress["evaluated_step"]

@@ -103,9 +103,12 @@ class CDPOTrainer(GRPOTrainer):
         install_scoring(base_model(policy), rollout.temperature, rollout.engine)
 
     def save_now(self) -> None:
-        """Save the last optimizer step before the process ends, unless it is saved already."""
+        """Save the last optimizer step before the process ends, unless it is saved as it is.
+
+        A beta that was set in a pause is not in the checkpoint that was saved before it.
+        """
         step = self.state.global_step
-        if step > 0 and step not in self.saver.store.steps():
+        if step > 0 and self.saver.saved != (step, self.beta):
             self.saver.save(self, is_last_chance=True)
 
     @override

@@ -9,6 +9,7 @@ from vtk.errors import ConfigError, DataError, Interrupted, UserInterrupt
 from vtk.runs import control
 from vtk.runs.state import read_state
 from vtk.train.checkpoint import CheckpointStore
+from vtk.train.saved_state import load_progress
 from vtk.train.saver import Saver
 
 CDPO = {"optim__prompts_per_device": 1, "optim__accumulation_steps": 2}
@@ -182,6 +183,24 @@ def test_beta_and_guards_come_back(bench: Any) -> None:
     ratio = after[3]["loss/repulsion"] / after[3]["kl/k3"]
     assert before[1]["loss/repulsion"] != 0
     assert abs(ratio) > 0.2  # 0.5, up to weighting by length; the run began with 0.01
+
+
+def test_a_beta_that_was_set_in_a_pause_is_saved(bench: Any) -> None:
+    """The step is saved before the pause, and again with what changed in it."""
+
+    def pause_then_set_and_stop(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts" and payload["step"] == 1:
+            control.request(paths, "pause")
+        if type == "phase" and payload["name"] == "paused":
+            control.request(paths, "set_beta", beta=-0.5)
+            control.request(paths, "stop")
+
+    paths = _new_run(bench, checkpoint__every_steps=1)
+    with pytest.raises(Interrupted):
+        bench.attempt(paths, pause_then_set_and_stop)
+    assert [event["step"] for event in bench.events(paths, "checkpoint_saved")] == [1, 2, 2]
+    assert [load_progress(paths.checkpoint_dir(n))["beta"] for n in (1, 2)] == [-0.05, -0.5]
+    assert len(list(paths.checkpoints_dir.iterdir())) == 2
 
 
 def test_what_was_asked_of_a_killed_attempt_does_not_act_on_the_next(bench: Any) -> None:

@@ -52,6 +52,44 @@ def test_an_interrupted_save_is_no_checkpoint(store: CheckpointStore) -> None:
     assert [path.name for path in store.paths.checkpoints_dir.iterdir()] == ["step_000001"]
 
 
+def test_a_step_that_is_saved_again_replaces_its_checkpoint(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever moment a kill comes at, one of the two is there."""
+    _save(store, 1)
+
+    def save_other() -> None:
+        folder = store.begin(1)
+        (folder / "model.safetensors").write_bytes(b"other weights")
+        store.commit(folder, 1, {})
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    final = store.paths.checkpoint_dir(1)
+    rename = Path.rename
+
+    def kill_before_the_new_one_is_there(path: Path, target: Path) -> Path:
+        if target == final:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", kill_before_the_new_one_is_there)
+        with pytest.raises(KeyboardInterrupt):
+            save_other()
+    assert store.steps() == []
+    assert store.newest_good() == (1, [])
+    assert (final / "model.safetensors").read_bytes() == b"weights of step 1"
+    with monkeypatch.context() as patch:
+        patch.setattr("vtk.train.checkpoint.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_other()
+    assert store.newest_good() == (1, [])
+    assert (final / "model.safetensors").read_bytes() == b"other weights"
+    assert list(store.paths.checkpoints_dir.iterdir()) == [final]
+
+
 @pytest.mark.parametrize("cut", [0, 5, 16])
 @pytest.mark.parametrize("how", ["truncate", "flip", "delete", "manifest"])
 def test_damage_is_noticed_and_the_previous_one_used(
