@@ -7,7 +7,7 @@ progress, none of them a pickle.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from accelerate.utils import gather_object
 from safetensors import SafetensorError
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from vtk.train.trainer import CDPOTrainer
 
 MAX_FAILED_SAVES = 2
+
+OnFault = Literal["count", "raise", "tell"]
 
 
 class Saver:
@@ -48,12 +50,13 @@ class Saver:
         self._num_failed = 0
         self.saved: tuple[int, float] | None = None
 
-    def save(self, trainer: "CDPOTrainer", is_last_chance: bool = False) -> None:
+    def save(self, trainer: "CDPOTrainer", on_fault: OnFault = "count") -> None:
         """Write a checkpoint of the trainer's last optimizer step.
 
         Args:
             trainer: Whose state to save.
-            is_last_chance: The process is about to end, so a fault is raised at once.
+            on_fault: "count" raises the second fault in a row; "raise" the first, because the
+                process is about to end; "tell" none, because the run waits and loses nothing.
 
         Raises:
             VtkError: The save failed, and so did the one before.
@@ -65,11 +68,14 @@ class Saver:
             path = self.store.paths.checkpoint_dir(step).relative_to(self.store.paths.root)
             trainer.reporter.emit("checkpoint_saved", step=step, path=str(path))
             return
-        self._num_failed += 1
         message = f"{fault.message}. {fault.hint}" if fault.hint else fault.message
+        if on_fault == "tell":
+            trainer.reporter.alert(step, Alert("save_failed", message))
+            return
+        self._num_failed += 1
         alert = Alert("save_failed", message, self._num_failed, MAX_FAILED_SAVES)
         trainer.reporter.alert(step, alert)
-        if is_last_chance or self._num_failed >= MAX_FAILED_SAVES:
+        if on_fault == "raise" or self._num_failed >= MAX_FAILED_SAVES:
             raise fault
 
     def load(self, trainer: "CDPOTrainer", folder: Path) -> None:

@@ -42,7 +42,7 @@ from vtk.train.prefetch import next_places
 from vtk.train.reference import SELF, Reference
 from vtk.train.reporting import Reporter
 from vtk.train.restart import restart_hint
-from vtk.train.saver import Saver
+from vtk.train.saver import OnFault, Saver
 from vtk.train.sharding import gathered, is_sharded, whole
 from vtk.train.step import StepRecord
 
@@ -102,14 +102,17 @@ class CDPOTrainer(GRPOTrainer):
         rollout = config.rollout
         install_scoring(base_model(policy), rollout.temperature, rollout.engine)
 
-    def save_now(self) -> None:
-        """Save the last optimizer step before the process ends, unless it is saved as it is.
+    def save_now(self, on_fault: OnFault = "raise") -> None:
+        """Save the last optimizer step, unless it is saved as it is.
 
         A beta that was set in a pause is not in the checkpoint that was saved before it.
+
+        Args:
+            on_fault: As in `Saver.save`.
         """
         step = self.state.global_step
         if step > 0 and self.saver.saved != (step, self.beta):
-            self.saver.save(self, is_last_chance=True)
+            self.saver.save(self, on_fault)
 
     @override
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -251,7 +254,7 @@ class CDPOTrainer(GRPOTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         is_last = self.state.global_step >= self.config.optim.num_steps
         with self.reporter.phase("save"):
-            self.saver.save(self, is_last_chance=is_last)
+            self.saver.save(self, "raise" if is_last else "count")
 
     @override
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:

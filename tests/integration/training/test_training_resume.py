@@ -1,11 +1,14 @@
 """A run that was stopped and resumed ends with the numbers of one that was not, bit for bit."""
 
+import shutil
 import signal
 from typing import Any
 
 import pytest
+import torch
 
 from vtk.errors import ConfigError, DataError, Interrupted, UserInterrupt
+from vtk.models import loader
 from vtk.runs import control
 from vtk.runs.state import read_state
 from vtk.train.checkpoint import CheckpointStore
@@ -201,6 +204,26 @@ def test_a_beta_that_was_set_in_a_pause_is_saved(bench: Any) -> None:
     assert [event["step"] for event in bench.events(paths, "checkpoint_saved")] == [1, 2, 2]
     assert [load_progress(paths.checkpoint_dir(n))["beta"] for n in (1, 2)] == [-0.05, -0.5]
     assert len(list(paths.checkpoints_dir.iterdir())) == 2
+
+
+def test_a_full_disk_in_a_pause_ends_nothing(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is lost while a run waits, however often it is asked to save."""
+    usage = shutil.disk_usage(bench.world.base)
+
+    def pause_and_ask_twice(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts" and payload["step"] == 1:
+            control.request(paths, "pause")
+        if type == "phase" and payload["name"] == "paused":
+            num_failed = len(bench.events(paths, "alert"))
+            full = usage._replace(free=0 if num_failed < 2 else usage.free)
+            monkeypatch.setattr("vtk.train.checkpoint.shutil.disk_usage", lambda _: full)
+            control.request(paths, "checkpoint" if num_failed < 2 else "stop")
+
+    paths = bench.new_run("grpo")
+    with pytest.raises(Interrupted):
+        bench.attempt(paths, pause_and_ask_twice)
+    assert [alert["rule"] for alert in bench.events(paths, "alert")] == ["save_failed"] * 2
+    assert [event["step"] for event in bench.events(paths, "checkpoint_saved")] == [2]
 
 
 def test_what_was_asked_of_a_killed_attempt_does_not_act_on_the_next(bench: Any) -> None:
