@@ -96,7 +96,7 @@ class CheckpointStore:
             )
 
     def commit(self, folder: Path, step: int, facts: Mapping[str, Any]) -> Path:
-        """Make a filled folder the checkpoint of a step, and delete those that are too old.
+        """Make a filled folder the checkpoint of a step; `delete_old` makes room afterwards.
 
         Args:
             folder: From `begin`.
@@ -115,19 +115,38 @@ class CheckpointStore:
             manifest = {"version": MANIFEST_VERSION, "step": step, "files": files, **facts}
             manifest[_OWN_HASH] = _own_hash(manifest)
             write_json_atomic(folder / MANIFEST_NAME, manifest)
-            replaced = _set_aside(final, _REPLACED_PREFIX) if final.exists() else None
+            if final.exists():
+                _set_aside(final, _REPLACED_PREFIX)
             folder.rename(final)
             sync_folder(final.parent)
-            if replaced is not None:
-                shutil.rmtree(replaced)
         except OSError as error:
             raise storage_error(folder, error) from error
-        self._delete_old()
         return final
 
     def discard(self, folder: Path) -> None:
         """Delete a folder of `begin` that will not be committed."""
         shutil.rmtree(folder, ignore_errors=True)
+
+    def delete_old(self) -> None:
+        """Delete the checkpoints that are too old, and those that were replaced.
+
+        Raises:
+            VtkError: One cannot be deleted; it is tried again after the next save.
+        """
+        folder = self.paths.checkpoints_dir
+        try:
+            for step in self.steps()[: -self.num_kept]:
+                old = self.paths.checkpoint_dir(step)
+                # Renamed first: a deletion cut short leaves nothing that looks whole.
+                old.rename(old.with_name(f"{_TEMPORARY_PREFIX}{old.name}"))
+            for prefix in (f"{_TEMPORARY_PREFIX}{_STEP_PREFIX}", _REPLACED_PREFIX):
+                for doomed in folder.glob(f"{prefix}*"):
+                    shutil.rmtree(doomed)
+        except OSError as error:
+            raise VtkError(
+                f"an old checkpoint in {folder} cannot be deleted: {error.strerror or error}",
+                "It takes room until it is gone; what was saved since is whole.",
+            ) from error
 
     def steps(self) -> list[int]:
         """Steps that have a complete checkpoint, oldest first; their files are not read."""
@@ -158,13 +177,6 @@ class CheckpointStore:
         folders = self.paths.checkpoints_dir.glob(f"{_STEP_PREFIX}*")
         numbers = (path.name.removeprefix(_STEP_PREFIX) for path in folders if path.is_dir())
         return [int(number) for number in numbers if number.isdecimal()]
-
-    def _delete_old(self) -> None:
-        for step in self.steps()[: -self.num_kept]:
-            folder = self.paths.checkpoint_dir(step)
-            # Renamed first: a deletion cut short leaves nothing that looks whole.
-            doomed = folder.rename(folder.with_name(f"{_TEMPORARY_PREFIX}{folder.name}"))
-            shutil.rmtree(doomed)
 
 
 def damage_of(folder: Path) -> str | None:

@@ -65,6 +65,7 @@ class Saver:
         fault = self._try_save(trainer, step)
         if fault is None:
             self._num_failed, self.saved = 0, (step, trainer.beta)
+            self._make_room(trainer, step)
             path = self.store.paths.checkpoint_dir(step).relative_to(self.store.paths.root)
             trainer.reporter.emit("checkpoint_saved", step=step, path=str(path))
             return
@@ -102,6 +103,15 @@ class Saver:
         trainer.evaluated_step = progress["evaluated_step"]
         if rows := progress.get("micro_batch_rows"):  # older checkpoints have none
             trainer.micro_batch.num_rows = rows
+
+    def _make_room(self, trainer: "CDPOTrainer", step: int) -> None:
+        """Delete what is too old; the new checkpoint is whole, so a fault is no more than told."""
+        if not trainer.accelerator.is_main_process:
+            return
+        fault = _fault_of(self.store.delete_old, self.store.paths.checkpoints_dir)
+        if fault is not None:
+            message = f"{fault.message}. {fault.hint}"
+            trainer.reporter.alert(step, Alert("old_checkpoint_stays", message))
 
     def _try_save(self, trainer: "CDPOTrainer", step: int) -> VtkError | None:
         """Save on all processes together; the first fault that any of them met."""

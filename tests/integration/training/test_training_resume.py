@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -224,6 +225,26 @@ def test_a_full_disk_in_a_pause_ends_nothing(bench: Any, monkeypatch: pytest.Mon
         bench.attempt(paths, pause_and_ask_twice)
     assert [alert["rule"] for alert in bench.events(paths, "alert")] == ["save_failed"] * 2
     assert [event["step"] for event in bench.events(paths, "checkpoint_saved")] == [2]
+
+
+def test_an_old_checkpoint_that_stays_ends_nothing(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = shutil.rmtree
+
+    def busy(path: Any, *arguments: Any, **keywords: Any) -> None:
+        if "step_" in Path(path).name:
+            raise OSError(39, "Directory not empty")
+        delete(path, *arguments, **keywords)
+
+    paths = bench.new_run("grpo", checkpoint__every_steps=1, checkpoint__keep=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("vtk.train.checkpoint.shutil.rmtree", busy)
+        bench.attempt(paths)
+    told = [(alert["rule"], alert["step"]) for alert in bench.events(paths, "alert")]
+    assert told == [("old_checkpoint_stays", step) for step in (2, 3, 4)]
+    assert [event["step"] for event in bench.events(paths, "checkpoint_saved")] == [1, 2, 3, 4]
+    assert read_state(paths).status == "finished"
 
 
 def test_what_was_asked_of_a_killed_attempt_does_not_act_on_the_next(bench: Any) -> None:

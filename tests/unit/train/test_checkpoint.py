@@ -25,7 +25,9 @@ def _save(store: CheckpointStore, step: int) -> Path:
     folder = store.begin(step)
     (folder / "model.safetensors").write_bytes(b"weights of step %d" % step)
     (folder / "config.json").write_text("{}")
-    return store.commit(folder, step, {"stage": "bias"})
+    final = store.commit(folder, step, {"stage": "bias"})
+    store.delete_old()
+    return final
 
 
 def test_a_saved_checkpoint_is_complete_and_found(store: CheckpointStore) -> None:
@@ -42,6 +44,26 @@ def test_the_newest_are_kept(store: CheckpointStore) -> None:
     for step in (1, 2, 3):
         _save(store, step)
     assert store.steps() == [2, 3]
+
+
+def test_an_old_one_that_cannot_be_deleted_goes_after_the_next_save(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a network disk while somebody reads it."""
+
+    def busy(*_: object, **__: object) -> None:
+        raise OSError(39, "Directory not empty")
+
+    for step in (1, 2):
+        _save(store, step)
+    with monkeypatch.context() as patch:
+        patch.setattr("vtk.train.checkpoint.shutil.rmtree", busy)
+        with pytest.raises(VtkError, match="cannot be deleted: Directory not empty"):
+            _save(store, 3)
+    assert store.steps() == [2, 3]
+    _save(store, 4)
+    names = [path.name for path in store.paths.checkpoints_dir.iterdir()]
+    assert sorted(names) == ["step_000003", "step_000004"]
 
 
 def test_an_interrupted_save_is_no_checkpoint(store: CheckpointStore) -> None:
@@ -62,6 +84,7 @@ def test_a_step_that_is_saved_again_replaces_its_checkpoint(
         folder = store.begin(1)
         (folder / "model.safetensors").write_bytes(b"other weights")
         store.commit(folder, 1, {})
+        store.delete_old()
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
