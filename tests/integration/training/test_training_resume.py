@@ -178,7 +178,7 @@ def test_beta_and_guards_come_back(bench: Any) -> None:
         if type == "rollouts" and payload["step"] == 2:
             stop.received = signal.SIGTERM
 
-    paths = _new_run(bench)
+    paths = _new_run(bench, guards__entropy_floor=100.0)
     with pytest.raises(Interrupted):
         bench.attempt(paths, change_then_stop)
     before = bench.numbers(paths)
@@ -186,7 +186,27 @@ def test_beta_and_guards_come_back(bench: Any) -> None:
     after = bench.numbers(paths)
     ratio = after[3]["loss/repulsion"] / after[3]["kl/k3"]
     assert before[1]["loss/repulsion"] != 0
-    assert abs(ratio) > 0.2  # 0.5, up to weighting by length; the run began with 0.01
+    assert abs(ratio) > 0.2  # 0.5, up to weighting by length; the run began with 0.05
+    assert [event["step"] for event in bench.events(paths, "step")] == [1, 2, 3, 4]
+    crossed = [(alert["rule"], alert["step"]) for alert in bench.events(paths, "alert")]
+    assert crossed == [("entropy_floor", 1)]  # still crossed in each step of the next attempt
+
+
+def test_the_budget_of_bad_clips_goes_on(bench: Any) -> None:
+    def sigterm_in_step_2(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "step" and payload["step"] == 1:
+            stop.received = signal.SIGTERM
+
+    questions, damaged = bench.damaged_questions(8)
+    settings = {"data__train": str(questions), "data__max_skipped_frac": 1.0}
+    paths = bench.new_run("grpo", **settings)
+    with pytest.raises(Interrupted):
+        bench.attempt(paths, sigterm_in_step_2)
+    before = {event["sample_id"] for event in bench.events(paths, "sample_skipped")}
+    bench.attempt(paths)
+    both = {event["sample_id"] for event in bench.events(paths, "sample_skipped")}
+    assert set() < before < both <= set(damaged)
+    assert load_progress(paths.checkpoint_dir(4))["skipped_ids"] == sorted(both)
 
 
 def test_a_beta_that_was_set_in_a_pause_is_saved(bench: Any) -> None:
