@@ -87,7 +87,7 @@ class Saver:
         """
         progress = saved_state.load_progress(folder)
         for name, value in self.facts.items():
-            saved = progress["facts"].get(name)
+            saved = progress["facts"].get(name, value)  # older checkpoints say less
             if saved != value:
                 raise DataError(
                     f"{folder} was saved with another {name.replace('_', ' ')} than the run has "

@@ -3,7 +3,7 @@ in their configuration: bias and grpo have no KL term, cdpo repels from a refere
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from vtk.config.schema import VtkConfig, describe_objective
 from vtk.data.sample import default_video_root, load_samples
 from vtk.data.verdicts import known_problems
 from vtk.errors import ConfigError, Interrupted
-from vtk.models.loader import attention_kernel
+from vtk.models.loader import attention_kernel, number_format
 from vtk.runs.control import answer_leftovers
 from vtk.runs.files import read_json
 from vtk.runs.ranks import RankReporter, fault_of_peers
@@ -114,11 +114,9 @@ def run_attempt(attempt: Attempt) -> None:
 def _assemble(
     attempt: Attempt, reporter: Reporter
 ) -> tuple[CDPOTrainer, Callable[[int], None] | None]:
-    inputs, state, checkpoint = attempt.inputs, PartialState(), attempt.checkpoint
-    config = attempt.config
-    if checkpoint is not None:
-        num_prompts = load_progress(checkpoint)["facts"]["prompts_per_step"]
-        config = keep_batch(config, num_prompts, state.num_processes)
+    inputs, state = attempt.inputs, PartialState()
+    config = _settled(attempt, state.num_processes)
+    attempt = replace(attempt, config=config)
     inputs.refuse_other_data()
     data = config.data
     samples = choose_samples(
@@ -129,6 +127,7 @@ def _assemble(
     facts: dict[str, Any] = {
         "training_data_sha256": inputs.train_sha256,
         "prompts_per_step": prompts_per_step(config, state.num_processes),
+        "dtype": config.model.dtype,
     }
     if reference is not None:
         facts["reference_sha256"] = reference.sha256
@@ -162,6 +161,22 @@ def _assemble(
         num_processes=state.num_processes,
     )
     return trainer, evaluate
+
+
+def _settled(attempt: Attempt, num_processes: int) -> VtkConfig:
+    """The settings of one attempt: batch and number format stay what the run's first step had.
+
+    Raises:
+        ConfigError: The processes cannot share the batch equally.
+    """
+    config, checkpoint = attempt.config, attempt.checkpoint
+    facts = {} if checkpoint is None else load_progress(checkpoint)["facts"]
+    if checkpoint is not None:
+        config = keep_batch(config, facts["prompts_per_step"], num_processes)
+    # Another machine would mean another format by "auto", which no optimizer state fits.
+    dtype = facts.get("dtype") or number_format(config.model.dtype)
+    model = config.model.model_copy(update={"dtype": dtype})
+    return config.model_copy(update={"model": model})
 
 
 def _is_deserted(attempt: Attempt, state: PartialState) -> bool:

@@ -309,6 +309,36 @@ def test_other_data_under_a_saved_position_are_refused(bench: Any) -> None:
     assert read_state(paths).status == "finished"
 
 
+@pytest.mark.parametrize("gpu_attempt", [1, 2])
+def test_a_run_keeps_its_number_format_on_another_machine(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, gpu_attempt: int
+) -> None:
+    """On a GPU `auto` means bfloat16 and on a CPU float32; the first attempt decides."""
+    decide = loader.model_dtype
+
+    def on_a_gpu(name: str) -> torch.dtype:
+        return torch.bfloat16 if name == "auto" else decide(name)
+
+    def sigterm_in_step_1(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts" and payload["step"] == 1:
+            stop.received = signal.SIGTERM
+
+    def attempt(number: int, *on_event: Any) -> None:
+        with monkeypatch.context() as patch:
+            if number == gpu_attempt:
+                patch.setattr(loader, "model_dtype", on_a_gpu)
+            bench.attempt(paths, *on_event)
+
+    paths = _new_run(bench, model__dtype="auto", optim__num_steps=3)
+    with pytest.raises(Interrupted):
+        attempt(1, sigterm_in_step_1)
+    attempt(2)
+    found = [
+        event["policy"]["dtype"] for event in bench.events(paths, "phase") if "policy" in event
+    ]
+    assert found == ["bfloat16" if gpu_attempt == 1 else "float32"] * 2
+
+
 def test_lora_resumes_too(bench: Any) -> None:
     lora = {"lora__enabled": True, "lora__rank": 4, "lora__alpha": 8.0, "lora__dropout": 0.1}
 
