@@ -28,7 +28,7 @@ from vtk.train.dataset import choose_samples
 from vtk.train.evaluation import HeldOutEvaluation
 from vtk.train.groups import GroupCollector
 from vtk.train.inputs import TrainingInputs
-from vtk.train.policy import load_start
+from vtk.train.policy import Start, load_start
 from vtk.train.reference import Reference, load_reference, refuse_equal
 from vtk.train.reporting import Reporter
 from vtk.train.saved_state import load_progress
@@ -122,7 +122,8 @@ def _assemble(
     samples = choose_samples(
         load_samples(Path(inputs.train)), data.max_samples, data.stratify, config.seed
     )
-    policy, processor, reference = _load_models(attempt, reporter)
+    start, reference = _load_models(attempt, reporter)
+    policy, processor = start.policy, start.processor
     store = CheckpointStore(attempt.paths, config.checkpoint.keep)
     facts: dict[str, Any] = {
         "training_data_sha256": inputs.train_sha256,
@@ -131,6 +132,8 @@ def _assemble(
     }
     if reference is not None:
         facts["reference_sha256"] = reference.sha256
+    if start.base_sha256 is not None:
+        facts["base_sha256"] = start.base_sha256
     is_alone = state.num_processes == 1
     should_stop = attempt.stop.is_set if is_alone else partial(_is_deserted, attempt, state)
     collector = GroupCollector(processor, config, reporter, should_stop, attempt.paths.frames_dir)
@@ -202,15 +205,16 @@ def _refuse_sharding(trainer: CDPOTrainer) -> None:
         )
 
 
-def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Reference | None]:
-    """Policy, processor and reference, their identities written to the log."""
+def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Start, Reference | None]:
+    """Policy and reference, their identities written to the log."""
     config, inputs = attempt.config, attempt.inputs
-    policy, processor, start_sha256 = load_start(inputs.model, attempt.checkpoint, config)
+    start = load_start(inputs.model, attempt.checkpoint, config)
+    policy = start.policy
     reference = None
     if inputs.reference is not None:
         reference = load_reference(policy, inputs.reference, inputs.model, config)
         if attempt.checkpoint is None:
-            refuse_equal(start_sha256, inputs.model, reference)
+            refuse_equal(start.sha256, inputs.model, reference)
     if config.model.sharding != "none" and PartialState().num_processes > 1:
         shard(policy, keeps_until_backward=config.model.sharding == "zero2")
         if reference is not None and reference.model is not None:
@@ -222,7 +226,7 @@ def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Refere
         objective=describe_objective(config),
         policy={
             "path": str(attempt.checkpoint or inputs.model),
-            "sha256": start_sha256,
+            "sha256": start.sha256,
             "num_parameters": sum(parameter.numel() for parameter in policy.parameters()),
             "num_trained_parameters": sum(parameter.numel() for parameter in trained),
             "num_held_parameters": sum(local(weight).numel() for weight in policy.parameters()),
@@ -234,4 +238,4 @@ def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Refere
         if reference is None
         else {"path": reference.path, "kind": reference.kind, "sha256": reference.sha256},
     )
-    return policy, processor, reference
+    return start, reference

@@ -356,6 +356,22 @@ def test_lora_resumes_too(bench: Any) -> None:
     assert _numbers(bench, straight) == _numbers(bench, resumed)
 
 
+def test_another_model_under_a_saved_adapter_is_refused(bench: Any, tmp_path: Path) -> None:
+    def sigterm_in_step_1(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts":
+            stop.received = signal.SIGTERM
+
+    base = tmp_path / "base"
+    shutil.copytree(bench.world.base, base)
+    lora = {"lora__enabled": True, "lora__rank": 4, "lora__alpha": 8.0}
+    paths = bench.new_run("grpo", model__path=str(base), **lora)
+    with pytest.raises(Interrupted):
+        bench.attempt(paths, sigterm_in_step_1)
+    shutil.copy(bench.world.bias / "model.safetensors", base)
+    with pytest.raises(DataError, match="another base sha256 than the run has now"):
+        bench.attempt(paths)
+
+
 def test_a_run_with_a_living_owner_is_refused(bench: Any) -> None:
     from vtk.runs.writer import EventWriter
 
