@@ -101,8 +101,7 @@ class Saver:
         trainer.guards.restore(progress["guards"])
         trainer.skipped_ids = set(progress["skipped_ids"])
         trainer.evaluated_step = progress["evaluated_step"]
-        if rows := progress.get("micro_batch_rows"):  # older checkpoints have none
-            trainer.micro_batch.num_rows = rows
+        trainer.micro_batch.keep_to(progress.get("micro_batch_rows"))  # older ones have none
 
     def _make_room(self, trainer: "CDPOTrainer", step: int) -> None:
         """Delete what is too old; the new checkpoint is whole, so a fault is no more than told."""
@@ -117,10 +116,13 @@ class Saver:
         """Save on all processes together; the first fault that any of them met."""
         folder, rank = self.store.temporary_dir(step), trainer.accelerator.process_index
         weights, moments = whole_weights(trainer.policy), whole_moments(trainer.optimizer)
+        least_rows = min(gather_object([trainer.micro_batch.num_rows]))
         parts: list[tuple[Callable[[], object], bool]] = [
             (lambda: self.store.require_space(_num_bytes(trainer, weights, moments)), False),
             (
-                lambda: _fill(trainer, self.store.begin(step), self.facts, weights, moments),
+                lambda: _fill(
+                    trainer, self.store.begin(step), self.facts, weights, moments, least_rows
+                ),
                 False,
             ),
             (lambda: saved_state.save_random_state(folder, rank), True),
@@ -169,6 +171,7 @@ def _fill(
     facts: Mapping[str, Any],
     weights: dict[str, Tensor] | None,
     moments: Mapping[str, Tensor],
+    least_rows: int,
 ) -> None:
     policy = trainer.policy
     options: dict[str, Any] = {} if weights is None else {"state_dict": weights}
@@ -185,7 +188,7 @@ def _fill(
         "guards": trainer.guards.state(),
         "skipped_ids": sorted(trainer.skipped_ids),
         "evaluated_step": trainer.evaluated_step,
-        "micro_batch_rows": trainer.micro_batch.num_rows,
+        "micro_batch_rows": least_rows,
         "facts": dict(facts),
     }
     saved_state.save_progress(folder, progress)

@@ -35,6 +35,7 @@ from vtk.train.forward import TokenScores, install_scoring
 from vtk.train.groups import GroupCollector, Groups, Skipped
 from vtk.train.guards import Guards
 from vtk.train.losses import SequenceLosses, sequence_losses
+from vtk.train.memory import kept_rows
 from vtk.train.metrics import rollout_metrics
 from vtk.train.microbatch import joined_losses, joined_scores, part_of, run_pass
 from vtk.train.optimizer import has_bfloat16, master_adamw
@@ -98,6 +99,7 @@ class CDPOTrainer(GRPOTrainer):
         self.record = StepRecord(step=0)
         self.order = order
         self.micro_batch = collector.micro_batch
+        self.micro_batch.keep_to(kept_rows(saver.store.paths))
         self.is_exchanging = False
         rollout = config.rollout
         install_scoring(base_model(policy), rollout.temperature, rollout.engine)
