@@ -106,8 +106,8 @@ the tests of the commands start whole processes. T10's thresholds (`tests/reliab
 were chosen with the recorded runs in view: its zero alarms say that such thresholds exist, its
 delays what they cost. E rows: real `vtk eval` of an untaught tiny model on two clips, 8 questions
 of 4 answers (E1, E2, E5, E9); grading and error bars need no model. S3 needs a Linux kernel. L and
-S rows: real writers, readers, terminals, children and servers on loopback. Rows count as their "done" says: some were
-measured with a share of the full counts.
+S rows: real writers, readers, terminals, children and servers on loopback. Rows count as their
+"done" says: some were measured with a share of the full counts.
 
 Machine: {_machine()}, shared with other work; one torch thread per process.
 

@@ -21,6 +21,7 @@ from vtk.train.checkpoint import CheckpointStore, damage_of
 
 PROMISE = "A full disk costs one save: old checkpoints stay, training goes on, an alert says so"
 MIB = 2**20
+_TOLD = ("save_failed", "old_checkpoint_stays")
 
 
 def fault_at_each_change(bench: Bench) -> Figures:
@@ -71,7 +72,7 @@ class _Faults:
                 self._look()
             elif CheckpointStore(self.paths, 1).steps():
                 self.is_armed, self.begins_at = True, self.num_seen
-        self.num_alerts += type == "alert" and payload["rule"] == "save_failed"
+        self.num_alerts += type == "alert" and payload["rule"] in _TOLD
         if type == "checkpoint_saved" and self.is_armed:
             raise _AllTried
 

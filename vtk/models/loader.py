@@ -35,6 +35,7 @@ __all__ = [
     "is_adapter",
     "load_policy",
     "model_dtype",
+    "number_format",
     "resolve_model_path",
     "weights_hash",
 ]
@@ -169,6 +170,11 @@ def model_dtype(name: str) -> torch.dtype:
     if name not in ("float32", "bfloat16"):
         raise ConfigError(f"unknown number format {name!r}", "One of: auto, float32, bfloat16.")
     return torch.float32 if name == "float32" else torch.bfloat16
+
+
+def number_format(name: str) -> str:
+    """A setting's number format by its own name: ``auto`` becomes what it means on this machine."""
+    return str(model_dtype(name)).removeprefix("torch.")
 
 
 def _available_kernel(name: str) -> str:

@@ -8,6 +8,7 @@ runs/<run_id>/
   rollouts/step_000050.jsonl    rollouts/frames/<clip>.png    eval/<suite>/
   checkpoints/step_000500/      control/    logs/
   ranks/rank_1.json     what each of several processes says of itself
+  memory.json           how small pieces must be, once an attempt ended out of memory
 ```
 
 No other module knows these names.
@@ -126,6 +127,11 @@ class RunPaths:
     def rank_file(self, rank: int) -> Path:
         """What one of several processes says of itself."""
         return self.ranks_dir / f"rank_{rank}.json"
+
+    @property
+    def memory_json(self) -> Path:
+        """How small the pieces of a step must be; absent until an attempt ended out of memory."""
+        return self.root / "memory.json"
 
     @property
     def control_dir(self) -> Path:

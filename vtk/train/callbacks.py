@@ -113,7 +113,7 @@ class StepBoundary(TrainerCallback):
             with self.trainer.reporter.phase("paused"):
                 decision = self._wait(state.global_step)
             if decision.save:
-                self.trainer.save_now()
+                self.trainer.save_now("tell" if decision.stop is None else "raise")
             if decision.evaluate:
                 self._evaluate(state.global_step)
             if decision.stop is not None:

@@ -27,6 +27,7 @@ SPACE_MARGIN_FRAC = 0.05
 """Of a checkpoint's size: what must be free beyond it, for the event log and small files."""
 _TEMPORARY_PREFIX = ".tmp-"
 _SET_ASIDE_PREFIX = "set-aside-"
+_REPLACED_PREFIX = "replaced-"
 _STEP_PREFIX = "step_"
 _OWN_HASH = "manifest_sha256"
 
@@ -95,7 +96,7 @@ class CheckpointStore:
             )
 
     def commit(self, folder: Path, step: int, facts: Mapping[str, Any]) -> Path:
-        """Make a filled folder the checkpoint of a step, and delete those that are too old.
+        """Make a filled folder the checkpoint of a step; `delete_old` makes room afterwards.
 
         Args:
             folder: From `begin`.
@@ -115,17 +116,37 @@ class CheckpointStore:
             manifest[_OWN_HASH] = _own_hash(manifest)
             write_json_atomic(folder / MANIFEST_NAME, manifest)
             if final.exists():
-                _set_aside(final)
+                _set_aside(final, _REPLACED_PREFIX)
             folder.rename(final)
             sync_folder(final.parent)
         except OSError as error:
             raise storage_error(folder, error) from error
-        self._delete_old()
         return final
 
     def discard(self, folder: Path) -> None:
         """Delete a folder of `begin` that will not be committed."""
         shutil.rmtree(folder, ignore_errors=True)
+
+    def delete_old(self) -> None:
+        """Delete the checkpoints that are too old, and those that were replaced.
+
+        Raises:
+            VtkError: One cannot be deleted; it is tried again after the next save.
+        """
+        folder = self.paths.checkpoints_dir
+        try:
+            for step in self.steps()[: -self.num_kept]:
+                old = self.paths.checkpoint_dir(step)
+                # Renamed first: a deletion cut short leaves nothing that looks whole.
+                old.rename(old.with_name(f"{_TEMPORARY_PREFIX}{old.name}"))
+            for prefix in (f"{_TEMPORARY_PREFIX}{_STEP_PREFIX}", _REPLACED_PREFIX):
+                for doomed in folder.glob(f"{prefix}*"):
+                    shutil.rmtree(doomed)
+        except OSError as error:
+            raise VtkError(
+                f"an old checkpoint in {folder} cannot be deleted: {error.strerror or error}",
+                "It takes room until it is gone; what was saved since is whole.",
+            ) from error
 
     def steps(self) -> list[int]:
         """Steps that have a complete checkpoint, oldest first; their files are not read."""
@@ -136,9 +157,11 @@ class CheckpointStore:
         """The newest step whose checkpoint is intact, and the damaged ones met on the way.
 
         Damaged folders are renamed, so that nobody takes them for the newest; what an interrupted
-        save left behind is deleted.
+        save left behind is deleted, but for a checkpoint that it was about to replace.
         """
         damaged: list[Damage] = []
+        for replaced in self.paths.checkpoints_dir.glob(f"{_REPLACED_PREFIX}*"):
+            _take_back(replaced)
         for leftover in self.paths.checkpoints_dir.glob(f"{_TEMPORARY_PREFIX}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         for step in sorted(self._folders(), reverse=True):
@@ -154,13 +177,6 @@ class CheckpointStore:
         folders = self.paths.checkpoints_dir.glob(f"{_STEP_PREFIX}*")
         numbers = (path.name.removeprefix(_STEP_PREFIX) for path in folders if path.is_dir())
         return [int(number) for number in numbers if number.isdecimal()]
-
-    def _delete_old(self) -> None:
-        for step in self.steps()[: -self.num_kept]:
-            folder = self.paths.checkpoint_dir(step)
-            # Renamed first: a deletion cut short leaves nothing that looks whole.
-            doomed = folder.rename(folder.with_name(f"{_TEMPORARY_PREFIX}{folder.name}"))
-            shutil.rmtree(doomed)
 
 
 def damage_of(folder: Path) -> str | None:
@@ -219,8 +235,18 @@ def _measure(path: Path) -> dict[str, Any]:
     return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
-def _set_aside(folder: Path) -> Path:
+def _set_aside(folder: Path, prefix: str = _SET_ASIDE_PREFIX) -> Path:
     """Rename a folder that must not be used, keeping it for whoever wants to look."""
-    target = folder.with_name(f"{_SET_ASIDE_PREFIX}{folder.name}-{uuid.uuid4().hex[:8]}")
+    target = folder.with_name(f"{prefix}{folder.name}-{uuid.uuid4().hex[:8]}")
     folder.rename(target)
     return target
+
+
+def _take_back(replaced: Path) -> None:
+    """Undo a replacement that was cut short; delete what was replaced in one that was not."""
+    name, _, _ = replaced.name.removeprefix(_REPLACED_PREFIX).rpartition("-")
+    final = replaced.with_name(name)
+    if final.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
+    else:
+        replaced.rename(final)

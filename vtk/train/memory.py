@@ -9,8 +9,28 @@ import torch
 from vtk.config.schema import VtkConfig
 from vtk.errors import MemoryExhausted
 from vtk.format import format_bytes
+from vtk.runs.files import read_json, write_json_atomic
+from vtk.runs.store import RunPaths
 
 _MAXRSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
+
+
+def keep_rows(paths: RunPaths, num_rows: int) -> None:
+    """Let the next attempts begin with pieces of at most so many completions.
+
+    Raises:
+        VtkError: It cannot be written.
+    """
+    before = kept_rows(paths)
+    least = num_rows if before is None else min(before, num_rows)
+    write_json_atomic(paths.memory_json, {"micro_batch_rows": least})
+
+
+def kept_rows(paths: RunPaths) -> int | None:
+    """What `keep_rows` wrote, of any process of any attempt; None if no attempt had to."""
+    if not paths.memory_json.is_file():
+        return None
+    return int(read_json(paths.memory_json)["micro_batch_rows"])
 
 
 def memory_exhausted(error: BaseException, config: VtkConfig, done: str = "") -> MemoryExhausted:

@@ -20,11 +20,12 @@ from vtk.errors import MemoryExhausted
 from vtk.rollout.generate import Rollout, SamplingSettings, ShouldStop
 from vtk.rollout.prompts import PromptInputs
 from vtk.rollout.shared import Part, generate_shared
+from vtk.runs.store import resume_hint
 from vtk.system.memory import is_out_of_memory, release_memory
 from vtk.train.forward import ScoringBatch, TokenScores
 from vtk.train.guards import Alert
 from vtk.train.losses import SequenceLosses
-from vtk.train.memory import measured_need, memory_exhausted
+from vtk.train.memory import keep_rows, measured_need, memory_exhausted
 
 if TYPE_CHECKING:
     from vtk.train.trainer import CDPOTrainer
@@ -49,6 +50,10 @@ class MicroBatch:
         unit = self.num_generations if self.num_rows > self.num_generations else 1
         self.num_rows = unit * -(-self.num_rows // unit // 2)
         return True
+
+    def keep_to(self, num_rows: int | None) -> None:
+        """Cut to pieces of at most so many rows, as an earlier attempt had to; None is no limit."""
+        self.num_rows = min(self.num_rows, num_rows or self.num_rows)
 
     def pieces(self, num_prompts: int) -> list[tuple[int, int]]:
         """First and last + 1 row of each piece: whole prompts, or completions of one prompt.
@@ -163,7 +168,7 @@ def run_pass(
         make: Samples, scores and differentiates the questions of one pass.
 
     Raises:
-        MemoryExhausted: Nothing is left to cut.
+        MemoryExhausted: Nothing is left to cut, or processes were exchanging gradients.
     """
     trainer.record.batches.append(batch)
     again: list[Any] = []
@@ -176,24 +181,39 @@ def run_pass(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            need = measured_need(error)
-            exhausted = memory_exhausted(error, trainer.config, _done(trainer))
-        _cut_smaller(trainer, need, exhausted)
+            need, end = measured_need(error), _end(trainer, error)
+        if end is not None:
+            raise end
+        _cut_smaller(trainer, need)
         again = trainer.record.batches[:-1]
 
 
-def _done(trainer: "CDPOTrainer") -> str:
-    if trainer.is_exchanging:
-        return "while processes exchanged gradients, which cannot be made again"
-    return f"with {trainer.micro_batch} at once, the least that a step can be cut into"
+def _end(trainer: "CDPOTrainer", error: BaseException) -> MemoryExhausted | None:
+    """The error that ends the attempt; None if the step can be made again in smaller pieces.
+
+    What processes exchange while one runs short is lost for all of them, so the smaller pieces are
+    for the next attempt.
+    """
+    micro_batch, config = trainer.micro_batch, trainer.config
+    if not trainer.is_exchanging:
+        least = f"with {micro_batch} at once, the least that a step can be cut into"
+        return None if micro_batch.num_rows > 1 else memory_exhausted(error, config, least)
+    found = memory_exhausted(
+        error, config, "while processes exchanged gradients, which cannot be made again"
+    )
+    if not micro_batch.halve():
+        return found
+    paths = trainer.saver.store.paths
+    keep_rows(paths, micro_batch.num_rows)
+    message = f"{found.message}; the next attempt takes {micro_batch} at once"
+    return MemoryExhausted(message, resume_hint(paths))
 
 
-def _cut_smaller(trainer: "CDPOTrainer", need: str, exhausted: MemoryExhausted) -> None:
+def _cut_smaller(trainer: "CDPOTrainer", need: str) -> None:
     """Halve the micro-batch, say so, and leave nothing of the failed step behind."""
     micro_batch, step = trainer.micro_batch, trainer.record.step
     before, was = str(micro_batch), micro_batch.num_rows
-    if trainer.is_exchanging or not micro_batch.halve():
-        raise exhausted
+    micro_batch.halve()
     trainer.record = trainer.record.again()
     trainer.policy.zero_grad(set_to_none=True)
     release_memory()

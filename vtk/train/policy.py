@@ -1,5 +1,6 @@
 """The policy where an attempt begins: the model that the run names, or its newest checkpoint."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,26 @@ from vtk.models.loader import load_policy, weights_hash
 from vtk.train.dataset import derive_seed
 
 
-def load_start(
-    start: Path | str, checkpoint: Path | None, config: VtkConfig
-) -> tuple[Any, Any, str]:
-    """The policy, its processor, and the hash of its weights.
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A policy as an attempt begins with it.
 
-    A new adapter adds nothing yet, so the hash of a LoRA policy is that of its base until it is
-    resumed.
+    Attributes:
+        policy: Bare, or with the adapter "default" that is trained.
+        processor: Its own.
+        sha256: Hash of its weights. A new adapter adds nothing yet, so that of a LoRA policy is its
+            base's until it is resumed.
+        base_sha256: Hash of what a LoRA policy lies on, which no checkpoint holds; else None.
+    """
+
+    policy: Any
+    processor: Any
+    sha256: str
+    base_sha256: str | None = None
+
+
+def load_start(start: Path | str, checkpoint: Path | None, config: VtkConfig) -> Start:
+    """Load the policy that an attempt begins with.
 
     Args:
         start: The model folder or hub id that the run began with.
@@ -32,17 +46,17 @@ def load_start(
     """
     if not config.lora.enabled:
         policy, processor = load_policy(checkpoint or start, config.model)
-        return policy, processor, weights_hash(policy)
+        return Start(policy, processor, weights_hash(policy))
     base, processor = load_policy(start, config.model)
-    start_sha256 = weights_hash(base)
+    base_sha256 = sha256 = weights_hash(base)
     torch.manual_seed(derive_seed(config.seed, "adapter"))
     policy = attach_policy_adapter(base, config.lora)
     # Not the folder of this machine's cache that it was loaded from: checkpoints travel.
     policy.peft_config[POLICY_ADAPTER].base_model_name_or_path = str(start)
     if checkpoint is not None:
         _restore_adapter(policy, checkpoint)
-        start_sha256 = weights_hash(policy, adapter=POLICY_ADAPTER)
-    return policy, processor, start_sha256
+        sha256 = weights_hash(policy, adapter=POLICY_ADAPTER)
+    return Start(policy, processor, sha256, base_sha256)
 
 
 def _restore_adapter(policy: Any, folder: Path) -> None:

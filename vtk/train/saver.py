@@ -7,7 +7,7 @@ progress, none of them a pickle.
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from accelerate.utils import gather_object
 from safetensors import SafetensorError
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_FAILED_SAVES = 2
 
+OnFault = Literal["count", "raise", "tell"]
+
 
 class Saver:
     """Saves and restores one run's trainer.
@@ -38,18 +40,23 @@ class Saver:
         store: Where the checkpoints are.
         facts: What every manifest says of the run: hashes of its data and its reference, and its
             prompts per step, which decide batches and order.
+
+    Attributes:
+        saved: Step and beta of the newest checkpoint, saved or loaded; None before the first.
     """
 
     def __init__(self, store: CheckpointStore, facts: Mapping[str, Any]) -> None:
         self.store, self.facts = store, dict(facts)
         self._num_failed = 0
+        self.saved: tuple[int, float] | None = None
 
-    def save(self, trainer: "CDPOTrainer", is_last_chance: bool = False) -> None:
+    def save(self, trainer: "CDPOTrainer", on_fault: OnFault = "count") -> None:
         """Write a checkpoint of the trainer's last optimizer step.
 
         Args:
             trainer: Whose state to save.
-            is_last_chance: The process is about to end, so a fault is raised at once.
+            on_fault: "count" raises the second fault in a row; "raise" the first, because the
+                process is about to end; "tell" none, because the run waits and loses nothing.
 
         Raises:
             VtkError: The save failed, and so did the one before.
@@ -57,15 +64,19 @@ class Saver:
         step = trainer.state.global_step
         fault = self._try_save(trainer, step)
         if fault is None:
-            self._num_failed = 0
+            self._num_failed, self.saved = 0, (step, trainer.beta)
+            self._make_room(trainer, step)
             path = self.store.paths.checkpoint_dir(step).relative_to(self.store.paths.root)
             trainer.reporter.emit("checkpoint_saved", step=step, path=str(path))
             return
-        self._num_failed += 1
         message = f"{fault.message}. {fault.hint}" if fault.hint else fault.message
+        if on_fault == "tell":
+            trainer.reporter.alert(step, Alert("save_failed", message))
+            return
+        self._num_failed += 1
         alert = Alert("save_failed", message, self._num_failed, MAX_FAILED_SAVES)
         trainer.reporter.alert(step, alert)
-        if is_last_chance or self._num_failed >= MAX_FAILED_SAVES:
+        if on_fault == "raise" or self._num_failed >= MAX_FAILED_SAVES:
             raise fault
 
     def load(self, trainer: "CDPOTrainer", folder: Path) -> None:
@@ -76,7 +87,7 @@ class Saver:
         """
         progress = saved_state.load_progress(folder)
         for name, value in self.facts.items():
-            saved = progress["facts"].get(name)
+            saved = progress["facts"].get(name, value)  # older checkpoints say less
             if saved != value:
                 raise DataError(
                     f"{folder} was saved with another {name.replace('_', ' ')} than the run has "
@@ -86,20 +97,32 @@ class Saver:
         saved_state.load_optimizer(folder, trainer.optimizer)
         saved_state.load_schedule(folder, trainer.lr_scheduler)
         trainer.beta = progress["beta"]
+        self.saved = (progress["step"], progress["beta"])
         trainer.guards.restore(progress["guards"])
         trainer.skipped_ids = set(progress["skipped_ids"])
         trainer.evaluated_step = progress["evaluated_step"]
-        if rows := progress.get("micro_batch_rows"):  # older checkpoints have none
-            trainer.micro_batch.num_rows = rows
+        trainer.micro_batch.keep_to(progress.get("micro_batch_rows"))  # older ones have none
+
+    def _make_room(self, trainer: "CDPOTrainer", step: int) -> None:
+        """Delete what is too old; the new checkpoint is whole, so a fault is no more than told."""
+        if not trainer.accelerator.is_main_process:
+            return
+        fault = _fault_of(self.store.delete_old, self.store.paths.checkpoints_dir)
+        if fault is not None:
+            message = f"{fault.message}. {fault.hint}"
+            trainer.reporter.alert(step, Alert("old_checkpoint_stays", message))
 
     def _try_save(self, trainer: "CDPOTrainer", step: int) -> VtkError | None:
         """Save on all processes together; the first fault that any of them met."""
         folder, rank = self.store.temporary_dir(step), trainer.accelerator.process_index
         weights, moments = whole_weights(trainer.policy), whole_moments(trainer.optimizer)
+        least_rows = min(gather_object([trainer.micro_batch.num_rows]))
         parts: list[tuple[Callable[[], object], bool]] = [
             (lambda: self.store.require_space(_num_bytes(trainer, weights, moments)), False),
             (
-                lambda: _fill(trainer, self.store.begin(step), self.facts, weights, moments),
+                lambda: _fill(
+                    trainer, self.store.begin(step), self.facts, weights, moments, least_rows
+                ),
                 False,
             ),
             (lambda: saved_state.save_random_state(folder, rank), True),
@@ -148,6 +171,7 @@ def _fill(
     facts: Mapping[str, Any],
     weights: dict[str, Tensor] | None,
     moments: Mapping[str, Tensor],
+    least_rows: int,
 ) -> None:
     policy = trainer.policy
     options: dict[str, Any] = {} if weights is None else {"state_dict": weights}
@@ -164,7 +188,7 @@ def _fill(
         "guards": trainer.guards.state(),
         "skipped_ids": sorted(trainer.skipped_ids),
         "evaluated_step": trainer.evaluated_step,
-        "micro_batch_rows": trainer.micro_batch.num_rows,
+        "micro_batch_rows": least_rows,
         "facts": dict(facts),
     }
     saved_state.save_progress(folder, progress)

@@ -3,7 +3,7 @@ in their configuration: bias and grpo have no KL term, cdpo repels from a refere
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from vtk.config.schema import VtkConfig, describe_attention, describe_objective
 from vtk.data.sample import default_video_root, load_samples
 from vtk.data.verdicts import known_problems
 from vtk.errors import ConfigError, Interrupted
-from vtk.models.loader import attention_kernel
+from vtk.models.loader import attention_kernel, number_format
 from vtk.runs.control import answer_leftovers
 from vtk.runs.ranks import RankReporter, fault_of_peers
 from vtk.runs.store import RunPaths
@@ -27,7 +27,7 @@ from vtk.train.dataset import choose_samples
 from vtk.train.evaluation import HeldOutEvaluation
 from vtk.train.groups import GroupCollector
 from vtk.train.inputs import TrainingInputs
-from vtk.train.policy import load_start
+from vtk.train.policy import Start, load_start
 from vtk.train.reference import Reference, load_reference, refuse_equal
 from vtk.train.reporting import Reporter
 from vtk.train.saved_state import load_progress
@@ -109,24 +109,26 @@ def run_attempt(attempt: Attempt) -> None:
 def _assemble(
     attempt: Attempt, reporter: Reporter
 ) -> tuple[CDPOTrainer, Callable[[int], None] | None]:
-    inputs, state, checkpoint = attempt.inputs, PartialState(), attempt.checkpoint
-    config = attempt.config
-    if checkpoint is not None:
-        num_prompts = load_progress(checkpoint)["facts"]["prompts_per_step"]
-        config = keep_batch(config, num_prompts, state.num_processes)
+    inputs, state = attempt.inputs, PartialState()
+    config = _settled(attempt, state.num_processes)
+    attempt = replace(attempt, config=config)
     inputs.refuse_other_data()
     data = config.data
     samples = choose_samples(
         load_samples(Path(inputs.train)), data.max_samples, data.stratify, config.seed
     )
-    policy, processor, reference = _load_models(attempt, reporter)
+    start, reference = _load_models(attempt, reporter)
+    policy, processor = start.policy, start.processor
     store = CheckpointStore(attempt.paths, config.checkpoint.keep)
     facts: dict[str, Any] = {
         "training_data_sha256": inputs.train_sha256,
         "prompts_per_step": prompts_per_step(config, state.num_processes),
+        "dtype": config.model.dtype,
     }
     if reference is not None:
         facts["reference_sha256"] = reference.sha256
+    if start.base_sha256 is not None:
+        facts["base_sha256"] = start.base_sha256
     is_alone = state.num_processes == 1
     should_stop = attempt.stop.is_set if is_alone else partial(_is_deserted, attempt, state)
     collector = GroupCollector(processor, config, reporter, should_stop, attempt.paths.frames_dir)
@@ -159,6 +161,22 @@ def _assemble(
     return trainer, evaluate
 
 
+def _settled(attempt: Attempt, num_processes: int) -> VtkConfig:
+    """The settings of one attempt: batch and number format stay what the run's first step had.
+
+    Raises:
+        ConfigError: The processes cannot share the batch equally.
+    """
+    config, checkpoint = attempt.config, attempt.checkpoint
+    facts = {} if checkpoint is None else load_progress(checkpoint)["facts"]
+    if checkpoint is not None:
+        config = keep_batch(config, facts["prompts_per_step"], num_processes)
+    # Another machine would mean another format by "auto", which no optimizer state fits.
+    dtype = facts.get("dtype") or number_format(config.model.dtype)
+    model = config.model.model_copy(update={"dtype": dtype})
+    return config.model_copy(update={"model": model})
+
+
 def _is_deserted(attempt: Attempt, state: PartialState) -> bool:
     """No: of several processes none may leave a step alone, they stop together between steps.
 
@@ -182,15 +200,16 @@ def _refuse_sharding(trainer: CDPOTrainer) -> None:
         )
 
 
-def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Reference | None]:
-    """Policy, processor and reference, their identities written to the log."""
+def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Start, Reference | None]:
+    """Policy and reference, their identities written to the log."""
     config, inputs = attempt.config, attempt.inputs
-    policy, processor, start_sha256 = load_start(inputs.model, attempt.checkpoint, config)
+    start = load_start(inputs.model, attempt.checkpoint, config)
+    policy = start.policy
     reference = None
     if inputs.reference is not None:
         reference = load_reference(policy, inputs.reference, inputs.model, config)
         if attempt.checkpoint is None:
-            refuse_equal(start_sha256, inputs.model, reference)
+            refuse_equal(start.sha256, inputs.model, reference)
     if config.model.sharding != "none" and PartialState().num_processes > 1:
         shard(policy, keeps_until_backward=config.model.sharding == "zero2")
         if reference is not None and reference.model is not None:
@@ -202,7 +221,7 @@ def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Refere
         objective=describe_objective(config),
         policy={
             "path": str(attempt.checkpoint or inputs.model),
-            "sha256": start_sha256,
+            "sha256": start.sha256,
             "num_parameters": sum(parameter.numel() for parameter in policy.parameters()),
             "num_trained_parameters": sum(parameter.numel() for parameter in trained),
             "num_held_parameters": sum(local(weight).numel() for weight in policy.parameters()),
@@ -214,4 +233,4 @@ def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Refere
         if reference is None
         else {"path": reference.path, "kind": reference.kind, "sha256": reference.sha256},
     )
-    return policy, processor, reference
+    return start, reference

@@ -35,6 +35,7 @@ from vtk.train.forward import TokenScores, install_scoring
 from vtk.train.groups import GroupCollector, Groups, Skipped
 from vtk.train.guards import Guards
 from vtk.train.losses import SequenceLosses, sequence_losses
+from vtk.train.memory import kept_rows
 from vtk.train.metrics import rollout_metrics
 from vtk.train.microbatch import joined_losses, joined_scores, part_of, run_pass
 from vtk.train.optimizer import has_bfloat16, master_adamw
@@ -42,7 +43,7 @@ from vtk.train.prefetch import next_places
 from vtk.train.reference import SELF, Reference
 from vtk.train.reporting import Reporter
 from vtk.train.restart import restart_hint
-from vtk.train.saver import Saver
+from vtk.train.saver import OnFault, Saver
 from vtk.train.sharding import gathered, is_sharded, whole
 from vtk.train.step import StepRecord
 
@@ -98,15 +99,22 @@ class CDPOTrainer(GRPOTrainer):
         self.record = StepRecord(step=0)
         self.order = order
         self.micro_batch = collector.micro_batch
+        self.micro_batch.keep_to(kept_rows(saver.store.paths))
         self.is_exchanging = False
         rollout = config.rollout
         install_scoring(base_model(policy), rollout.temperature, rollout.engine)
 
-    def save_now(self) -> None:
-        """Save the last optimizer step before the process ends, unless it is saved already."""
+    def save_now(self, on_fault: OnFault = "raise") -> None:
+        """Save the last optimizer step, unless it is saved as it is.
+
+        A beta that was set in a pause is not in the checkpoint that was saved before it.
+
+        Args:
+            on_fault: As in `Saver.save`.
+        """
         step = self.state.global_step
-        if step > 0 and step not in self.saver.store.steps():
-            self.saver.save(self, is_last_chance=True)
+        if step > 0 and self.saver.saved != (step, self.beta):
+            self.saver.save(self, on_fault)
 
     @override
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -248,7 +256,7 @@ class CDPOTrainer(GRPOTrainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         is_last = self.state.global_step >= self.config.optim.num_steps
         with self.reporter.phase("save"):
-            self.saver.save(self, is_last_chance=is_last)
+            self.saver.save(self, "raise" if is_last else "count")
 
     @override
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:

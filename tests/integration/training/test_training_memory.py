@@ -161,6 +161,23 @@ def test_a_resumed_run_keeps_the_smaller_pieces(
     assert len(bench.events(paths, "alert")) == num_alerts
 
 
+def test_what_cannot_be_made_again_is_smaller_in_the_next_attempt(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a backward exchanges gradients: the others have used part of it already."""
+    paths = bench.new_run("grpo", **STEPS)
+    with monkeypatch.context() as patch:
+        _short_of_memory(patch, "update", _Shortage(fits=4))
+        with monkeypatch.context() as inner:
+            inner.setattr(trainer, "is_sharded", lambda _policy: True)
+            with pytest.raises(MemoryExhausted, match="the next attempt takes 1 prompt") as ended:
+                bench.attempt(paths)
+        assert f"--resume {paths.root}" in str(ended.value.hint)
+        bench.attempt(paths)
+    assert bench.events(paths, "alert") == []
+    assert read_json(paths.checkpoint_dir(3) / "progress.json")["micro_batch_rows"] == 4
+
+
 def test_the_end_when_nothing_is_left_to_cut(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     _short_of_memory(monkeypatch, "update", _Shortage(fits=0))
     paths = bench.new_run("grpo", **STEPS)
@@ -219,3 +236,52 @@ def test_one_of_two_processes_runs_short_and_the_other_waits(bench: Any, tmp_pat
     assert [(alert["step"], alert["value"]) for alert in alerts] == [(2, 4), (2, 2)]
     assert all("out of memory in process 1" in alert["message"] for alert in alerts)
     assert len(bench.rows(paths, [2])) == 2 * 2 * 4
+
+
+SHORT_IN_BACKWARD = """
+import os, sys, torch
+from vtk.train import trainer
+from vtk.worker import main
+
+original, rows = trainer.CDPOTrainer._piece_loss, []
+
+def note(self, model, inputs, piece):
+    rows.append(piece[1] - piece[0])
+    return original(self, model, inputs, piece)
+
+call = torch.Tensor.backward
+
+def short(tensor, *arguments, **keywords):
+    if os.environ["RANK"] == "1" and rows[-1] > 4:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB")
+    call(tensor, *arguments, **keywords)
+
+trainer.CDPOTrainer._piece_loss = note
+torch.Tensor.backward = short
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.thorough
+def test_a_backward_that_others_wait_for_ends_the_attempt_and_the_next_one_fits(
+    bench: Any, tmp_path: Path
+) -> None:
+    script = tmp_path / "worker.py"
+    script.write_text(SHORT_IN_BACKWARD)
+    paths = bench.new_run("grpo", optim__num_steps=2)
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    ended, done = (
+        subprocess.run(
+            [sys.executable, *launch, script, paths.root],
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        for _ in range(2)
+    )
+    assert ended.returncode != 0
+    assert "the next attempt takes 1 prompt at once" in ended.stderr
+    assert done.returncode == 0, done.stderr
+    assert read_state(paths).status == "finished"
+    assert bench.events(paths, "alert") == []

@@ -1,14 +1,19 @@
 """A run that was stopped and resumed ends with the numbers of one that was not, bit for bit."""
 
+import shutil
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from vtk.errors import ConfigError, DataError, Interrupted, UserInterrupt
+from vtk.models import loader
 from vtk.runs import control
 from vtk.runs.state import read_state
 from vtk.train.checkpoint import CheckpointStore
+from vtk.train.saved_state import load_progress
 from vtk.train.saver import Saver
 
 CDPO = {"optim__prompts_per_device": 1, "optim__accumulation_steps": 2}
@@ -173,7 +178,7 @@ def test_beta_and_guards_come_back(bench: Any) -> None:
         if type == "rollouts" and payload["step"] == 2:
             stop.received = signal.SIGTERM
 
-    paths = _new_run(bench)
+    paths = _new_run(bench, guards__entropy_floor=100.0)
     with pytest.raises(Interrupted):
         bench.attempt(paths, change_then_stop)
     before = bench.numbers(paths)
@@ -181,7 +186,85 @@ def test_beta_and_guards_come_back(bench: Any) -> None:
     after = bench.numbers(paths)
     ratio = after[3]["loss/repulsion"] / after[3]["kl/k3"]
     assert before[1]["loss/repulsion"] != 0
-    assert abs(ratio) > 0.2  # 0.5, up to weighting by length; the run began with 0.01
+    assert abs(ratio) > 0.2  # 0.5, up to weighting by length; the run began with 0.05
+    assert [event["step"] for event in bench.events(paths, "step")] == [1, 2, 3, 4]
+    crossed = [(alert["rule"], alert["step"]) for alert in bench.events(paths, "alert")]
+    assert crossed == [("entropy_floor", 1)]  # still crossed in each step of the next attempt
+
+
+def test_the_budget_of_bad_clips_goes_on(bench: Any) -> None:
+    def sigterm_in_step_2(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "step" and payload["step"] == 1:
+            stop.received = signal.SIGTERM
+
+    questions, damaged = bench.damaged_questions(8)
+    settings = {"data__train": str(questions), "data__max_skipped_frac": 1.0}
+    paths = bench.new_run("grpo", **settings)
+    with pytest.raises(Interrupted):
+        bench.attempt(paths, sigterm_in_step_2)
+    before = {event["sample_id"] for event in bench.events(paths, "sample_skipped")}
+    bench.attempt(paths)
+    both = {event["sample_id"] for event in bench.events(paths, "sample_skipped")}
+    assert set() < before < both <= set(damaged)
+    assert load_progress(paths.checkpoint_dir(4))["skipped_ids"] == sorted(both)
+
+
+def test_a_beta_that_was_set_in_a_pause_is_saved(bench: Any) -> None:
+    """The step is saved before the pause, and again with what changed in it."""
+
+    def pause_then_set_and_stop(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts" and payload["step"] == 1:
+            control.request(paths, "pause")
+        if type == "phase" and payload["name"] == "paused":
+            control.request(paths, "set_beta", beta=-0.5)
+            control.request(paths, "stop")
+
+    paths = _new_run(bench, checkpoint__every_steps=1)
+    with pytest.raises(Interrupted):
+        bench.attempt(paths, pause_then_set_and_stop)
+    assert [event["step"] for event in bench.events(paths, "checkpoint_saved")] == [1, 2, 2]
+    assert [load_progress(paths.checkpoint_dir(n))["beta"] for n in (1, 2)] == [-0.05, -0.5]
+    assert len(list(paths.checkpoints_dir.iterdir())) == 2
+
+
+def test_a_full_disk_in_a_pause_ends_nothing(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is lost while a run waits, however often it is asked to save."""
+    usage = shutil.disk_usage(bench.world.base)
+
+    def pause_and_ask_twice(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts" and payload["step"] == 1:
+            control.request(paths, "pause")
+        if type == "phase" and payload["name"] == "paused":
+            num_failed = len(bench.events(paths, "alert"))
+            full = usage._replace(free=0 if num_failed < 2 else usage.free)
+            monkeypatch.setattr("vtk.train.checkpoint.shutil.disk_usage", lambda _: full)
+            control.request(paths, "checkpoint" if num_failed < 2 else "stop")
+
+    paths = bench.new_run("grpo")
+    with pytest.raises(Interrupted):
+        bench.attempt(paths, pause_and_ask_twice)
+    assert [alert["rule"] for alert in bench.events(paths, "alert")] == ["save_failed"] * 2
+    assert [event["step"] for event in bench.events(paths, "checkpoint_saved")] == [2]
+
+
+def test_an_old_checkpoint_that_stays_ends_nothing(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = shutil.rmtree
+
+    def busy(path: Any, *arguments: Any, **keywords: Any) -> None:
+        if "step_" in Path(path).name:
+            raise OSError(39, "Directory not empty")
+        delete(path, *arguments, **keywords)
+
+    paths = bench.new_run("grpo", checkpoint__every_steps=1, checkpoint__keep=1)
+    with monkeypatch.context() as patch:
+        patch.setattr("vtk.train.checkpoint.shutil.rmtree", busy)
+        bench.attempt(paths)
+    told = [(alert["rule"], alert["step"]) for alert in bench.events(paths, "alert")]
+    assert told == [("old_checkpoint_stays", step) for step in (2, 3, 4)]
+    assert [event["step"] for event in bench.events(paths, "checkpoint_saved")] == [1, 2, 3, 4]
+    assert read_state(paths).status == "finished"
 
 
 def test_what_was_asked_of_a_killed_attempt_does_not_act_on_the_next(bench: Any) -> None:
@@ -226,6 +309,36 @@ def test_other_data_under_a_saved_position_are_refused(bench: Any) -> None:
     assert read_state(paths).status == "finished"
 
 
+@pytest.mark.parametrize("gpu_attempt", [1, 2])
+def test_a_run_keeps_its_number_format_on_another_machine(
+    bench: Any, monkeypatch: pytest.MonkeyPatch, gpu_attempt: int
+) -> None:
+    """On a GPU `auto` means bfloat16 and on a CPU float32; the first attempt decides."""
+    decide = loader.model_dtype
+
+    def on_a_gpu(name: str) -> torch.dtype:
+        return torch.bfloat16 if name == "auto" else decide(name)
+
+    def sigterm_in_step_1(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts" and payload["step"] == 1:
+            stop.received = signal.SIGTERM
+
+    def attempt(number: int, *on_event: Any) -> None:
+        with monkeypatch.context() as patch:
+            if number == gpu_attempt:
+                patch.setattr(loader, "model_dtype", on_a_gpu)
+            bench.attempt(paths, *on_event)
+
+    paths = _new_run(bench, model__dtype="auto", optim__num_steps=3)
+    with pytest.raises(Interrupted):
+        attempt(1, sigterm_in_step_1)
+    attempt(2)
+    found = [
+        event["policy"]["dtype"] for event in bench.events(paths, "phase") if "policy" in event
+    ]
+    assert found == ["bfloat16" if gpu_attempt == 1 else "float32"] * 2
+
+
 def test_lora_resumes_too(bench: Any) -> None:
     lora = {"lora__enabled": True, "lora__rank": 4, "lora__alpha": 8.0, "lora__dropout": 0.1}
 
@@ -241,6 +354,22 @@ def test_lora_resumes_too(bench: Any) -> None:
         bench.attempt(resumed, sigterm_at_step_2)
     bench.attempt(resumed)
     assert _numbers(bench, straight) == _numbers(bench, resumed)
+
+
+def test_another_model_under_a_saved_adapter_is_refused(bench: Any, tmp_path: Path) -> None:
+    def sigterm_in_step_1(type: str, payload: dict[str, Any], stop: Any) -> None:
+        if type == "rollouts":
+            stop.received = signal.SIGTERM
+
+    base = tmp_path / "base"
+    shutil.copytree(bench.world.base, base)
+    lora = {"lora__enabled": True, "lora__rank": 4, "lora__alpha": 8.0}
+    paths = bench.new_run("grpo", model__path=str(base), **lora)
+    with pytest.raises(Interrupted):
+        bench.attempt(paths, sigterm_in_step_1)
+    shutil.copy(bench.world.bias / "model.safetensors", base)
+    with pytest.raises(DataError, match="another base sha256 than the run has now"):
+        bench.attempt(paths)
 
 
 def test_a_run_with_a_living_owner_is_refused(bench: Any) -> None:

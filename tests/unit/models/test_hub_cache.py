@@ -107,13 +107,13 @@ def test_a_bias_adapter_lies_on_the_policys_own_base(
     shutil.copytree(tiny_model_dir(), snapshot, dirs_exist_ok=True)
     settings = {"model.path": REPO, "model.dtype": "float32", "lora.enabled": True, "lora.rank": 2}
     config = load_config("bias", "tiny", None, settings, environ={}).config
-    bias, _, _ = load_start(REPO, None, config)
+    bias = load_start(REPO, None, config).policy
     bias.save_pretrained(tmp_path / "bias", save_embedding_layers=False)
     written = tmp_path / "bias" / "adapter_config.json"
     facts = json.loads(written.read_text())
     assert facts["base_model_name_or_path"] == REPO
     if is_named_by_its_folder:
         written.write_text(json.dumps(facts | {"base_model_name_or_path": str(snapshot)}))
-    policy, _, _ = load_start(REPO, None, config)
+    policy = load_start(REPO, None, config).policy
     reference = load_reference(policy, tmp_path / "bias", REPO, config)
     assert (reference.kind, reference.model) == ("adapter", None)

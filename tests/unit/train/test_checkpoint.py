@@ -25,7 +25,9 @@ def _save(store: CheckpointStore, step: int) -> Path:
     folder = store.begin(step)
     (folder / "model.safetensors").write_bytes(b"weights of step %d" % step)
     (folder / "config.json").write_text("{}")
-    return store.commit(folder, step, {"stage": "bias"})
+    final = store.commit(folder, step, {"stage": "bias"})
+    store.delete_old()
+    return final
 
 
 def test_a_saved_checkpoint_is_complete_and_found(store: CheckpointStore) -> None:
@@ -44,12 +46,71 @@ def test_the_newest_are_kept(store: CheckpointStore) -> None:
     assert store.steps() == [2, 3]
 
 
+def test_an_old_one_that_cannot_be_deleted_goes_after_the_next_save(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a network disk while somebody reads it."""
+
+    def busy(*_: object, **__: object) -> None:
+        raise OSError(39, "Directory not empty")
+
+    for step in (1, 2):
+        _save(store, step)
+    with monkeypatch.context() as patch:
+        patch.setattr("vtk.train.checkpoint.shutil.rmtree", busy)
+        with pytest.raises(VtkError, match="cannot be deleted: Directory not empty"):
+            _save(store, 3)
+    assert store.steps() == [2, 3]
+    _save(store, 4)
+    names = [path.name for path in store.paths.checkpoints_dir.iterdir()]
+    assert sorted(names) == ["step_000003", "step_000004"]
+
+
 def test_an_interrupted_save_is_no_checkpoint(store: CheckpointStore) -> None:
     _save(store, 1)
     (store.begin(2) / "model.safetensors").write_bytes(b"half")
     assert store.steps() == [1]
     assert store.newest_good() == (1, [])
     assert [path.name for path in store.paths.checkpoints_dir.iterdir()] == ["step_000001"]
+
+
+def test_a_step_that_is_saved_again_replaces_its_checkpoint(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever moment a kill comes at, one of the two is there."""
+    _save(store, 1)
+
+    def save_other() -> None:
+        folder = store.begin(1)
+        (folder / "model.safetensors").write_bytes(b"other weights")
+        store.commit(folder, 1, {})
+        store.delete_old()
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    final = store.paths.checkpoint_dir(1)
+    rename = Path.rename
+
+    def kill_before_the_new_one_is_there(path: Path, target: Path) -> Path:
+        if target == final:
+            raise KeyboardInterrupt
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", kill_before_the_new_one_is_there)
+        with pytest.raises(KeyboardInterrupt):
+            save_other()
+    assert store.steps() == []
+    assert store.newest_good() == (1, [])
+    assert (final / "model.safetensors").read_bytes() == b"weights of step 1"
+    with monkeypatch.context() as patch:
+        patch.setattr("vtk.train.checkpoint.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save_other()
+    assert store.newest_good() == (1, [])
+    assert (final / "model.safetensors").read_bytes() == b"other weights"
+    assert list(store.paths.checkpoints_dir.iterdir()) == [final]
 
 
 @pytest.mark.parametrize("cut", [0, 5, 16])

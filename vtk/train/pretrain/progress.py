@@ -114,6 +114,7 @@ class StageProgress:
         except OSError as error:
             raise storage_error(folder, error) from error
         self._store.commit(folder, step, {})
+        self._store.delete_old()
 
     def discard(self) -> None:
         """Delete what was saved, when the stage is done."""
