@@ -11,6 +11,7 @@ from typing import Any
 from vtk.data.sample import VideoSample
 from vtk.errors import DataError, Interrupted
 from vtk.evals.backends import Backend
+from vtk.evals.failures import FailureWatch
 from vtk.evals.folder import claim_settings, set_aside, settings_hash
 from vtk.evals.judge import Judge
 from vtk.evals.parts import (
@@ -208,7 +209,8 @@ class _Asking:
     def into(
         self, log: SampleLog, done: Collection[RowKey], on_row: Callable[[EvalRow], None] | None
     ) -> None:
-        """Ask what is not done and append it."""
+        """Ask what is not done and append it, unless nothing works."""
+        failures = FailureWatch(is_first=self.peers.is_main and not done)
         for row in iter_rows(
             self.backend,
             self.inquiry.samples,
@@ -221,6 +223,7 @@ class _Asking:
             log.append(row)
             if on_row is not None:
                 on_row(row)
+            failures.check(row)
 
     def into_part(self, done: Collection[RowKey]) -> None:
         """Append this process's share to its own part; returns when all processes have done so."""
