@@ -126,26 +126,38 @@ def show_leaks(
 
     Empty for a model that is no run, or whose training questions are no longer there.
     """
-    from vtk.evals.leaks import find_leaks, training_file
+    from vtk.evals.leaks import training_file
 
-    train_file = None if run is None else training_file(run)
-    if train_file is None:
+    trained = None if run is None else training_file(run)
+    if trained is None:
         return {}
-    found = {}
-    for name, asked in questions.items():
-        leak = find_leaks(train_file, asked.samples)
-        found[name] = {"training_file": str(train_file), **leak.as_json()}
-        console.say(
-            f"Leak check of {name} against {train_file}: of {format_count(leak.num_questions)} "
-            f"questions {format_count(leak.num_on_shared_clips)} are about clips that it uses, "
-            f"{format_count(leak.num_in_same_words)} are asked there in the same words, "
-            f"{format_count(leak.num_both)} are both"
+    if not trained.is_as_trained:
+        console.warn(
+            f"no leak check: the training file has changed since: {trained.path}; it is not what "
+            "the model was trained on"
         )
-        if leak.num_both:
-            console.warn(f"{name} was trained on in part: {', '.join(leak.examples)}, …")
-        if leak.num_same_world:
-            console.note(
-                f"{format_count(leak.num_same_world)} questions of {name} are about scenes of "
-                "CLEVRER, like those that the model was trained on"
-            )
-    return found
+        found = {"training_file": str(trained.path), "training_file_changed": True}
+        return dict.fromkeys(questions, found)
+    return {
+        name: _show_leak(console, trained.path, name, asked) for name, asked in questions.items()
+    }
+
+
+def _show_leak(console: Console, train_file: Path, name: str, asked: "Questions") -> dict[str, Any]:
+    from vtk.evals.leaks import find_leaks
+
+    leak = find_leaks(train_file, asked.samples)
+    console.say(
+        f"Leak check of {name} against {train_file}: of {format_count(leak.num_questions)} "
+        f"questions {format_count(leak.num_on_shared_clips)} are about clips that it uses, "
+        f"{format_count(leak.num_in_same_words)} are asked there in the same words, "
+        f"{format_count(leak.num_both)} are both"
+    )
+    if leak.num_both:
+        console.warn(f"{name} was trained on in part: {', '.join(leak.examples)}, …")
+    if leak.num_same_world:
+        console.note(
+            f"{format_count(leak.num_same_world)} questions of {name} are about scenes of "
+            "CLEVRER, like those that the model was trained on"
+        )
+    return {"training_file": str(train_file), "training_file_changed": False, **leak.as_json()}
