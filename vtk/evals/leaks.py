@@ -61,10 +61,11 @@ class TrainingFile:
 def training_file(run: RunPaths) -> TrainingFile | None:
     """The questions that a run was trained on; None if it names none, or they are gone."""
     try:
-        inputs = read_json(run.run_json).get("inputs")
+        recorded = read_json(run.run_json).get("inputs")
     except DataError:
         return None
-    named = inputs.get("train") if isinstance(inputs, dict) else None
+    inputs = recorded if isinstance(recorded, dict) else {}
+    named = inputs.get("train")
     path = Path(named) if isinstance(named, str) else None
     if path is None or not path.is_file():
         return None

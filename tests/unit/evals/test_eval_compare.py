@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.unit.evals.conftest import FAILED, WRONG, make_row
+from vtk.cli.app import main
 from vtk.cli.compare import _graded
 from vtk.data.benchmarks.table import BENCHMARKS
 from vtk.errors import ConfigError, DataError
@@ -19,9 +20,12 @@ from vtk.evals.compare import (
     require_protocol,
     split_reference,
 )
+from vtk.evals.folder import SETTINGS_FILE
 from vtk.evals.published import published_numbers
 from vtk.evals.record import EvalRow, SampleLog
 from vtk.evals.report import pick_examples, report_numbers
+from vtk.runs.files import write_json_atomic
+from vtk.runs.results import RESULTS_FILE
 from vtk.runs.store import RunPaths, create_run
 
 SUITE = "clevrer-mini"
@@ -258,6 +262,54 @@ def test_two_sets_of_answers_of_one_run_are_compared(tmp_path: Path) -> None:
         SUITE,
         f"{SUITE}.more",
     ]
+
+
+def write_results(run: RunPaths, name: str, rows: list[EvalRow], protocol: str | None) -> None:
+    ask = {} if protocol is None else {"protocol": {"name": protocol}}
+    with SampleLog(run.eval_dir(name)) as log:
+        for row in rows:
+            log.append(row)
+    settings = {"settings": {"suite": "mvbench", "ask": ask}}
+    write_json_atomic(run.eval_dir(name) / SETTINGS_FILE, settings)
+    write_json_atomic(run.eval_dir(name) / RESULTS_FILE, {"complete": True})
+
+
+@pytest.mark.parametrize("options", [[], ["--protocol", "strict"]])
+@pytest.mark.parametrize(
+    ("first", "second", "types"),
+    [
+        ("official", "recipe", {"task": "t"}),
+        ("recipe", None, {}),
+        (None, "recipe", {}),
+    ],
+)
+def test_answers_under_two_protocols_are_compared_by_what_both_have(
+    first: str | None,
+    second: str | None,
+    types: dict[str, str],
+    options: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = create_run(tmp_path, "eval", "mine")
+    for name, rows, protocol in (("a", BASE, first), ("b", BETTER, second)):
+        scored: dict[str, Any] = {} if protocol is None else {"score": 0.0, "said": "E"}
+        changed = [replace(row, types=types, **scored) for row in rows]
+        write_results(run, name, changed, protocol)
+    page = tmp_path / "page.html"
+    refs = ["mine:a", "mine:b"]
+    told = ["--json", "--runs-dir", str(tmp_path), "--html", str(page), *options]
+    assert main(["compare", *refs, *told]) == 0
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    assert document["headline"] == "strict"
+    for entry in (*document["differences"], *document["runs"]):
+        assert {"strict", "lenient"} <= set(entry)
+        assert not {"official", "recipe"} & set(entry)
+    assert document["differences"][0]["strict"]["all"]["difference"] == pytest.approx(2 / 6)
+    assert document["num_differing"] == 2
+    assert "asked under different protocols" in said.err
+    assert main(["compare", *refs, *told, "--protocol", "recipe"]) == 2
 
 
 @pytest.mark.parametrize(
