@@ -147,7 +147,7 @@ def read_order(console: Console, order: Order) -> ReadOrder:
     from vtk.evals.suites import choose_protocols
     from vtk.evals.target import evaluation_settings, find_target
 
-    suites = chosen_suites(order.suites, order.data_dir, order.part, console)
+    suites = chosen_suites(order.suites, order.data_dir, order.part, order.protocol, console)
     asked = read_questions(console, suites, order.data_dir, order.part, order.questions)
     target = find_target(order.model, order.runs_dir, order.preset, order.config, order.overrides)
     given = list(order.overrides)

@@ -58,26 +58,31 @@ class Words:
 
 
 def chosen_suites(
-    names: Sequence[str], data_dir: Path, part: str, console: Console
+    names: Sequence[str], data_dir: Path, part: str, protocol: str, console: Console
 ) -> "list[Suite]":
-    """The suites that were named; for "all", those whose questions are here.
+    """The suites that were named; for "all", those whose questions are here and have the protocol.
 
     Raises:
         ConfigError: There is no such suite.
         DataError: No suite's questions are here.
     """
-    from vtk.evals.suites import SUITES, find_suite, is_here
+    from vtk.evals.suites import SUITES, find_suite, has_protocol, is_here
 
     if ALL_SUITES not in names:
         return [find_suite(name) for name in dict.fromkeys(names)]
-    ready = [suite for suite in SUITES.values() if is_here(suite, data_dir, part)]
+    ready = []
     for suite in SUITES.values():
-        if suite not in ready:
+        if not is_here(suite, data_dir, part):
             console.warn(f"{suite.name} is left out: {data_dir} has no questions of it")
+        elif not has_protocol(suite, protocol):
+            console.note(f"{suite.name} is left out: it has no {protocol} protocol")
+        else:
+            ready.append(suite)
     if not ready:
         raise DataError(
-            f"{data_dir} has no suite's questions",
-            "Make some with: vtk download clevrer-mini && vtk split clevrer-mini",
+            f"{data_dir} has no suite's questions for --protocol {protocol}",
+            "Make some with: vtk download clevrer-mini && vtk split clevrer-mini; they are asked "
+            "with --protocol official.",
         )
     return ready
 

@@ -11,7 +11,7 @@ from vtk.cli.questions import Words, chosen_suites, known_bad_clips, read_questi
 from vtk.data.verdicts import Verdict, clip_version, write_verdicts
 from vtk.errors import ConfigError, DataError
 from vtk.evals.protocols import PROTOCOLS, SLIP_PIXELS_PX
-from vtk.evals.suites import find_suite
+from vtk.evals.suites import choose_protocols, find_suite
 from vtk.video.probe import Probe
 
 RECIPE = PROTOCOLS["mmvu"]["recipe"]
@@ -28,20 +28,38 @@ def data_dir(tmp_path: Path) -> Path:
 def test_all_is_what_is_here_and_the_rest_is_named(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = chosen_suites(["all"], data_dir, "validation", Console())
+    found = chosen_suites(["all"], data_dir, "validation", "both", Console())
     assert [suite.name for suite in found] == ["mmvu"]
     told = capsys.readouterr().err
     assert "mvbench is left out" in told
     assert "mmvu is left out" not in told
     with pytest.raises(DataError, match="no suite's questions"):
-        chosen_suites(["all"], data_dir / "nothing", "validation", Console())
+        chosen_suites(["all"], data_dir / "nothing", "validation", "both", Console())
+
+
+def test_all_leaves_out_a_suite_without_the_protocol(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    WRITERS["mmvu"](tmp_path / "mmvu")
+    split = tmp_path / "clevrer-mini" / "split"
+    split.mkdir(parents=True)
+    (split / "validation.jsonl").touch()
+    found = chosen_suites(["all"], tmp_path, "validation", "recipe", Console())
+    assert [suite.name for suite in found] == ["mmvu"]
+    assert "clevrer-mini is left out: it has no recipe protocol" in capsys.readouterr().err
+    for protocol in ("official", "both"):
+        found = chosen_suites(["all"], tmp_path, "validation", protocol, Console())
+        assert [suite.name for suite in found] == ["clevrer-mini", "mmvu"]
+    named = chosen_suites(["clevrer-mini"], tmp_path, "validation", "recipe", Console())
+    with pytest.raises(ConfigError, match="no recipe protocol"):
+        choose_protocols(named[0], "recipe")
 
 
 def test_named_suites_are_taken_once_and_must_exist(data_dir: Path) -> None:
-    found = chosen_suites(["mmvu", "clevrer", "mmvu"], data_dir, "validation", Console())
+    found = chosen_suites(["mmvu", "clevrer", "mmvu"], data_dir, "validation", "both", Console())
     assert [suite.name for suite in found] == ["mmvu", "clevrer"]
     with pytest.raises(ConfigError) as told:
-        chosen_suites(["mmmu"], data_dir, "validation", Console())
+        chosen_suites(["mmmu"], data_dir, "validation", "both", Console())
     assert told.value.hint is not None
     assert told.value.hint.startswith("Did you mean mmvu?")
 
