@@ -148,6 +148,8 @@ def read_order(console: Console, order: Order) -> ReadOrder:
     from vtk.evals.target import evaluation_settings, find_target
 
     suites = chosen_suites(order.suites, order.data_dir, order.part, order.protocol, console)
+    protocols = {suite.name: choose_protocols(suite, order.protocol) for suite in suites}
+    order.words.require_use(protocols)
     asked = read_questions(console, suites, order.data_dir, order.part, order.questions)
     target = find_target(order.model, order.runs_dir, order.preset, order.config, order.overrides)
     given = list(order.overrides)
@@ -155,7 +157,7 @@ def read_order(console: Console, order: Order) -> ReadOrder:
     judge = _judge_of(console, order, target)
     jobs = []
     for suite in suites:
-        for known in choose_protocols(suite, order.protocol):
+        for known in protocols[suite.name]:
             questions, protocol = asked[suite.name], order.words.applied(known)
             is_judged = judge is not None and bool(questions.judged) and is_judgeable(protocol)
             if protocol is not None and is_judged:

@@ -31,6 +31,31 @@ class Words:
     prompt_file: Path | None
     is_slip: bool
 
+    def require_use(self, protocols: "Mapping[str, Sequence[Protocol | None]]") -> None:
+        """Refuse a change that would change nothing.
+
+        Args:
+            protocols: Suite -> the protocols that it is asked under.
+
+        Raises:
+            ConfigError: A suite is asked under no protocol that is changed.
+        """
+        for option, is_given, names in (
+            ("--prompt-file", self.prompt_file is not None, ("official", "recipe")),
+            ("--resolution-slip", self.is_slip, ("recipe",)),
+        ):
+            idle = [
+                suite
+                for suite, known in protocols.items()
+                if not any(one is not None and one.name in names for one in known)
+            ]
+            if is_given and idle:
+                raise ConfigError(
+                    f"{option} changes nothing for {', '.join(idle)}",
+                    f"It is for suites that are asked by the protocol {' or '.join(names)}: leave "
+                    "it away, or name suites and --protocol accordingly.",
+                )
+
     def applied(self, protocol: "Protocol | None") -> "Protocol | None":
         """The protocol as changed; a suite without one stays as it is.
 

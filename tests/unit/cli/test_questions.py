@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from tests.unit.data.benchmarks.layouts import WRITERS, write_json
+from vtk.cli.app import main
 from vtk.cli.console import Console
 from vtk.cli.order import given_settings
 from vtk.cli.questions import Words, chosen_suites, known_bad_clips, read_questions
 from vtk.data.verdicts import Verdict, clip_version, write_verdicts
 from vtk.errors import ConfigError, DataError
-from vtk.evals.protocols import PROTOCOLS, SLIP_PIXELS_PX
-from vtk.evals.suites import choose_protocols, find_suite
+from vtk.evals.protocols import PROTOCOLS, SLIP_PIXELS_PX, Protocol
+from vtk.evals.suites import Suite, choose_protocols, find_suite
 from vtk.video.probe import Probe
 
 RECIPE = PROTOCOLS["mmvu"]["recipe"]
@@ -103,6 +104,42 @@ def test_the_slip_is_the_recipes_alone() -> None:
     assert slipped.max_pixels_px == SLIP_PIXELS_PX
     assert official == OFFICIAL
     assert words.applied(None) is None
+
+
+Asked = dict[str, list[Protocol | None]]
+MINI, CLEVRER = find_suite("clevrer-mini"), find_suite("clevrer")
+
+
+@pytest.mark.parametrize(
+    ("words", "suite", "protocol", "is_used"),
+    [
+        (Words(None, is_slip=True), find_suite("mmvu"), "both", True),
+        (Words(None, is_slip=True), find_suite("mmvu"), "recipe", True),
+        (Words(None, is_slip=True), find_suite("mmvu"), "official", False),
+        (Words(None, is_slip=True), MINI, "both", False),
+        (Words(Path("own.txt"), is_slip=False), find_suite("mmvu"), "official", True),
+        (Words(Path("own.txt"), is_slip=False), CLEVRER, "both", True),
+        (Words(Path("own.txt"), is_slip=False), CLEVRER, "official", False),
+        (Words(Path("own.txt"), is_slip=False), MINI, "official", False),
+        (Words(None, is_slip=False), MINI, "official", True),
+    ],
+)
+def test_a_change_that_would_change_nothing_is_refused(
+    words: Words, suite: Suite, protocol: str, is_used: bool
+) -> None:
+    asked: Asked = {"mvbench": [OFFICIAL, RECIPE], suite.name: choose_protocols(suite, protocol)}
+    if is_used:
+        words.require_use(asked)
+        return
+    option = "--resolution-slip" if words.is_slip else "--prompt-file"
+    with pytest.raises(ConfigError, match=f"{option} changes nothing for {suite.name}$"):
+        words.require_use(asked)
+
+
+def test_the_command_refuses_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--resolution-slip", f"--data-dir={tmp_path}", f"--runs-dir={tmp_path}"]
+    assert main(["eval", "clevrer-mini", "--model", "tiny", *words]) == 2
+    assert "--resolution-slip changes nothing for clevrer-mini" in capsys.readouterr().err
 
 
 def test_a_prompt_file_replaces_the_words(tmp_path: Path) -> None:
