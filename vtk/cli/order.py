@@ -149,7 +149,7 @@ def read_order(console: Console, order: Order) -> ReadOrder:
 
     suites = chosen_suites(order.suites, order.data_dir, order.part, order.protocol, console)
     protocols = {suite.name: choose_protocols(suite, order.protocol) for suite in suites}
-    order.words.require_use(protocols)
+    order.words.require_use(protocols, order.overrides)
     asked = read_questions(console, suites, order.data_dir, order.part, order.questions)
     target = find_target(order.model, order.runs_dir, order.preset, order.config, order.overrides)
     given = list(order.overrides)

@@ -1,6 +1,6 @@
 """What `vtk eval` asks: which suites, which of their questions, in which words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -31,15 +31,26 @@ class Words:
     prompt_file: Path | None
     is_slip: bool
 
-    def require_use(self, protocols: "Mapping[str, Sequence[Protocol | None]]") -> None:
+    def require_use(
+        self,
+        protocols: "Mapping[str, Sequence[Protocol | None]]",
+        given: Collection[str] = (),
+    ) -> None:
         """Refuse a change that would change nothing.
 
         Args:
             protocols: Suite -> the protocols that it is asked under.
+            given: Dotted keys that the user gave.
 
         Raises:
-            ConfigError: A suite is asked under no protocol that is changed.
+            ConfigError: A suite is asked under no protocol that is changed, or a resolution is
+                given beside the slip's.
         """
+        if self.is_slip and {"eval.max_pixels_px", "video.max_pixels_px"} & set(given):
+            raise ConfigError(
+                "--resolution-slip contradicts a greatest number of pixels that is given too",
+                "Give one of the two.",
+            )
         for option, is_given, names in (
             ("--prompt-file", self.prompt_file is not None, ("official", "recipe")),
             ("--resolution-slip", self.is_slip, ("recipe",)),

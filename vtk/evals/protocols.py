@@ -114,6 +114,17 @@ class Protocol:
         forms = {kind: asdict(form) for kind, form in self.forms.items()}
         return hashlib.sha256(json.dumps(forms, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def has_own_words(self) -> bool:
+        """Whether it asks in words that are no protocol's here."""
+        known = {
+            form.text
+            for protocols in PROTOCOLS.values()
+            for protocol in protocols.values()
+            for form in protocol.forms.values()
+        }
+        return any(form.text not in {*known, _CAPTIONING.text} for form in self.forms.values())
+
     def with_words(self, text: str) -> "Protocol":
         """The same protocol asking in other words.
 
@@ -197,6 +208,7 @@ _OFFICIAL: Final = {
         "(A, B, C or D) of its best option.\n{question}\n{options}\nThe best answer is:"
     ),
 }
+_CAPTIONING: Final = PromptForm("{question}")
 _TEMPCOMPASS: Final = {
     "choice": PromptForm("{question}\n{options}\nReply directly with the best option:"),
     "yes_no": PromptForm("{question}\nReply with yes or no:"),
@@ -221,7 +233,7 @@ def with_judged_forms(protocol: Protocol) -> Protocol:
     It is apart, so that what is asked without a judge keeps its hash; the words of a prompt file
     are about questions with options.
     """
-    return replace(protocol, forms={**protocol.forms, "captioning": PromptForm("{question}")})
+    return replace(protocol, forms={**protocol.forms, "captioning": _CAPTIONING})
 
 
 PROTOCOLS: Final[dict[str, dict[ProtocolName, Protocol]]] = {

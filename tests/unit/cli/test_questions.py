@@ -136,10 +136,19 @@ def test_a_change_that_would_change_nothing_is_refused(
         words.require_use(asked)
 
 
-def test_the_command_refuses_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["--resolution-slip", f"--data-dir={tmp_path}", f"--runs-dir={tmp_path}"]
-    assert main(["eval", "clevrer-mini", "--model", "tiny", *words]) == 2
-    assert "--resolution-slip changes nothing for clevrer-mini" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["clevrer-mini"], "--resolution-slip changes nothing for clevrer-mini"),
+        (["mmvu", "--max-pixels", "50176"], "--resolution-slip contradicts"),
+    ],
+)
+def test_the_command_refuses_it(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = [f"--data-dir={tmp_path}", f"--runs-dir={tmp_path}"]
+    assert main(["eval", *words, "--model", "tiny", "--resolution-slip", *places]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_prompt_file_replaces_the_words(tmp_path: Path) -> None:
