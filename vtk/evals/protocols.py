@@ -116,14 +116,16 @@ class Protocol:
 
     @property
     def has_own_words(self) -> bool:
-        """Whether it asks in words that are no protocol's here."""
-        known = {
-            form.text
+        """Whether it asks in words that are no protocol's here, what only a judge scores apart."""
+        known = [
+            (kind, form.text)
             for protocols in PROTOCOLS.values()
             for protocol in protocols.values()
-            for form in protocol.forms.values()
-        }
-        return any(form.text not in {*known, _CAPTIONING.text} for form in self.forms.values())
+            for kind, form in protocol.forms.items()
+        ]
+        kinds = {kind for kind, _ in known}
+        asked = {(kind, form.text) for kind, form in self.forms.items() if kind in kinds}
+        return not asked <= set(known)
 
     def with_words(self, text: str) -> "Protocol":
         """The same protocol asking in other words.
@@ -208,7 +210,6 @@ _OFFICIAL: Final = {
         "(A, B, C or D) of its best option.\n{question}\n{options}\nThe best answer is:"
     ),
 }
-_CAPTIONING: Final = PromptForm("{question}")
 _TEMPCOMPASS: Final = {
     "choice": PromptForm("{question}\n{options}\nReply directly with the best option:"),
     "yes_no": PromptForm("{question}\nReply with yes or no:"),
@@ -233,7 +234,7 @@ def with_judged_forms(protocol: Protocol) -> Protocol:
     It is apart, so that what is asked without a judge keeps its hash; the words of a prompt file
     are about questions with options.
     """
-    return replace(protocol, forms={**protocol.forms, "captioning": _CAPTIONING})
+    return replace(protocol, forms={**protocol.forms, "captioning": PromptForm("{question}")})
 
 
 PROTOCOLS: Final[dict[str, dict[ProtocolName, Protocol]]] = {
