@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.evals.conftest import FAILED, WRONG, make_row
+from tests.unit.evals.conftest import WRONG, make_row
 from vtk.cli.app import main
 from vtk.cli.compare import _graded
 from vtk.data.benchmarks.table import BENCHMARKS
@@ -23,7 +23,7 @@ from vtk.evals.compare import (
 from vtk.evals.folder import SETTINGS_FILE
 from vtk.evals.published import published_numbers
 from vtk.evals.record import EvalRow, SampleLog
-from vtk.evals.report import pick_examples, report_numbers
+from vtk.evals.report import report_numbers
 from vtk.runs.files import write_json_atomic
 from vtk.runs.results import RESULTS_FILE
 from vtk.runs.store import RunPaths, create_run
@@ -199,19 +199,6 @@ def test_report_numbers_have_the_documented_keys() -> None:
 def test_a_report_on_different_questions_is_refused() -> None:
     with pytest.raises(DataError, match="6 and 5"):
         report_numbers({"base": BASE[:5], "cdpo": BETTER})
-
-
-def test_examples_are_chosen_by_disagreement_one_a_clip() -> None:
-    examples = pick_examples({"base": BASE, "cdpo": BETTER}, 2)
-    assert [example["sample_id"] for example in examples] == ["q3", "q4"]
-    assert examples[0]["answers"]["base"]["strict"] == 0.0
-    assert examples[0]["answers"]["cdpo"]["strict"] == 1.0
-
-
-def test_examples_leave_out_errors() -> None:
-    failed = [*BETTER[:3], make_row("q3", clip_id="clip1", **FAILED), *BETTER[4:]]
-    examples = pick_examples({"base": BASE, "cdpo": failed}, 9)
-    assert [example["sample_id"] for example in examples] == ["q2", "q4", "q0"]
 
 
 def test_published_numbers_are_those_of_the_suite_and_marked() -> None:
