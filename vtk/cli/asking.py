@@ -186,7 +186,8 @@ class Session:
         show_results(self.console, results)
         if results["outcomes"]["error"] == results["num_completions"]:
             raise VtkError(
-                f"every question of {inquiry.name} ended in an error",
+                f"{inquiry.name}: its {results['num_questions']} questions all failed "
+                f"({', '.join(results['errors'])})",
                 f"See {inquiry.folder}/samples.jsonl; then repeat with --retry-errors.",
             )
         return results

@@ -149,7 +149,9 @@ def read_order(console: Console, order: Order) -> ReadOrder:
 
     if order.name is not None:
         RunPaths(order.runs_dir).eval_dir(order.name)  # refuses a name that is none
-    suites = chosen_suites(order.suites, order.data_dir, order.part, console)
+    suites = chosen_suites(order.suites, order.data_dir, order.part, order.protocol, console)
+    protocols = {suite.name: choose_protocols(suite, order.protocol) for suite in suites}
+    order.words.require_use(protocols, order.overrides)
     asked = read_questions(console, suites, order.data_dir, order.part, order.questions)
     target = find_target(order.model, order.runs_dir, order.preset, order.config, order.overrides)
     given = list(order.overrides)
@@ -157,7 +159,7 @@ def read_order(console: Console, order: Order) -> ReadOrder:
     judge = _judge_of(console, order, target)
     jobs = []
     for suite in suites:
-        for known in choose_protocols(suite, order.protocol):
+        for known in protocols[suite.name]:
             questions, protocol = asked[suite.name], order.words.applied(known)
             kind = judged_kind(protocol) if questions.judged else None
             own_judge = None

@@ -1,6 +1,6 @@
 """What `vtk eval` asks: which suites, which of their questions, in which words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +31,42 @@ class Words:
 
     prompt_file: Path | None
     is_slip: bool
+
+    def require_use(
+        self,
+        protocols: "Mapping[str, Sequence[Protocol | None]]",
+        given: Collection[str] = (),
+    ) -> None:
+        """Refuse a change that would change nothing.
+
+        Args:
+            protocols: Suite -> the protocols that it is asked under.
+            given: Dotted keys that the user gave.
+
+        Raises:
+            ConfigError: A suite is asked under no protocol that is changed, or a resolution is
+                given beside the slip's.
+        """
+        if self.is_slip and {"eval.max_pixels_px", "video.max_pixels_px"} & set(given):
+            raise ConfigError(
+                "--resolution-slip contradicts a greatest number of pixels that is given too",
+                "Give one of the two.",
+            )
+        for option, is_given, names in (
+            ("--prompt-file", self.prompt_file is not None, ("official", "recipe")),
+            ("--resolution-slip", self.is_slip, ("recipe",)),
+        ):
+            idle = [
+                suite
+                for suite, known in protocols.items()
+                if not any(one is not None and one.name in names for one in known)
+            ]
+            if is_given and idle:
+                raise ConfigError(
+                    f"{option} changes nothing for {', '.join(idle)}",
+                    f"It is for suites that are asked by the protocol {' or '.join(names)}: leave "
+                    "it away, or name suites and --protocol accordingly.",
+                )
 
     def applied(self, protocol: "Protocol | None") -> "Protocol | None":
         """The protocol as changed; a suite without one stays as it is.
@@ -74,26 +110,31 @@ def require_suites(names: Sequence[str]) -> None:
 
 
 def chosen_suites(
-    names: Sequence[str], data_dir: Path, part: str, console: Console
+    names: Sequence[str], data_dir: Path, part: str, protocol: str, console: Console
 ) -> "list[Suite]":
-    """The suites that were named; for "all", those whose questions are here.
+    """The suites that were named; for "all", those whose questions are here and have the protocol.
 
     Raises:
         ConfigError: There is no such suite.
         DataError: No suite's questions are here.
     """
-    from vtk.evals.suites import SUITES, find_suite, is_here
+    from vtk.evals.suites import SUITES, find_suite, has_protocol, is_here
 
     if ALL_SUITES not in names:
         return [find_suite(name) for name in dict.fromkeys(names)]
-    ready = [suite for suite in SUITES.values() if is_here(suite, data_dir, part)]
+    ready = []
     for suite in SUITES.values():
-        if suite not in ready:
+        if not is_here(suite, data_dir, part):
             console.warn(f"{suite.name} is left out: {data_dir} has no questions of it")
+        elif not has_protocol(suite, protocol):
+            console.note(f"{suite.name} is left out: it has no {protocol} protocol")
+        else:
+            ready.append(suite)
     if not ready:
         raise DataError(
-            f"{data_dir} has no suite's questions",
-            split_hint("clevrer-mini", data_dir).replace("Get it", "Make some"),
+            f"{data_dir} has no suite's questions for --protocol {protocol}",
+            "They are asked with --protocol official. "
+            + split_hint("clevrer-mini", data_dir).replace("Get it", "Make some"),
         )
     return ready
 
@@ -142,26 +183,38 @@ def show_leaks(
 
     Empty for a model that is no run, or whose training questions are no longer there.
     """
-    from vtk.evals.leaks import find_leaks, training_file
+    from vtk.evals.leaks import training_file
 
-    train_file = None if run is None else training_file(run)
-    if train_file is None:
+    trained = None if run is None else training_file(run)
+    if trained is None:
         return {}
-    found = {}
-    for name, asked in questions.items():
-        leak = find_leaks(train_file, asked.samples)
-        found[name] = {"training_file": str(train_file), **leak.as_json()}
-        console.paragraph(
-            f"Leak check of {name} against {train_file}: of {format_count(leak.num_questions)} "
-            f"questions {format_count(leak.num_on_shared_clips)} are about clips that it uses, "
-            f"{format_count(leak.num_in_same_words)} are asked there in the same words, "
-            f"{format_count(leak.num_both)} are both"
+    if not trained.is_as_trained:
+        console.warn(
+            f"no leak check: the training file has changed since: {trained.path}; it is not what "
+            "the model was trained on"
         )
-        if leak.num_both:
-            console.warn(f"{name} was trained on in part: {', '.join(leak.examples)}, …")
-        if leak.num_same_world:
-            console.note(
-                f"{format_count(leak.num_same_world)} questions of {name} are about scenes of "
-                "CLEVRER, like those that the model was trained on"
-            )
-    return found
+        found = {"training_file": str(trained.path), "training_file_changed": True}
+        return dict.fromkeys(questions, found)
+    return {
+        name: _show_leak(console, trained.path, name, asked) for name, asked in questions.items()
+    }
+
+
+def _show_leak(console: Console, train_file: Path, name: str, asked: "Questions") -> dict[str, Any]:
+    from vtk.evals.leaks import find_leaks
+
+    leak = find_leaks(train_file, asked.samples)
+    console.paragraph(
+        f"Leak check of {name} against {train_file}: of {format_count(leak.num_questions)} "
+        f"questions {format_count(leak.num_on_shared_clips)} are about clips that it uses, "
+        f"{format_count(leak.num_in_same_words)} are asked there in the same words, "
+        f"{format_count(leak.num_both)} are both"
+    )
+    if leak.num_both:
+        console.warn(f"{name} was trained on in part: {', '.join(leak.examples)}, …")
+    if leak.num_same_world:
+        console.note(
+            f"{format_count(leak.num_same_world)} questions of {name} are about scenes of "
+            "CLEVRER, like those that the model was trained on"
+        )
+    return {"training_file": str(train_file), "training_file_changed": False, **leak.as_json()}

@@ -25,6 +25,8 @@ _READINGS: Final = {
     "per_option": "per option",
     "lenient": "lenient",
 }
+_PROTOCOL_KEY: Final = "ask.protocol.name"
+_PROMPTS_KEY: Final = "ask.protocol.forms."  # long; their hash is shown
 _WEIGHTS_KEY: Final = "model.weights_sha256"  # two models differ in it, always; the JSON has it
 
 
@@ -212,12 +214,17 @@ def show_comparison(console: Console, document: dict[str, Any], protocol: str) -
             "up/down",
         ]
         console.table(columns, rows, f"{name} against {baseline}, {document['suite']}, {protocol}")
+    if _PROTOCOL_KEY in document["settings_differ"]:
+        console.warn(
+            "asked under different protocols: prompts and rules differ, so only what the one "
+            "grader reads in both is compared"
+        )
     for run in document["runs"]:
         if not run["complete"]:
             console.warn(f"{run['run']} is not complete: answers or judgements are missing")
     for title, key in (("asked with", "settings_differ"), ("configured with", "config_differs")):
         for dotted, values in document[key].items():
-            if dotted == _WEIGHTS_KEY:
+            if dotted == _WEIGHTS_KEY or dotted.startswith(_PROMPTS_KEY):
                 continue
             said = ", ".join(f"{run} {value!r}" for run, value in values.items())
             console.note(f"{title} {dotted}: {said}")

@@ -145,6 +145,15 @@ def require_protocol(document: Mapping[str, Any], name: str | None) -> str:
     return name or str(document["headline"])
 
 
+def shared_protocol(runs: Sequence[GradedRun]) -> str | None:
+    """The protocol that all runs were asked under; None where they differ or have none.
+
+    Scores by two protocols' rules are not on one scale; what the one grader reads in both is.
+    """
+    first, *others = [run.protocol for run in runs]
+    return first if all(other == first for other in others) else None
+
+
 def compare_runs(
     suite: str, runs: Sequence[GradedRun], only_common: bool = False
 ) -> dict[str, Any]:
@@ -158,7 +167,8 @@ def compare_runs(
     Returns:
         A document: per run its accuracy by protocol and type, per pair the paired difference with
         interval, p-value and the number of questions that would resolve it, and the settings and
-        configuration keys on which the runs differ.
+        configuration keys on which the runs differ. Runs that were asked under different protocols
+        have no score by a protocol in it.
 
     Raises:
         ConfigError: Fewer than two runs, one named twice, or different questions answered.
@@ -172,7 +182,7 @@ def compare_runs(
     first = [runs[0].questions[sample_id] for sample_id in ids]
     configs = [run.config for run in runs]
     others = [(run, [run.questions[sample_id] for sample_id in ids]) for run in runs[1:]]
-    protocol = runs[0].protocol
+    protocol = shared_protocol(runs)
     return {
         "suite": suite,
         "headline": protocol or "strict",
@@ -181,13 +191,14 @@ def compare_runs(
         "num_clips": len({draws[0].clip_id for draws in first}),
         "only_common": only_common,
         "runs": [
-            {"run": run.name, "complete": run.is_complete, **_accuracies(run, ids)} for run in runs
+            {"run": run.name, "complete": run.is_complete, **_accuracies(run, ids, protocol)}
+            for run in runs
         ],
         "differences": [
             {
                 "run": run.name,
                 "minus": runs[0].name,
-                **difference_by_type(first, second, runs[0].protocol),
+                **difference_by_type(first, second, protocol),
             }
             for run, second in others
         ],
@@ -268,10 +279,12 @@ def _words(row: EvalRow) -> tuple[str | None, ...]:
     return row.problem, row.solution, row.clip_id, row.label
 
 
-def _accuracies(run: GradedRun, ids: Sequence[str]) -> dict[str, dict[str, dict[str, Any]]]:
+def _accuracies(
+    run: GradedRun, ids: Sequence[str], protocol: str | None
+) -> dict[str, dict[str, dict[str, Any]]]:
     rows = [run.questions[i][0] for i in ids]
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for name, (score, counts) in scorings(rows, run.protocol).items():
+    for name, (score, counts) in scorings(rows, protocol).items():
         found[name] = {}
         for kind, belongs in question_types(rows).items():
             asked = [run.questions[row.sample_id] for row in rows if belongs(row)]

@@ -45,15 +45,31 @@ class Leak:
         return asdict(self)
 
 
-def training_file(run: RunPaths) -> Path | None:
+@dataclass(frozen=True)
+class TrainingFile:
+    """The questions that a run was trained on.
+
+    Attributes:
+        path: Where they were.
+        is_as_trained: Whether that file still holds them, by its hash; the run knows the hash.
+    """
+
+    path: Path
+    is_as_trained: bool
+
+
+def training_file(run: RunPaths) -> TrainingFile | None:
     """The questions that a run was trained on; None if it names none, or they are gone."""
     try:
-        inputs = read_json(run.run_json).get("inputs")
+        recorded = read_json(run.run_json).get("inputs")
     except DataError:
         return None
-    named = inputs.get("train") if isinstance(inputs, dict) else None
+    inputs = recorded if isinstance(recorded, dict) else {}
+    named = inputs.get("train")
     path = Path(named) if isinstance(named, str) else None
-    return path if path is not None and path.is_file() else None
+    if path is None or not path.is_file():
+        return None
+    return TrainingFile(path, file_sha256(path) == inputs.get("train_sha256"))
 
 
 def find_leaks(train_file: Path, asked: Sequence[VideoSample]) -> Leak:

@@ -114,6 +114,19 @@ class Protocol:
         forms = {kind: asdict(form) for kind, form in self.forms.items()}
         return hashlib.sha256(json.dumps(forms, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def has_own_words(self) -> bool:
+        """Whether it asks in words that are no protocol's here, what only a judge scores apart."""
+        known = [
+            (kind, form.text)
+            for protocols in PROTOCOLS.values()
+            for protocol in protocols.values()
+            for kind, form in protocol.forms.items()
+        ]
+        kinds = {kind for kind, _ in known}
+        asked = {(kind, form.text) for kind, form in self.forms.items() if kind in kinds}
+        return not asked <= set(known)
+
     def with_words(self, text: str) -> "Protocol":
         """The same protocol asking in other words.
 

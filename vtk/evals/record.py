@@ -4,16 +4,17 @@ The file is append-only, one `EvalRow` a line; the last line of a question and d
 """
 
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from vtk.errors import ConfigError, DataError
+from vtk.errors import DataError
+from vtk.evals.sole_writer import SoleWriter
 from vtk.runs.events import decode_line, encode_line
 from vtk.runs.files import storage_error
 
@@ -174,6 +175,8 @@ class SampleLog:
     Each row is one write, so a crash costs at most the row being written; the torn tail that it
     leaves is cut off before the next row.
 
+    The right to write is a claim in the folder: `samples.jsonl.owner` (`vtk.evals.sole_writer`).
+
     Args:
         folder: eval/<suite> of a run; made if missing.
         name: The file in it.
@@ -185,17 +188,19 @@ class SampleLog:
 
     def __init__(self, folder: Path, name: str = SAMPLES_FILE) -> None:
         self.path = folder / name
+        self._writer = SoleWriter(self.path, folder / f"{name.replace('/', '.')}.owner")
         self._descriptor = -1
         self._synced_at = time.monotonic()
 
     def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._open_and_lock()
-            content = self.path.read_bytes()
-            os.ftruncate(self._descriptor, content.rfind(b"\n") + 1)
         except OSError as error:
             raise storage_error(self.path, error) from error
+        with ExitStack() as held:
+            held.enter_context(self._writer)
+            self._open()
+            held.pop_all()
         return self
 
     def __exit__(
@@ -204,18 +209,20 @@ class SampleLog:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
+        with ExitStack() as left:
+            left.push(self._writer)
+            left.callback(os.close, self._descriptor)
             os.fsync(self._descriptor)
-        finally:
-            os.close(self._descriptor)
 
     def append(self, row: EvalRow) -> None:
         """Write one row.
 
         Raises:
+            ConfigError: Another process has taken over.
             VtkError: The disk is full or failing.
         """
         line = encode_line(asdict(row))
+        self._writer.require_held()
         try:
             if os.write(self._descriptor, line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -225,22 +232,10 @@ class SampleLog:
         except OSError as error:
             raise storage_error(self.path, error) from error
 
-    def _open_and_lock(self) -> None:
-        """Lock the file that has the name, also if it was replaced in between."""
+    def _open(self) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
-        while True:
-            self._descriptor = os.open(self.path, flags, 0o666)
-            self._lock()
-            held = os.fstat(self._descriptor)
-            if self.path.exists() and os.path.samestat(held, self.path.stat()):
-                return
-            os.close(self._descriptor)
-
-    def _lock(self) -> None:
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._descriptor)
-            raise ConfigError(
-                f"another process is writing {self.path}", "Wait for it, or stop it."
-            ) from None
+            self._descriptor = os.open(self.path, flags, 0o666)
+            os.ftruncate(self._descriptor, self.path.read_bytes().rfind(b"\n") + 1)
+        except OSError as error:
+            raise storage_error(self.path, error) from error

@@ -1,4 +1,4 @@
-"""The numbers and examples behind a report on several models: plain data, no layout."""
+"""The numbers behind a report on several models: plain data, no layout."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -47,34 +47,6 @@ def report_numbers(rows_by_model: RowsByModel) -> dict[str, Any]:
     }
 
 
-def pick_examples(rows_by_model: RowsByModel, num_examples: int) -> list[dict[str, Any]]:
-    """Questions on which the models part ways, with what each of them said.
-
-    Chosen by rule, not by taste: questions whose models disagree most come first, inferential ones
-    before observational ones, then by id; one question a clip, errors left out.
-
-    Args:
-        rows_by_model: Model name -> its graded completions; all of the same questions.
-        num_examples: How many to give at most.
-
-    Returns:
-        Per question: sample_id, clip_id, label, problem, solution, timestamps_s, and per model
-        completion, parsed, strict and strategy of its first completion.
-    """
-    questions = {name: _by_id(rows) for name, rows in rows_by_model.items()}
-    answers = {
-        sample_id: {name: questions[name][sample_id][0] for name in questions}
-        for sample_id in _same_questions(questions)
-    }
-    told = {key: said for key, said in answers.items() if not any(r.error for r in said.values())}
-    ranked = sorted(told, key=lambda key: (-_disagreement(told[key]), _rank_of(told[key]), key))
-    chosen: dict[str, str] = {}
-    for sample_id in ranked:
-        clip_id = next(iter(told[sample_id].values())).clip_id
-        chosen.setdefault(clip_id, sample_id)
-    return [_example(told[sample_id]) for sample_id in list(chosen.values())[:num_examples]]
-
-
 def _numbers(questions: Sequence[list[EvalRow]]) -> dict[str, dict[str, Any]]:
     found = {}
     for name in _REPORTED_TYPES:
@@ -104,36 +76,3 @@ def _same_questions(questions: Mapping[str, Mapping[str, list[EvalRow]]]) -> lis
                 f"({len(found)} and {len(sets[first])}, {len(found & sets[first])} in common)"
             )
     return list(questions[first])
-
-
-def _disagreement(said: Mapping[str, EvalRow]) -> int:
-    """Number of pairs of models of which one is right and one is wrong."""
-    num_right = sum(row.strict == 1.0 for row in said.values())
-    return num_right * (len(said) - num_right)
-
-
-def _rank_of(said: Mapping[str, EvalRow]) -> int:
-    return 0 if next(iter(said.values())).label == "inferential" else 1
-
-
-def _example(said: Mapping[str, EvalRow]) -> dict[str, Any]:
-    row = next(iter(said.values()))
-    return {
-        "sample_id": row.sample_id,
-        "clip_id": row.clip_id,
-        "label": row.label,
-        "polarity": row.polarity,
-        "problem": row.problem,
-        "solution": row.solution,
-        "timestamps_s": row.timestamps_s,
-        "answers": {
-            name: {
-                "completion": answer.completion,
-                "parsed": answer.parsed,
-                "status": answer.status,
-                "strict": answer.strict,
-                "strategy": answer.strategy,
-            }
-            for name, answer in said.items()
-        },
-    }

@@ -11,6 +11,7 @@ from typing import Any
 from vtk.data.sample import VideoSample
 from vtk.errors import DataError, Interrupted
 from vtk.evals.backends import Backend
+from vtk.evals.failures import FailureWatch
 from vtk.evals.folder import claim_settings, set_aside, settings_hash
 from vtk.evals.judge import Judge
 from vtk.evals.parts import (
@@ -165,32 +166,16 @@ def run_inquiry(
         VtkError: Nothing works, the disk is full, or a process is gone; what was answered is kept.
     """
     ask = _Asking(inquiry, backend, should_stop, clips, peers)
-    with peers.main_first():
-        if peers.is_main:
-            if is_restart:
-                set_aside(inquiry.folder)
-            environment = describe_environment(backend) | {"model": dict(inquiry.origin)}
-            claim_settings(inquiry.folder, inquiry.as_json(), environment)
-    _require_same_inquiry(inquiry, peers)
+    _claim_folder(inquiry, backend, is_restart, peers)
     if not peers.is_main:
         ask.into_part(peers.told_by_main(set()))
         return peers.told_by_main({})
     with SampleLog(inquiry.folder) as log:
-        take_in_parts(log, inquiry.folder, inquiry.plan)
-        remove_parts(inquiry.folder)
-        kept = read_rows(log.path)
-        if is_retry:
-            answered = {key: row for key, row in kept.rows.items() if not row.error}
-            kept = replace(kept, rows=answered)
+        kept = _kept_rows(log, inquiry, is_retry)
         if on_start is not None:
             on_start(kept, len(inquiry.plan))
         try:
-            if peers.count == 1:
-                ask.into(log, set(kept.rows), on_row)
-            else:
-                with PartsFollower(inquiry.folder, on_row or (lambda _: None)):
-                    ask.into_part(peers.told_by_main(set(kept.rows)))
-                    wait_for_rows(inquiry.folder, set(inquiry.plan) - set(kept.rows))
+            ask.all_that_is_left(log, set(kept.rows), on_row)
         except Interrupted as stop:
             raise Interrupted(stop.message, "Repeat the command to go on.") from stop
         finally:
@@ -199,6 +184,27 @@ def run_inquiry(
             results = write_results(inquiry)
         remove_parts(inquiry.folder)
     return peers.told_by_main(results)
+
+
+def _claim_folder(inquiry: Inquiry, backend: Backend, is_restart: bool, peers: Peers) -> None:
+    """Make sure that the folder's rows, if any, are of the same settings in all processes."""
+    with peers.main_first():
+        if peers.is_main:
+            if is_restart:
+                set_aside(inquiry.folder)
+            environment = describe_environment(backend) | {"model": dict(inquiry.origin)}
+            claim_settings(inquiry.folder, inquiry.as_json(), environment)
+    _require_same_inquiry(inquiry, peers)
+
+
+def _kept_rows(log: SampleLog, inquiry: Inquiry, is_retry: bool) -> ReadRows:
+    """The rows of earlier attempts, also of one that was killed; errors left out for a retry."""
+    take_in_parts(log, inquiry.folder, inquiry.plan)
+    remove_parts(inquiry.folder)
+    kept = read_rows(log.path)
+    if not is_retry:
+        return kept
+    return replace(kept, rows={key: row for key, row in kept.rows.items() if not row.error})
 
 
 @dataclass(frozen=True)
@@ -211,10 +217,23 @@ class _Asking:
     clips: ClipCache | None
     peers: Peers
 
+    def all_that_is_left(
+        self, log: SampleLog, done: Collection[RowKey], on_row: Callable[[EvalRow], None] | None
+    ) -> None:
+        """Ask what is not done, alone or with the other processes; called in the main one."""
+        if self.peers.count == 1:
+            self.into(log, done, on_row)
+            return
+        folder = self.inquiry.folder
+        with PartsFollower(folder, on_row or (lambda _: None)):
+            self.into_part(self.peers.told_by_main(done))
+            wait_for_rows(folder, set(self.inquiry.plan) - set(done))
+
     def into(
         self, log: SampleLog, done: Collection[RowKey], on_row: Callable[[EvalRow], None] | None
     ) -> None:
-        """Ask what is not done and append it."""
+        """Ask what is not done and append it, unless nothing works."""
+        failures = FailureWatch(is_first=self.peers.is_main and not done)
         for row in iter_rows(
             self.backend,
             self.inquiry.samples,
@@ -227,6 +246,7 @@ class _Asking:
             log.append(row)
             if on_row is not None:
                 on_row(row)
+            failures.check(row)
 
     def into_part(self, done: Collection[RowKey]) -> None:
         """Append this process's share to its own part; returns when all processes have done so."""

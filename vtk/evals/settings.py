@@ -97,8 +97,14 @@ class EvaluationSettings:
             return []
         used = asdict(self.frames) | asdict(self.sampling)
         fixed = {name: getattr(self.protocol, name) for name in _FIXED_BY_PROTOCOL}
-        slip = [_SLIP] if self.protocol.max_pixels_px == SLIP_PIXELS_PX else []
-        return slip + [
+        found = []
+        if self.protocol.max_pixels_px == SLIP_PIXELS_PX:
+            if used["max_pixels_px"] == SLIP_PIXELS_PX:
+                found.append(_SLIP)
+            fixed["max_pixels_px"] = None if found else RECIPE_PIXELS_PX
+        if self.protocol.has_own_words:
+            found.append(f"a prompt in other words (sha256 {self.prompt_sha256[:12]})")
+        return found + [
             f"{name} {used[name]} instead of {value}"
             for name, value in fixed.items()
             if value is not None and used[name] != value

@@ -91,13 +91,18 @@ def choose_protocols(suite: Suite, wanted: str) -> list[Protocol | None]:
         raise ConfigError(f"there is no protocol {wanted!r}", hint)
     known = PROTOCOLS.get(suite.name, {})
     official, recipe = known.get("official"), known.get("recipe")
+    if not has_protocol(suite, wanted):
+        raise ConfigError(
+            f"suite {suite.name} has no recipe protocol", "Ask it with --protocol official."
+        )
     if wanted == "official" or recipe is None:
-        if wanted == "recipe":
-            raise ConfigError(
-                f"suite {suite.name} has no recipe protocol", "Ask it with --protocol official."
-            )
         return [official]
     return [recipe] if wanted == "recipe" else [official, recipe]
+
+
+def has_protocol(suite: Suite, wanted: str) -> bool:
+    """Whether a suite can be asked so; the recipe is what some lack."""
+    return wanted != "recipe" or wanted in PROTOCOLS.get(suite.name, {})
 
 
 def load_questions(suite: Suite, data_dir: Path, part: str = DEFAULT_PART) -> list[VideoSample]:

@@ -45,7 +45,12 @@ Question:
 _MARKS = re.compile(r"<{3,}|>{3,}")
 _ANSWER_LINE = re.compile(r"^\W{0,8}answer\W{0,4}:(.*)$", re.IGNORECASE | re.MULTILINE)
 _LEAD = re.compile(r"^[\s*_`\"'(\[]{1,16}")
+_LEAD_WORDS = re.compile(
+    r"(?:(?:the|correct|right|best|answer|option|choice|letter|is)\b[\s:*_`\"'(\[]{1,8}){1,6}",
+    re.IGNORECASE,
+)
 _CHOICE = re.compile(r"([A-Z])(?:[.):]|[\s*_`\"'\]]{0,8}$)")
+_SEPARATORS: Final = " -–—:,"
 _OTHER_CHOICE = re.compile(r"(?:^|[\s(,/])([A-Z])[.)]")
 
 
@@ -77,20 +82,26 @@ def read_choice(reply: str, judging: Judging) -> Verdict:
 
     The last line that begins with "Answer:" counts, else the whole reply. As the authors have it, a
     reply that names no option, or two, is a wrong answer; unlike theirs, this rule reads a bare
-    letter and looks past Markdown.
+    letter, one behind "Option" or "The answer is", one before its option's text whatever stands
+    between them, and looks past Markdown.
 
     Returns:
         The score with the letter, "none" where the judge chose none, None where nothing is read.
     """
     lines = _ANSWER_LINE.findall(reply)
     text = _LEAD.sub("", lines[-1] if lines else reply).strip()
+    text = text[lead.end() :] if (lead := _LEAD_WORDS.match(text)) else text
     if text.lower().startswith(NONE):
         return Verdict(0.0, NONE)
-    found = _CHOICE.match(text)
     letters = LETTERS[: len(judging.options)]
-    if found is None or found[1] not in letters:
+    said = text[:1]
+    if not said or said not in letters:
+        return Verdict(0.0, None)
+    option = judging.options[letters.index(said)].casefold()
+    is_with_text = text[1:].lstrip(_SEPARATORS).casefold().startswith(option)
+    if not (_CHOICE.match(text) or (is_with_text and not text[1:2].isalpha())):
         return Verdict(0.0, None)
     others = {letter for letter in _OTHER_CHOICE.findall(text) if letter in letters}
-    if others - {found[1]}:
+    if others - {said}:
         return Verdict(0.0, None)
-    return Verdict(float(found[1] == judging.solution), found[1])
+    return Verdict(float(said == judging.solution), said)

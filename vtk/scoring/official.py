@@ -15,8 +15,13 @@ from vtk.scoring.answers import MAX_TAGS, find_tags
 from vtk.scoring.verdicts import Asked, Rule, Verdict, answer_blocks
 
 _MAX_ANSWER_CHARS = 10_000
-_FINAL_ANSWER = re.compile(r"final answer is[\s:*$'\"(\[]{0,8}([A-E])(?![A-Za-z])")
-_LETTER_ALONE = re.compile(r"(?<![A-Za-z])([A-E])(?![A-Za-z])")
+_ARTICLE = r"A\s+(?!(?:is|was|and|or|because|since)\b)[a-z]"
+_LETTER = rf"(?!{_ARTICLE})([A-E])(?![A-Za-z'’])"
+_LEAD = r"(?:[\s:*_$'\"`(\[{\\]|(?i:boxed|text|textbf|mathrm|mathbf|the|is|letter|option)){0,24}"
+_FINAL_ANSWER = re.compile(rf"(?i:final answer){_LEAD}{_LETTER}")
+_ANSWER = re.compile(rf"(?i:(?:answer|option)[\s*_]{{0,4}}(?:is|:)){_LEAD}{_LETTER}")
+_LETTER_FIRST = re.compile(r"\W{0,8}([A-E])(?:[.:)]|\W{0,8}$)")
+_LETTER_ALONE = re.compile(rf"(?<![A-Za-z'’]){_LETTER}")
 _VIDEO_MME_LEADS = (
     "The best answer is",
     "The correct answer is",
@@ -42,13 +47,16 @@ def answer_text(completion: str) -> str:
 def mmvu(completion: str, asked: Asked) -> Verdict:
     """MMVU(mc): the authors ask a judge model to extract the letter; this rule stands in for it.
 
-    The letter A to E after the last "final answer is" (what the authors' prompt asks for), else the
-    first such letter that stands alone. Source of the prompt: yale-nlp/MMVU:utils/constant.py.
+    The letter A to E after the last "final answer" (what the authors' prompt asks for), else after
+    the last "answer is", "option is" or "answer:", else the one that the text begins with, else the
+    only one that stands alone. The article in "A gas expands" is no letter, and two letters are no
+    answer. Source of prompt and judge: yale-nlp/MMVU:utils/constant.py, utils/eval_utils.py.
     """
     text = answer_text(completion)
-    finals = _FINAL_ANSWER.findall(text)
-    alone = _LETTER_ALONE.search(text)
-    said = finals[-1] if finals else alone[1] if alone else None
+    said = _last(_FINAL_ANSWER, text) or _last(_ANSWER, text)
+    if said is None:
+        first, alone = _LETTER_FIRST.match(text), set(_LETTER_ALONE.findall(text))
+        said = first[1] if first else alone.pop() if len(alone) == 1 else None
     return _letter(said, asked)
 
 
@@ -117,6 +125,11 @@ OFFICIAL: dict[str, Rule] = {
     "tempcompass": tempcompass,
     "video-mme": video_mme,
 }
+
+
+def _last(pattern: re.Pattern[str], text: str) -> str | None:
+    found: list[str] = pattern.findall(text)
+    return found[-1] if found else None
 
 
 def _letter(said: str | None, asked: Asked) -> Verdict:

@@ -1,6 +1,6 @@
 """Rewards and grades: the one grader of training and evaluation.
 
-Reward functions take lists and return lists, one number per completion, as TRL's do. Letters: C
+`grade` scores one completion; `format_reward` takes a list, as TRL's rewards do. Letters: C
 correct options (gold), P the options a completion names.
 
 * strict: 1 if P = C.
@@ -16,11 +16,10 @@ A question without any correct option scores 0 whatever is said: neither silence
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from vtk.scoring.answers import Extraction, extract_answer, find_tags, is_blank, parse_gold
 
-AccuracyMode = Literal["soft", "strict"]
 Completion = str | list[dict[str, Any]]
 
 _FORMAT_TAGS = [("think", False), ("think", True), ("answer", False), ("answer", True)]
@@ -78,39 +77,6 @@ def grade(completion: str, solution: str, num_options: int) -> Grade:
         extraction=extraction,
         lenient_extraction=lenient,
     )
-
-
-def accuracy_reward(
-    completions: Sequence[Completion],
-    solutions: Sequence[str],
-    num_options: Sequence[int],
-    mode: AccuracyMode = "soft",
-) -> list[float]:
-    """Whether each completion's strictly read answer is right.
-
-    Args:
-        completions: Texts, or TRL's conversations whose last message is the completion.
-        solutions: The correct letters of each completion's question.
-        num_options: How many options each question offered.
-        mode: "soft" gives the recipe's subset credit, "strict" only 1 or 0.
-
-    Returns:
-        One reward from 0 to 1 per completion.
-
-    Raises:
-        DataError: A solution does not name offered letters.
-
-    >>> accuracy_reward(["<answer>A</answer>", "<answer>A, C</answer>"], ["A,C", "A,C"], [4, 4])
-    [0.5, 1.0]
-    """
-    score = _subset_credit if mode == "soft" else _set_match
-    return [
-        score(
-            extract_answer(completion_text(completion), offered).letters,
-            parse_gold(solution, offered),
-        )
-        for completion, solution, offered in zip(completions, solutions, num_options, strict=True)
-    ]
 
 
 def format_reward(completions: Sequence[Completion]) -> list[float]:

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from tests.unit.data.benchmarks.layouts import WRITERS, write_json
+from vtk.cli.app import main
 from vtk.cli.console import Console
 from vtk.cli.order import given_settings
 from vtk.cli.questions import Words, chosen_suites, known_bad_clips, read_questions
 from vtk.data.verdicts import Verdict, clip_version, write_verdicts
 from vtk.errors import ConfigError, DataError
-from vtk.evals.protocols import PROTOCOLS, SLIP_PIXELS_PX
-from vtk.evals.suites import find_suite
+from vtk.evals.protocols import PROTOCOLS, SLIP_PIXELS_PX, Protocol
+from vtk.evals.suites import Suite, choose_protocols, find_suite
 from vtk.video.probe import Probe
 
 RECIPE = PROTOCOLS["mmvu"]["recipe"]
@@ -28,20 +29,38 @@ def data_dir(tmp_path: Path) -> Path:
 def test_all_is_what_is_here_and_the_rest_is_named(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = chosen_suites(["all"], data_dir, "validation", Console())
+    found = chosen_suites(["all"], data_dir, "validation", "both", Console())
     assert [suite.name for suite in found] == ["mmvu"]
     told = capsys.readouterr().err
     assert "mvbench is left out" in told
     assert "mmvu is left out" not in told
     with pytest.raises(DataError, match="no suite's questions"):
-        chosen_suites(["all"], data_dir / "nothing", "validation", Console())
+        chosen_suites(["all"], data_dir / "nothing", "validation", "both", Console())
+
+
+def test_all_leaves_out_a_suite_without_the_protocol(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    WRITERS["mmvu"](tmp_path / "mmvu")
+    split = tmp_path / "clevrer-mini" / "split"
+    split.mkdir(parents=True)
+    (split / "validation.jsonl").touch()
+    found = chosen_suites(["all"], tmp_path, "validation", "recipe", Console())
+    assert [suite.name for suite in found] == ["mmvu"]
+    assert "clevrer-mini is left out: it has no recipe protocol" in capsys.readouterr().err
+    for protocol in ("official", "both"):
+        found = chosen_suites(["all"], tmp_path, "validation", protocol, Console())
+        assert [suite.name for suite in found] == ["clevrer-mini", "mmvu"]
+    named = chosen_suites(["clevrer-mini"], tmp_path, "validation", "recipe", Console())
+    with pytest.raises(ConfigError, match="no recipe protocol"):
+        choose_protocols(named[0], "recipe")
 
 
 def test_named_suites_are_taken_once_and_must_exist(data_dir: Path) -> None:
-    found = chosen_suites(["mmvu", "clevrer", "mmvu"], data_dir, "validation", Console())
+    found = chosen_suites(["mmvu", "clevrer", "mmvu"], data_dir, "validation", "both", Console())
     assert [suite.name for suite in found] == ["mmvu", "clevrer"]
     with pytest.raises(ConfigError) as told:
-        chosen_suites(["mmmu"], data_dir, "validation", Console())
+        chosen_suites(["mmmu"], data_dir, "validation", "both", Console())
     assert told.value.hint is not None
     assert told.value.hint.startswith("Did you mean mmvu?")
 
@@ -85,6 +104,51 @@ def test_the_slip_is_the_recipes_alone() -> None:
     assert slipped.max_pixels_px == SLIP_PIXELS_PX
     assert official == OFFICIAL
     assert words.applied(None) is None
+
+
+Asked = dict[str, list[Protocol | None]]
+MINI, CLEVRER = find_suite("clevrer-mini"), find_suite("clevrer")
+
+
+@pytest.mark.parametrize(
+    ("words", "suite", "protocol", "is_used"),
+    [
+        (Words(None, is_slip=True), find_suite("mmvu"), "both", True),
+        (Words(None, is_slip=True), find_suite("mmvu"), "recipe", True),
+        (Words(None, is_slip=True), find_suite("mmvu"), "official", False),
+        (Words(None, is_slip=True), MINI, "both", False),
+        (Words(Path("own.txt"), is_slip=False), find_suite("mmvu"), "official", True),
+        (Words(Path("own.txt"), is_slip=False), CLEVRER, "both", True),
+        (Words(Path("own.txt"), is_slip=False), CLEVRER, "official", False),
+        (Words(Path("own.txt"), is_slip=False), MINI, "official", False),
+        (Words(None, is_slip=False), MINI, "official", True),
+    ],
+)
+def test_a_change_that_would_change_nothing_is_refused(
+    words: Words, suite: Suite, protocol: str, is_used: bool
+) -> None:
+    asked: Asked = {"mvbench": [OFFICIAL, RECIPE], suite.name: choose_protocols(suite, protocol)}
+    if is_used:
+        words.require_use(asked)
+        return
+    option = "--resolution-slip" if words.is_slip else "--prompt-file"
+    with pytest.raises(ConfigError, match=f"{option} changes nothing for {suite.name}$"):
+        words.require_use(asked)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["clevrer-mini"], "--resolution-slip changes nothing for clevrer-mini"),
+        (["mmvu", "--max-pixels", "50176"], "--resolution-slip contradicts"),
+    ],
+)
+def test_the_command_refuses_it(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = [f"--data-dir={tmp_path}", f"--runs-dir={tmp_path}"]
+    assert main(["eval", *words, "--model", "tiny", "--resolution-slip", *places]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_prompt_file_replaces_the_words(tmp_path: Path) -> None:

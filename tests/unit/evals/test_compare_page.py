@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.html_page import CHROMIUM, Page
+from tests.unit.data.benchmarks.layouts import write_tempcompass
 from tests.unit.evals.conftest import FAILED, WRONG, make_row
 from vtk.evals.compare import GradedRun, compare_runs
 from vtk.evals.page import build
@@ -22,6 +23,7 @@ from vtk.evals.page.frames import Strips, add_strips
 from vtk.evals.page.tables import verdict
 from vtk.evals.published import as_json, published_numbers
 from vtk.evals.record import EvalRow
+from vtk.evals.suites import find_suite, read_suite
 
 HOSTILE = (
     '</script><script>document.title="owned"</script><img src=x onerror="document.title=1">'
@@ -147,6 +149,31 @@ def test_without_the_clips_the_page_says_why(tmp_path: Path) -> None:
     (problem,) = strips.problems
     assert "does not hold these questions" in problem
     assert "does not hold these questions" in render_page(facts_of(runs, strips))
+
+
+def test_pictures_are_of_all_questions_that_are_here(tmp_path: Path) -> None:
+    """A caption that a judge scored, and a question that the data no longer hold, cost no other."""
+    root = write_tempcompass(tmp_path / "tempcompass")
+    asked = read_suite(find_suite("tempcompass"), tmp_path).with_judged().samples
+    first, second = (
+        [
+            make_row(s.sample_id, kind=s.kind, score=score, said=str(score), video_sha256=None)
+            for s in (*asked, replace(asked[0], sample_id="gone"))
+        ]
+        for score in (0.0, 1.0)
+    )
+    frames = {"num_frames": 2, "fps": None, "min_pixels_px": 784, "max_pixels_px": 784}
+    ask = {"protocol": {"name": "official"}, "frames": frames}
+    settings = {"suite": "tempcompass", "ask": ask}
+    runs = [
+        replace(graded(n, rows), settings=settings) for n, rows in (("a", first), ("b", second))
+    ]
+    questions = {"tempcompass": differing_questions("tempcompass", runs)}
+    strips = add_strips(questions, {"tempcompass": settings}, tmp_path, 9)
+    assert strips.problems == []
+    shown = {one.asked.sample_id for one in questions["tempcompass"] if one.facts["frames"]}
+    assert shown == {sample.sample_id for sample in asked}
+    assert len(strips.by_key) == len(list((root / "videos").iterdir()))
 
 
 @pytest.mark.slow

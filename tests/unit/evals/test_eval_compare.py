@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.unit.evals.conftest import FAILED, WRONG, make_row
+from tests.unit.evals.conftest import WRONG, make_row
+from vtk.cli.app import main
 from vtk.cli.compare import _graded
 from vtk.data.benchmarks.table import BENCHMARKS
 from vtk.errors import ConfigError, DataError
@@ -19,9 +20,12 @@ from vtk.evals.compare import (
     require_protocol,
     split_reference,
 )
+from vtk.evals.folder import SETTINGS_FILE
 from vtk.evals.published import published_numbers
 from vtk.evals.record import EvalRow, SampleLog
-from vtk.evals.report import pick_examples, report_numbers
+from vtk.evals.report import report_numbers
+from vtk.runs.files import write_json_atomic
+from vtk.runs.results import RESULTS_FILE
 from vtk.runs.store import RunPaths, create_run
 
 SUITE = "clevrer-mini"
@@ -197,19 +201,6 @@ def test_a_report_on_different_questions_is_refused() -> None:
         report_numbers({"base": BASE[:5], "cdpo": BETTER})
 
 
-def test_examples_are_chosen_by_disagreement_one_a_clip() -> None:
-    examples = pick_examples({"base": BASE, "cdpo": BETTER}, 2)
-    assert [example["sample_id"] for example in examples] == ["q3", "q4"]
-    assert examples[0]["answers"]["base"]["strict"] == 0.0
-    assert examples[0]["answers"]["cdpo"]["strict"] == 1.0
-
-
-def test_examples_leave_out_errors() -> None:
-    failed = [*BETTER[:3], make_row("q3", clip_id="clip1", **FAILED), *BETTER[4:]]
-    examples = pick_examples({"base": BASE, "cdpo": failed}, 9)
-    assert [example["sample_id"] for example in examples] == ["q2", "q4", "q0"]
-
-
 def test_published_numbers_are_those_of_the_suite_and_marked() -> None:
     found = [n for n in published_numbers("mvbench-recipe.16-frames") if "main table" in n.source]
     assert {n.model: n.accuracy for n in found} == {
@@ -258,6 +249,54 @@ def test_two_sets_of_answers_of_one_run_are_compared(tmp_path: Path) -> None:
         SUITE,
         f"{SUITE}.more",
     ]
+
+
+def write_results(run: RunPaths, name: str, rows: list[EvalRow], protocol: str | None) -> None:
+    ask = {} if protocol is None else {"protocol": {"name": protocol}}
+    with SampleLog(run.eval_dir(name)) as log:
+        for row in rows:
+            log.append(row)
+    settings = {"settings": {"suite": "mvbench", "ask": ask}}
+    write_json_atomic(run.eval_dir(name) / SETTINGS_FILE, settings)
+    write_json_atomic(run.eval_dir(name) / RESULTS_FILE, {"complete": True})
+
+
+@pytest.mark.parametrize("options", [[], ["--protocol", "strict"]])
+@pytest.mark.parametrize(
+    ("first", "second", "types"),
+    [
+        ("official", "recipe", {"task": "t"}),
+        ("recipe", None, {}),
+        (None, "recipe", {}),
+    ],
+)
+def test_answers_under_two_protocols_are_compared_by_what_both_have(
+    first: str | None,
+    second: str | None,
+    types: dict[str, str],
+    options: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = create_run(tmp_path, "eval", "mine")
+    for name, rows, protocol in (("a", BASE, first), ("b", BETTER, second)):
+        scored: dict[str, Any] = {} if protocol is None else {"score": 0.0, "said": "E"}
+        changed = [replace(row, types=types, **scored) for row in rows]
+        write_results(run, name, changed, protocol)
+    page = tmp_path / "page.html"
+    refs = ["mine:a", "mine:b"]
+    told = ["--json", "--runs-dir", str(tmp_path), "--html", str(page), *options]
+    assert main(["compare", *refs, *told]) == 0
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    assert document["headline"] == "strict"
+    for entry in (*document["differences"], *document["runs"]):
+        assert {"strict", "lenient"} <= set(entry)
+        assert not {"official", "recipe"} & set(entry)
+    assert document["differences"][0]["strict"]["all"]["difference"] == pytest.approx(2 / 6)
+    assert document["num_differing"] == 2
+    assert "asked under different protocols" in said.err
+    assert main(["compare", *refs, *told, "--protocol", "recipe"]) == 2
 
 
 @pytest.mark.parametrize(

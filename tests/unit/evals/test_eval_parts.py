@@ -141,13 +141,15 @@ def test_a_part_that_is_being_written_is_not_removed(tmp_path: Path) -> None:
     assert not (tmp_path / PARTS_DIR).exists()
 
 
-def test_a_replaced_file_is_not_written_under_its_old_name(tmp_path: Path) -> None:
+def test_a_replaced_file_stays_its_writers(tmp_path: Path) -> None:
     with SampleLog(tmp_path) as first:
         first.append(make_row("b"))
         first.append(make_row("a"))
         put_in_order(first.path, [("a", 0), ("b", 0)])
-        with SampleLog(tmp_path) as second:
-            second.append(make_row("c"))
+        with pytest.raises(ConfigError, match="another process is writing"):
+            SampleLog(tmp_path).__enter__()
+    with SampleLog(tmp_path) as second:
+        second.append(make_row("c"))
     assert [key[0] for key in read_rows(tmp_path / SAMPLES_FILE).rows] == ["a", "b", "c"]
 
 

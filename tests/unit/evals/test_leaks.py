@@ -11,7 +11,8 @@ from vtk.cli.questions import show_leaks
 from vtk.data.benchmarks.rows import Questions
 from vtk.data.sample import VideoSample
 from vtk.evals.leaks import Leak, find_leaks, training_file
-from vtk.runs.store import create_run
+from vtk.runs.files import file_sha256
+from vtk.runs.store import RunPaths, create_run
 
 PROBLEM = "What will happen?\nA. x\nB. y"
 
@@ -66,11 +67,15 @@ def test_clevrer_mini_is_another_world(tmp_path: Path, train_file: Path) -> None
     assert find_leaks(train_file, [ask("mini", mini)]) == Leak(1, 0, 0, 0, 0, ())
 
 
+@pytest.fixture
+def run(tmp_path: Path, train_file: Path) -> RunPaths:
+    inputs = {"train": str(train_file), "train_sha256": file_sha256(train_file)}
+    return create_run(tmp_path, "grpo", "x", config={}, extra={"inputs": inputs})
+
+
 def test_the_check_is_printed_for_a_run(
-    tmp_path: Path, train_file: Path, capsys: pytest.CaptureFixture[str]
+    run: RunPaths, train_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = create_run(tmp_path, "grpo", "x", config={}, extra={"inputs": {"train": str(train_file)}})
-    assert training_file(run) == train_file
     clip = train_file.parents[1] / "videos/train/video_00010.mp4"
     asked = {"mvbench": Questions([ask("seen", clip, PROBLEM)])}
     found = show_leaks(Console(), run, asked)
@@ -81,3 +86,16 @@ def test_the_check_is_printed_for_a_run(
     train_file.unlink()
     assert training_file(run) is None
     assert show_leaks(Console(), run, asked) == show_leaks(Console(), None, asked) == {}
+
+
+def test_a_training_file_that_was_made_again_gives_no_numbers(
+    run: RunPaths, train_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"problem": "Why?\nA. x\nB. y", "solution": "A", "video": "videos/train/video_00011.mp4"}
+    train_file.write_text(json.dumps(row) + "\n")
+    clip = train_file.parents[1] / "videos/train/video_00010.mp4"
+    found = show_leaks(Console(), run, {"mvbench": Questions([ask("seen", clip, PROBLEM)])})
+    assert found == {"mvbench": {"training_file": str(train_file), "training_file_changed": True}}
+    told = capsys.readouterr()
+    assert "the training file has changed since" in told.err
+    assert "Leak check" not in told.out

@@ -199,6 +199,27 @@ def test_the_resolution_slip_is_never_silent() -> None:
     assert said.startswith("max_pixels_px 105369 (the slip of the published scripts)")
 
 
+def test_a_resolution_of_the_users_is_not_called_the_slip() -> None:
+    slipped = replace(PROTOCOLS["mvbench"]["recipe"], max_pixels_px=SLIP_PIXELS_PX)
+    given = {"eval.max_pixels_px": 150_528}
+    config = load_config("grpo", None, None, given, is_reference_needed=False).config
+    found = evaluation_settings(config, find_suite("mvbench"), protocol=slipped, given=list(given))
+    assert found.deviations() == ["max_pixels_px 150528 instead of 200704"]
+
+
+@pytest.mark.parametrize("protocol", ["official", "recipe"])
+def test_other_words_are_a_deviation(protocol: ProtocolName) -> None:
+    own = PROTOCOLS["tempcompass"][protocol].with_words("{question} Pick:\n{options}")
+    config = load_config("grpo", None, None, {}, is_reference_needed=False).config
+    found = evaluation_settings(config, find_suite("tempcompass"), protocol=own)
+    digest = own.prompt_sha256()[:12]
+    assert found.deviations() == [f"a prompt in other words (sha256 {digest})"]
+    judged = with_judged_forms(PROTOCOLS["tempcompass"]["official"])
+    known = [judged, *(p for protocols in PROTOCOLS.values() for p in protocols.values())]
+    assert not any(one.has_own_words for one in known)
+    assert with_judged_forms(judged.with_words("Q: {question}")).has_own_words
+
+
 def test_only_the_official_protocol_crops() -> None:
     asked = sample(span_s=(1.0, 2.0))
     assert settings("official").frames_of(asked).span_s == (1.0, 2.0)

@@ -4,7 +4,7 @@ Each takes a completion, the options and the letter of the correct one, and says
 completion counts as right (None: the authors would ask a language model). They are slow and plain
 on purpose. Sources: falonss703/VideoThinker:src/eval/eval_bench.py (recipe); TencentARC/
 Video-Holmes:evaluate.py; OpenGVLab/Ask-Anything:video_chat2/mvbench.ipynb; llyx97/TempCompass:
-eval_*.py; EvolvingLMMs-Lab/lmms-eval:tasks/videomme/utils.py.
+eval_*.py; EvolvingLMMs-Lab/lmms-eval:tasks/videomme/utils.py; yale-nlp/MMVU:utils/eval_utils.py.
 """
 
 import re
@@ -56,6 +56,29 @@ def video_holmes(text: str, gold: str) -> bool:
         if letter in where:
             return letter == gold
     return False
+
+
+def mmvu(text: str, options: tuple[str, ...], gold: str) -> bool | None:
+    """The authors' judge is to extract one character A to E and compare it: what leaves no choice.
+
+    That is the sentence that their prompt asks for or one like it, a single answer block, or a
+    completion that is a letter; with or without the text of an option.
+    """
+    said = text
+    if text.count("<answer>") == 1 and text.endswith("</answer>"):
+        said = text.split("<answer>")[1].removesuffix("</answer>")
+    elif "<" in text:
+        return None
+    if said.count("answer") + said.count("option") > 1:
+        return None
+    for lead in ("answer is", "option is", "Best answer:", "Best option:"):
+        said = said.split(lead)[-1]
+    said = said.strip(" \n:$*([")
+    rest = said[1:].strip(" \n.:)*]")
+    sentences = ("", *(option.strip(".") for option in options))
+    if said[:1] not in tuple("ABCDE") or said[1:2].isalpha() or rest not in sentences:
+        return None
+    return said[0] == gold
 
 
 def mvbench(text: str, gold: str) -> bool:

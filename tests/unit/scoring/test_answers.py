@@ -15,7 +15,7 @@ from vtk.scoring.answers import (
     parse_gold,
     parse_letters,
 )
-from vtk.scoring.rewards import accuracy_reward, completion_text, grade
+from vtk.scoring.rewards import completion_text, format_reward, grade
 
 LETTER_SETS = st.sets(st.sampled_from("ABCDE"), min_size=1)
 SEPARATORS = st.sampled_from([",", ", ", " ", "\n", " and ", "; ", " & ", ", and "])
@@ -100,11 +100,7 @@ def test_blank_means_nothing_to_see() -> None:
 
 
 def test_conversations_are_read_by_their_last_message() -> None:
-    conversation = [{"role": "assistant", "content": "<answer>A</answer>"}]
-    assert completion_text(conversation) == "<answer>A</answer>"
-    assert accuracy_reward([conversation], ["A"], [4]) == [1.0]
-
-
-def test_lists_of_unequal_length_are_refused() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        accuracy_reward(["<answer>A</answer>"], ["A", "B"], [4, 4])
+    said = "<think>x</think><answer>A</answer>"
+    conversation = [{"role": "assistant", "content": said}]
+    assert completion_text(conversation) == said
+    assert format_reward([conversation, conversation[0]["content"][:-1]]) == [1.0, 0.0]

@@ -36,7 +36,19 @@ OURS = {
     "**Answer:** B. slow": (1.0, "B"),
     "Answer: (B) slow": (1.0, "B"),
     "answer: `B. slow`": (1.0, "B"),
+    "Answer: Option B": (1.0, "B"),
+    "Answer: The answer is B": (1.0, "B"),
+    "**Answer:** The correct answer is **B. slow**": (1.0, "B"),
+    "Answer: B slow": (1.0, "B"),
+    "Answer: B - slow": (1.0, "B"),
+    "Answer: B – Slow.": (1.0, "B"),
     "Answer: [C]": (0.0, "C"),
+    "Answer: Option A": (0.0, "A"),
+    "Answer: The answer is none of the options": (0.0, "none"),
+    "Answer: Option B or Option C": (0.0, None),
+    "Answer: A slow train": (0.0, None),
+    "Answer: Best of all": (0.0, None),
+    "Answer: Bslow": (0.0, None),
 }
 
 
@@ -48,7 +60,7 @@ def test_a_reply_is_read_as_its_answer_line_says(reply: str) -> None:
 def test_where_the_rule_parts_from_the_authors_it_reads_more() -> None:
     assert all(read_choice(r, JUDGING).score == authors(r, "B. slow") for r in ALIKE)
     parting = [r for r in OURS if read_choice(r, JUDGING).score != authors(r, "B. slow")]
-    assert parting == list(OURS)[:4]
+    assert parting == [r for r in OURS if OURS[r][0] == 1.0]
 
 
 def test_the_judge_reads_caption_question_and_options() -> None:

@@ -9,7 +9,7 @@ from itertools import combinations
 
 import pytest
 
-from vtk.scoring.rewards import accuracy_reward, grade
+from vtk.scoring.rewards import grade
 
 ANSWERS = [frozenset(chosen) for size in range(1, 5) for chosen in combinations("ABCD", size)]
 
@@ -38,8 +38,8 @@ def test_soft_credit_is_the_published_one_wherever_its_notation_is_kept(
 ) -> None:
     for said in ANSWERS:
         published = len(said) / len(gold) if said.issubset(gold) else 0.0
-        found = accuracy_reward([f"<answer>{write(said)}</answer>"], [write(gold)], [4])
-        assert found == [pytest.approx(published)]
+        found = grade(f"<answer>{write(said)}</answer>", write(gold), 4)
+        assert found.partial == pytest.approx(published)
 
 
 def test_answering_everything_or_nothing_pays_no_question() -> None:

@@ -28,6 +28,7 @@ def without_options(rule: Callable[[str, str], bool]) -> Oracle:
 
 CASES: list[Case] = [
     ("recipe", recipe_verdict, "choice", OPTIONS, without_options(published.recipe)),
+    ("mmvu", official.mmvu, "choice", OPTIONS, published.mmvu),
     ("holmes", official.video_holmes, "choice", OPTIONS, without_options(published.video_holmes)),
     ("mvbench", official.mvbench, "choice", OPTIONS, without_options(published.mvbench)),
     ("video-mme", official.video_mme, "choice", OPTIONS, without_options(published.video_mme)),
@@ -41,6 +42,8 @@ def reason_for(name: str, text: str) -> str | None:
     """Why our rule may differ from the published one on a text; None if it may not."""
     if name in ("recipe", "holmes"):
         return None
+    if name == "mmvu" and published.mmvu(text, OPTIONS, "A") is None:
+        return JUDGE
     if official.answer_text(text) != text:
         return TAGS
     if name == "mvbench" and not any(c in text.lower().split(" ")[0] for c in "abcdefg"):
@@ -52,9 +55,11 @@ def reason_for(name: str, text: str) -> str | None:
 
 TAGS = "tags or outer spaces: the published rule sees them, ours the answer alone"
 NO_LETTER = "a first word without a letter: the published rule finds it in every option"
+JUDGE = "no letter that leaves no choice: the authors' judge decides, ours reads the words"
 BEST = "the B of Best: two commas lack in the published list of lead-ins"
 DISAGREEMENTS: dict[str, dict[str, int]] = {
     "recipe": {},
+    "mmvu": {JUDGE: 1170},
     "holmes": {},
     "mvbench": {TAGS: 500, NO_LETTER: 104},
     "video-mme": {TAGS: 382, BEST: 33},
@@ -110,6 +115,7 @@ def test_free_form_answers_score_nothing_as_published() -> None:
     assert verdict == (0.0, "EXIT")
 
 
+GAS = "A gas is compressed in the clip."
 MMVU = [
     ("Therefore, the final answer is: B", "B"),
     ("Therefore, the final answer is: $B.", "B"),
@@ -122,6 +128,20 @@ MMVU = [
     ("Lenz's law", None),
     ("", None),
     ("F", None),
+    (f"{GAS} Therefore, the final answer is: \\boxed{{C}}.", "C"),
+    (f"{GAS} Therefore, the final answer is: $\\boxed{{\\text{{C}}}}$", "C"),
+    (f"{GAS} Therefore, the final answer is: Option C", "C"),
+    (f"{GAS} Therefore, the final answer is: **C: Boyle's law**", "C"),
+    (f"{GAS} The final answer is the letter C", "C"),
+    (f"{GAS} **Final Answer: C**", "C"),
+    (f"{GAS} **Answer:** C", "C"),
+    (f"{GAS} A is wrong and so is B. The correct answer is D.", "D"),
+    (f"{GAS} Only C fits, as C is a law", "C"),
+    ("A is what is shown", "A"),
+    ("B. Boyle's law, not C", "B"),
+    (f"{GAS} It cools, which makes it shrink; then it", None),
+    ("A or C", None),
+    ("The final answer cannot be told", None),
 ]
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
 
-from vtk.evals.compare import GradedRun
+from vtk.evals.compare import GradedRun, shared_protocol
 from vtk.evals.record import EvalRow
-from vtk.evals.results import SCORE, question_score, question_types
+from vtk.evals.results import SCORE, question_score, question_types, scorings
 from vtk.format import visible_text
 
 MAX_QUESTIONS: Final = 10_000
@@ -51,14 +51,14 @@ def differing_questions(suite: str, runs: Sequence[GradedRun]) -> list[Differing
         runs: At least two; only questions that all answered count.
     """
     common = set.intersection(*(set(run.questions) for run in runs))
-    score = SCORE if runs[0].protocol else "strict"
-    types = question_types([draws[0] for draws in runs[0].questions.values()])
+    first = [draws[0] for draws in runs[0].questions.values()]
+    types = question_types(first)
+    score, counts = next(iter(scorings(first, shared_protocol(runs)).values()))
     found = []
     for sample_id in sorted(common, key=lambda key: sha256(key.encode()).digest()):
         rows = [run.questions[sample_id] for run in runs]
-        if any(row.awaits_judge for draws in rows for row in draws):
-            continue
-        if not _part_ways(rows, score):
+        is_counted = all(counts(row) for draws in rows for row in draws)
+        if not is_counted or not _part_ways(rows, score):
             continue
         asked = rows[0][0]
         kinds = [name for name, belongs in types.items() if name != _ALL and belongs(asked)]
@@ -68,7 +68,7 @@ def differing_questions(suite: str, runs: Sequence[GradedRun]) -> list[Differing
 
 def _part_ways(rows: Sequence[Sequence[EvalRow]], score: str) -> bool:
     scores = {question_score(draws, score) for draws in rows}
-    answers = {tuple(sorted(str(said(row)) for row in draws)) for draws in rows}
+    answers = {tuple(sorted(str(said(row, score)) for row in draws)) for draws in rows}
     return len(scores) > 1 or len(answers) > 1
 
 
@@ -84,25 +84,25 @@ def _facts(
         "problem": shown(asked.problem),
         "solution": shown(asked.solution),
         "scores": [round(question_score(draws, score), 4) for draws in rows],
-        "answers": [[_answer(row) for row in draws[:MAX_DRAWS]] for draws in rows],
+        "answers": [[_answer(row, score) for row in draws[:MAX_DRAWS]] for draws in rows],
         "num_draws": len(rows[0]),
         "frames": None,
     }
 
 
-def _answer(row: EvalRow) -> Mapping[str, Any]:
+def _answer(row: EvalRow, score: str) -> Mapping[str, Any]:
     fault = None if row.error is None else f"{row.error['kind']}: {row.error['message']}"
     return {
-        "said": shown(said(row)),
+        "said": shown(said(row, score)),
         "completion": shown(row.completion if fault is None else fault),
         "is_error": fault is not None,
         "is_cut": row.is_truncated,
     }
 
 
-def said(row: EvalRow) -> str | None:
-    """The answer that counted: the protocol's reading, else the one grader's."""
-    if row.score is not None:
+def said(row: EvalRow, score: str) -> str | None:
+    """The answer that counted: the protocol's reading where its score does, else the grader's."""
+    if score == SCORE:
         return row.said
     return "none" if row.parsed == "" else row.parsed
 

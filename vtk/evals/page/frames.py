@@ -11,7 +11,7 @@ import torch
 from vtk.data.sample import VideoSample
 from vtk.errors import ConfigError, DataError
 from vtk.evals.page.differing import Differing
-from vtk.evals.suites import find_suite, is_here, load_questions
+from vtk.evals.suites import find_suite, is_here, read_suite
 from vtk.format import visible_text
 from vtk.runs.files import file_sha256
 from vtk.video.frames import FrameSettings, read_clip
@@ -86,18 +86,23 @@ def add_strips(
 def _clips(
     settings: Mapping[str, Any], questions: Sequence[Differing], data_dir: Path
 ) -> "dict[str, VideoSample] | str":
-    """The questions of a suite by id, from the part that holds them; or why there are none."""
+    """The questions of a suite by id, from the part that holds most of them; or why there are none.
+
+    Those that only a judge scores are among them; whether one was asked does not matter here.
+    """
     wanted = {one.asked.sample_id for one in questions}
+    found: dict[str, VideoSample] = {}
     try:
         suite = find_suite(str(settings.get("suite")))
-        parts = [part for part in _PARTS if is_here(suite, data_dir, part)]
-        for part in parts:
-            known = {sample.sample_id: sample for sample in load_questions(suite, data_dir, part)}
-            if wanted <= set(known):
-                return known
+        for part in _PARTS:
+            if not is_here(suite, data_dir, part):
+                continue
+            samples = read_suite(suite, data_dir, part).with_judged().samples
+            known = {sample.sample_id: sample for sample in samples if sample.sample_id in wanted}
+            found = max(found, known, key=len)
     except (ConfigError, DataError) as error:
         return f"no pictures: {visible_text(error.message)}"
-    return f"no pictures: {data_dir} does not hold these questions"
+    return found or f"no pictures: {data_dir} does not hold these questions"
 
 
 def _strip(one: Differing, sample: VideoSample, settings: Mapping[str, Any]) -> Mapping[str, Any]:
