@@ -40,6 +40,8 @@ def read_command(line: str) -> Read:
     command: Any = ROOT
     context: Any = None
     words: tuple[str, ...] = ()
+    if arguments and arguments[0] in {name for option in ROOT.params for name in option.opts}:
+        return Read(words, {arguments[0]: True})  # such as `vtk --version`
     while isinstance(command, TyperGroup):
         context = command.context_class(command, info_name="vtk", parent=context)
         name, command, arguments = command.resolve_command(context, arguments)

@@ -94,12 +94,12 @@ def _check_what_is_measured(config: VtkConfig, *, is_reference_needed: bool) -> 
     idle = [name for name, is_set in without_reference.items() if is_set]
     if idle and config.reference.path is None and (config.stage != "cdpo" or is_reference_needed):
         raise ConfigError(
-            f"{idle[0]} is set, but this run has no reference model to measure against.",
+            f"{idle[0]} is set, but this run has no reference model to measure against",
             hint="Name one with --bias-model RUN, or leave the setting out.",
         )
     if guards.logp_gap_max is not None and config.rollout.engine == "reference":
         raise ConfigError(
-            "guards.logp_gap_max is set, but rollout.engine=reference does not measure that gap.",
+            "guards.logp_gap_max is set, but rollout.engine=reference does not measure that gap",
             hint="Take rollout.engine=shared, or leave the guard out.",
         )
 

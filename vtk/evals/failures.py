@@ -14,7 +14,7 @@ MAX_FAILURES: Final = 16
 """Questions in a row that must fail before an evaluation ends."""
 
 _ENGINE_KIND: Final = "generate"
-_RETRY: Final = "then repeat the command with --retry-errors; without it, it goes on after them."
+_RETRY: Final = "repeat the command with --retry-errors: without it, it goes on after them"
 
 
 class FailureWatch:
@@ -48,10 +48,11 @@ class FailureWatch:
         what = f"({row.error['kind']}); the last: {row.error['message']}"
         if len(self._failed_at_start) == MAX_FAILURES:
             raise VtkError(
-                f"the first {MAX_FAILURES} questions all failed {what}", f"Mend the cause, {_RETRY}"
+                f"the first {MAX_FAILURES} questions all failed {what}",
+                f"Mend the cause, then {_RETRY}.",
             )
         if len(self._failed_in_engine) == MAX_FAILURES:
             raise VtkError(
                 f"{MAX_FAILURES} questions in a row found no answer {what}",
-                f"What makes the completions has stopped working; mend the cause, {_RETRY}",
+                f"What makes the completions has stopped working; mend the cause, then {_RETRY}.",
             )

@@ -19,9 +19,13 @@ from vtk.models.loader import load_policy, resolve_model_path, weights_hash
 from vtk.runs import control
 from vtk.runs.events import METRICS
 from vtk.runs.files import read_json
+from vtk.runs.ranks import RankReporter
 from vtk.runs.state import read_state
-from vtk.train.inputs import read_config
+from vtk.runs.writer import EventWriter
+from vtk.train.callbacks import StopSignal
+from vtk.train.inputs import TrainingInputs, read_config
 from vtk.train.restart import restart_hint
+from vtk.train.stages import Attempt, run_attempt
 
 FLOAT32 = ModelSettings(dtype="float32")
 
@@ -343,3 +347,19 @@ def test_no_training_questions_is_an_error_before_anything_starts(bench: Any) ->
     with pytest.raises(DataError, match="there is no data file"):
         bench.new_run("grpo", data__train="/nowhere/train.jsonl")
     assert not bench.runs_dir.exists()
+
+
+def test_each_process_says_which_pass_of_a_step_it_makes(
+    bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[tuple[int, str, int]] = []
+    monkeypatch.setattr(RankReporter, "doing", lambda _self, *place: said.append(place))
+    settings = {"optim__prompts_per_device": 1, "optim__accumulation_steps": 2}
+    paths = bench.new_run("grpo", optim__num_steps=2, **settings)
+    inputs = TrainingInputs.from_run(read_json(paths.run_json))
+    with EventWriter(paths) as events, RankReporter(paths, 0) as ranks:
+        config = read_config(paths)
+        run_attempt(Attempt(paths, config, inputs, None, events, StopSignal(), ranks))
+    updates = [(step, number) for step, phase, number in said if phase == "update"]
+    assert updates == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    assert [place for place in said if place[1] == "save"] == [(2, "save", 0)]
