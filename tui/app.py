@@ -95,6 +95,13 @@ class DashboardApp(App[None]):
     class Arrived(Message):
         """The poller has a new snapshot."""
 
+    class Broke(Message):
+        """The poller met what nobody expected, and looks no more."""
+
+        def __init__(self, error: Exception) -> None:
+            super().__init__()
+            self.error = error
+
     def __init__(
         self,
         source: Source,
@@ -115,7 +122,7 @@ class DashboardApp(App[None]):
         self.beside: tuple[RunPaths, ...] = tuple(beside)
         self.snapshot = Snapshot()
         self.requests = Requests(self)
-        self.poller = Poller(source, 1 / fps, self._tell)
+        self.poller = Poller(source, 1 / fps, self._tell, self._tell_broken)
         self._live_source, self._live_every_s = source, 1 / fps
         for theme in THEMES:
             self.register_theme(theme)
@@ -164,6 +171,14 @@ class DashboardApp(App[None]):
             base = self.screen_stack[0] if self.screen_stack else None
             if isinstance(base, RunScreen):
                 base.show(snapshot)
+
+    def on_dashboard_app_broke(self, message: Broke) -> None:
+        """End with what the poller met: a screen that stands still would pass for a run that does.
+
+        Raises:
+            Exception: Always; Textual prints it and leaves.
+        """
+        raise message.error
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every screen and every action of the table of keys."""
@@ -315,3 +330,6 @@ class DashboardApp(App[None]):
 
     def _tell(self) -> None:
         self.post_message(self.Arrived())
+
+    def _tell_broken(self, error: Exception) -> None:
+        self.post_message(self.Broke(error))
