@@ -48,13 +48,13 @@ def refusal(snapshot: Snapshot, is_read_only: bool) -> str | None:
     return None
 
 
-def question(ask: Ask, snapshot: Snapshot, args: Mapping[str, float]) -> str:
-    """What the user is asked to confirm."""
+def question(ask: Ask, snapshot: Snapshot, run_id: str, args: Mapping[str, float]) -> str:
+    """What the user is asked to confirm, and of which run."""
     words = ask.what
     if "beta" in args:
         old = current_beta(snapshot)
         words = f"{words}: {format_number(old)} to {format_number(args['beta'])}"
-    return f"{ask.title}? The run {snapshot.state.run_id} {words}."
+    return f"{ask.title}? The run {run_id} {words}."
 
 
 def parse_beta(text: str) -> float:

@@ -13,6 +13,7 @@ from tests.tui.conftest import Drive, NewRun, shown, until, write_steps
 from tui.app import DashboardApp
 from tui.poller import Poller
 from tui.source import LiveSource, Snapshot
+from vtk.runs.control import pending
 from vtk.runs.writer import EventWriter
 
 
@@ -25,6 +26,22 @@ class FailingSource(LiveSource):
     def look(self) -> Snapshot:
         if self.fault is not None:
             raise self.fault
+        return super().look()
+
+
+class HangingFollower(LiveSource):
+    """Follows a run; while `hangs` is set, the disk does not answer until it is let."""
+
+    def __init__(self, runs_dir: Path) -> None:
+        super().__init__(runs_dir)
+        self.has_begun, self.may_end = threading.Event(), threading.Event()
+        self.hangs = False
+
+    @override
+    def look(self) -> Snapshot:
+        if self.hangs:
+            self.has_begun.set()
+            self.may_end.wait(20)
         return super().look()
 
 
@@ -79,6 +96,49 @@ def test_an_error_of_our_own_ends_the_app_with_it(
         assert app.return_code == 1
 
     with pytest.raises(ZeroDivisionError, match="of our own"):
+        drive(look, source=source)
+
+
+def test_a_request_is_written_although_the_run_cannot_be_read_just_then(
+    drive: Drive, new_run: NewRun, runs_dir: Path
+) -> None:
+    source, run = FailingSource(runs_dir), new_run()
+    with EventWriter(run) as writer:
+        write_steps(writer, 1, 3)
+
+        async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
+            await shown(app, pilot, "step 3/100")
+            await pilot.press("c", "k")
+            await shown(app, pilot, "Checkpoint now? The run mine saves")
+            source.fault = OSError(errno.EIO, "Input/output error")
+            await until(pilot, lambda: app.snapshot.paths is None)
+            await pilot.press("y")
+            await until(pilot, lambda: len(app.screen_stack) == 1)
+            await until(pilot, lambda: [asked.action for asked in pending(run)] == ["checkpoint"])
+
+        drive(look, source=source)
+
+
+def test_a_request_that_cannot_be_written_is_told_and_quitting_waits_for_no_answer(
+    drive: Drive, new_run: NewRun, runs_dir: Path
+) -> None:
+    source, run = HangingFollower(runs_dir), new_run()
+    with EventWriter(run) as writer:
+        write_steps(writer, 1, 3)
+
+        async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
+            await shown(app, pilot, "step 3/100")
+            run.control_dir.write_text("no folder")
+            await pilot.press("c", "k", "y")
+            await shown(app, pilot, "cannot write")
+            source.has_begun.clear()
+            source.hangs = True
+            await until(pilot, source.has_begun.is_set)
+            await pilot.press("c", "k", "y")
+            threading.Timer(0.2, source.may_end.set).start()
+            app.poller.close()  # as quitting does, in the app's own thread
+            assert not app.poller._thread.is_alive()
+
         drive(look, source=source)
 
 
