@@ -18,7 +18,7 @@ from tui.series import Bools, ColumnView, Envelope, Floats
 MARKERS: Final = "●▲■◆✚▼"
 ASCII_MARKERS: Final = "oa#d+v"
 NUM_COLOURS: Final = len(MARKERS)
-_LABEL_CHARS: Final = 7
+_LABEL_CHARS: Final = 9
 _ROWS_PER_TICK: Final = 3
 _CELLS_PER_STEP_TICK: Final = 12
 _CELLS_PER_MARKER: Final = 14
