@@ -31,6 +31,9 @@ STATUS_SIGNS: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 """Status to its sign, the same in ASCII, and its style."""
 
+RESUMABLE_STAGES: Final = ("bias", "cdpo", "grpo")
+"""Stages with a command `vtk train-STAGE` that goes on with a run."""
+
 _SEPARATOR: Final = " · "
 _REFUSED: Final = "refused"
 

@@ -125,10 +125,10 @@ class AlertsScreen(RunScreen):
             self._show_chosen(self._chosen, self.snapshot)
 
     def _show_chosen(self, episode: Episode, snapshot: Snapshot) -> None:
-        name = advice_on(episode.first).metric
+        metric = advice_on(episode.first).metric
+        name, chart = metric or "", self.query_one(Chart)
         view = snapshot.state.history.get(name)
-        chart = self.query_one(Chart)
-        chart.display, chart.title = True, name
+        chart.display, chart.title = metric is not None, name
         unit = METRICS[name].unit if name in METRICS else ""
         curves = [Curve("", view, unit)] if isinstance(view, ColumnView) else []
         marks = marks_of(snapshot)
