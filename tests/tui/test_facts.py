@@ -7,6 +7,7 @@ import pytest
 from tests.tui.conftest import NewRun, write_steps
 from tui.facts import beta_in_words, current_beta
 from tui.source import LiveSource
+from vtk.runs.store import create_run
 from vtk.runs.writer import EventWriter
 
 
@@ -48,3 +49,23 @@ def test_beta_that_was_set_in_a_pause_after_the_checkpoint_is_gone(
         set_beta(writer, 50, -0.5)
     with EventWriter(run, attempt_resumed_from_step=50):
         assert current_beta(LiveSource(runs_dir).look()) == -0.05
+
+
+def test_a_run_made_anew_under_its_name_is_shown_with_its_own_settings(
+    runs_dir: Path, tmp_path: Path
+) -> None:
+    def make(num_steps: int, beta: float, stage: str) -> None:
+        config = {"optim": {"num_steps": num_steps}, "objective": {"beta": beta}}
+        with EventWriter(create_run(runs_dir, stage, "mine", config=config)) as writer:
+            write_steps(writer, 1, 4)
+            writer.finish("finished")
+
+    make(100, -0.05, "cdpo")
+    source = LiveSource(runs_dir, "mine")
+    first = source.look()
+    assert (first.state.num_steps, first.state.stage, current_beta(first)) == (100, "cdpo", -0.05)
+    (runs_dir / "mine").rename(tmp_path / "moved away")
+    make(7, -0.5, "grpo")
+    anew = source.look()
+    assert (anew.state.num_steps, anew.state.stage, current_beta(anew)) == (7, "grpo", -0.5)
+    assert anew.state.created != first.state.created
