@@ -158,6 +158,31 @@ def test_sorting_filtering_searching_and_going_to_a_step(tmp_path: Path) -> None
     drive(lambda: SamplesPane(paths), WIDE, scenario)
 
 
+def test_a_group_whose_file_is_gone_is_told_and_not_blank(tmp_path: Path) -> None:
+    paths = write_run(tmp_path, "one", plain_steps(2))
+    for path in paths.rollout_file(1).parent.glob("*.jsonl"):
+        path.unlink()
+
+    async def scenario(host: Host, pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "not in its file", "This group is not in its file.")
+
+    drive(lambda: SamplesPane(paths), WIDE, scenario)
+
+
+def test_the_same_number_at_another_step_is_another_group(tmp_path: Path) -> None:
+    paths = write_run(tmp_path, "one", {1: group(1, 0), 2: group(2, 0)})
+
+    async def scenario(host: Host, pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "step 2  group 0", "> 1 of 4")
+        view = host.screen.query_one(GroupView)
+        view.choose(2)
+        await until_shown(pilot, "> 3 of 4")
+        await pilot.press("down")
+        await until_shown(pilot, "step 1  group 0", "> 1 of 4")
+
+    drive(lambda: SamplesPane(paths), WIDE, scenario)
+
+
 def test_a_live_run_grows_while_the_reader_stays_where_they_are(tmp_path: Path) -> None:
     paths = write_run(tmp_path, "one", plain_steps(2), ends_as=None)
 

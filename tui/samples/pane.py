@@ -201,7 +201,7 @@ class SamplesPane(Vertical):
                 self._load(self.browser, [ref])
             return
         group = self._groups[ref]
-        if group is not view.group:
+        if group is None or group is not view.group:
             view.show(group, "This group is not in its file.")
         self._show_frames(group)
 
