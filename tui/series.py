@@ -268,6 +268,3 @@ def _reduced(low_K: Floats, high_K: Floats, bad_K: Bools, starts_W: Ints, ends_W
     bad = np.logical_or.reduceat(np.append(bad_K, False), pairs)[::2]
     low[is_empty] = high[is_empty] = np.nan
     return Envelope(low, high, bad & ~is_empty)
-
-
-EMPTY: Final = ColumnSeries().points()
