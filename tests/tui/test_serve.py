@@ -154,15 +154,19 @@ def test_other_machines_need_the_token_too(runs_dir: Path) -> None:
     if address is None:
         pytest.skip("this machine is in no network")
     served = start(runs_dir, "--demo", "--host", "0.0.0.0")
-    root = f"http://{address}:{served.root.rpartition(':')[2]}"
-    token = served.url.split("/")[3]
+    port = served.root.rpartition(":")[2]
+    root, token = f"http://{address}:{port}", served.url.split("/")[3]
+    assert served.root == root, "what is printed can be opened there"
 
     async def scenario() -> None:
         async with aiohttp.ClientSession() as session:
             assert await status_of(session, root + "/") == 403
             assert await status_of(session, f"{root}/{token}/") == 200
             assert await status_of(session, f"{root}/{token}/ws", Origin=root) == 101
-            assert await status_of(session, f"{root}/{token}/ws", Origin=served.root) == 403
+            assert (
+                await status_of(session, f"{root}/{token}/ws", Origin=f"http://0.0.0.0:{port}")
+                == 403
+            )
 
     asyncio.run(scenario())
     end(served)
@@ -201,6 +205,14 @@ def test_without_the_extra_the_mend_is_named(run_python: RunPython, repository: 
 )  # fmt: skip
 def test_loopback_is_known(host: str, is_it: bool) -> None:
     assert is_loopback(host) is is_it
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://]:9", "[", "\x00"])
+def test_a_malformed_origin_is_refused(origin: str) -> None:
+    door = Door("localhost")
+    headers = {"Host": "localhost:9", "Origin": origin}
+    refusal = door.refusal(f"/{door.token}/ws", headers, is_websocket=True)
+    assert refusal == "a page of another site may not ask for anything here"
 
 
 def test_a_token_is_long_new_and_not_in_what_is_printed_of_a_door() -> None:
