@@ -23,6 +23,7 @@ from tui.ascii import AsciiFilter
 from tui.export import View, export_name, write_files
 from tui.graphics.places import Painter, UpdateWithPictures
 from tui.keymap import textual_keymap
+from tui.plot_parts import extent
 from tui.poller import Poller
 from tui.replay import ReplaySource
 from tui.requests import Requests
@@ -35,13 +36,16 @@ from tui.screens.overview import OverviewScreen
 from tui.screens.repulsion import RepulsionScreen
 from tui.screens.run_screen import RunScreen
 from tui.screens.samples import SamplesScreen
+from tui.series import ColumnView
 from tui.source import LiveSource, Snapshot, Source
 from tui.theme import THEMES
+from tui.viewport import Viewport
 from tui.widgets.chart import Chart
 from tui.widgets.playbar import PlayBar
 from tui.widgets.tabs import Tabs
 from vtk.errors import VtkError
 from vtk.format import visible_text
+from vtk.runs.snapshot import RunState
 from vtk.runs.store import RunPaths
 
 DEFAULT_FPS: Final = 2.0
@@ -120,7 +124,7 @@ class DashboardApp(App[None]):
         self.runs_dir, self.read_only, self.ascii_only = runs_dir, read_only, ascii_only
         self.export_dir = export_dir or Path()
         self.beside: tuple[RunPaths, ...] = tuple(beside)
-        self.snapshot = Snapshot()
+        self.snapshot, self.viewport = Snapshot(), Viewport()
         self.requests = Requests(self)
         self.poller = Poller(source, 1 / fps, self._tell, self._tell_broken)
         self._live_source, self._live_every_s = source, 1 / fps
@@ -146,15 +150,13 @@ class DashboardApp(App[None]):
         """Open the first screen and begin to read."""
         self.switch_mode("compare" if self.beside else SCREENS[0].name)
         self.poller.start()
-        if self.painter is not None:
-            painter = self.painter
-            self.app_resume_signal.subscribe(self, lambda _: painter.forget())
+        self.app_suspend_signal.subscribe(self, lambda _: self._clear_pictures(), immediate=True)
+        self.app_resume_signal.subscribe(self, lambda _: self._paint_anew())
 
     def on_unmount(self) -> None:
         """Stop reading, and leave no picture in the terminal."""
         self.poller.close()
-        if self.painter is not None and self._driver is not None:
-            self._driver.write(self.painter.clear())
+        self._clear_pictures()
 
     @override
     def _display(self, screen: Screen[object], renderable: RenderableType | None) -> None:
@@ -166,6 +168,7 @@ class DashboardApp(App[None]):
         """Hand the newest snapshot to the screen in front."""
         snapshot = self.poller.take()
         if snapshot is not None:
+            self.viewport = _followed(self.viewport, self.snapshot.state, snapshot.state)
             self.snapshot = snapshot
             self.requests.note(snapshot)
             base = self.screen_stack[0] if self.screen_stack else None
@@ -212,6 +215,13 @@ class DashboardApp(App[None]):
     def action_control(self) -> None:
         """Ask the run for something."""
         self.requests.begin()
+
+    @override
+    def action_suspend_process(self) -> None:
+        if self._driver is None or not self._driver.can_suspend:
+            self.say("no shell lies behind this screen, so there is nothing to go to")
+            return
+        super().action_suspend_process()
 
     def action_next_theme(self) -> None:
         """Go to the next of our themes."""
@@ -321,6 +331,16 @@ class DashboardApp(App[None]):
 
         self.poller.soon(change)
 
+    def _clear_pictures(self) -> None:
+        if self.painter is not None and self._driver is not None:
+            self._driver.write(self.painter.clear())
+
+    def _paint_anew(self) -> None:
+        """After `fg`: the terminal was another program's, and holds no picture any more."""
+        if self.painter is not None:
+            self.painter.forget()
+        self.screen.refresh()
+
     async def _run_from_palette(self, key: keys.Key) -> None:
         screen = self.screen
         if key.where in ("app", "replay"):
@@ -333,3 +353,16 @@ class DashboardApp(App[None]):
 
     def _tell_broken(self, error: Exception) -> None:
         self.post_message(self.Broke(error))
+
+
+def _followed(viewport: Viewport, before: RunState, now: RunState) -> Viewport:
+    """The steps in sight, moved on with the run; those of one run mean nothing for another."""
+    if before.run_id != now.run_id:
+        return replace(viewport, window=None, cursor=None)
+    if viewport.window is None:
+        return viewport
+    return viewport.followed(_end_of(before), _end_of(now))
+
+
+def _end_of(state: RunState) -> float:
+    return extent(view for view in state.history.values() if isinstance(view, ColumnView))[1]

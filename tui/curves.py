@@ -5,7 +5,7 @@ from typing import Final
 
 from tui.episodes import episodes_of
 from tui.legend import Curve
-from tui.plot import PlotMark
+from tui.plot_parts import PlotMark
 from tui.series import ColumnView
 from tui.source import Snapshot
 from vtk.runs.events import METRICS

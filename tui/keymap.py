@@ -2,7 +2,7 @@
 
     [charts]
     zoom-in = "z"
-    zoom-out = ["Z", "ctrl+z"]
+    zoom-out = ["Z", "ctrl+x"]
 
 What is wrong with the file is said before the dashboard opens: a key that does nothing, or does
 another thing than expected, would only be found in the middle of a run.

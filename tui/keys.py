@@ -78,6 +78,7 @@ KEYS: Final[tuple[Key, ...]] = (
         display="?"),
     Key("q", "quit", "Quit", "Leave the dashboard; the run goes on. Ctrl-C does too, anywhere.",
         in_footer=True),
+    Key("ctrl+z", "suspend_process", "Suspend", "Go to the shell; fg comes back.", display="^z"),
     Key("ctrl+p", "command_palette", "Palette", "Find any action by name.", display="^p"),
     Key("t", "next_theme", "Theme", "Change to the next theme: dark, light, colour-blind safe."),
     Key("e", "export", "Export", "Write this view as SVG, PNG and text, its curves as CSV."),

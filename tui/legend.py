@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from tui.plot import NUM_COLOURS, marker
+from tui.plot_parts import NUM_COLOURS, marker
 from tui.scales import ScaleName
 from tui.series import ColumnView
 from tui.viewport import Viewport

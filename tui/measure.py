@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tui.plot import Plot, PlotLine, draw
+from tui.plot import draw
+from tui.plot_parts import Plot, PlotLine
 from tui.series import ColumnSeries
 from tui.smoothing import Smoothed
 

@@ -1,8 +1,8 @@
 """The themes, and the colours of lines and marks in each.
 
-Lines differ by marker too (`tui.plot.MARKERS`), statuses by word and sign: colour is never the only
-difference. The palette is that of Okabe and Ito (2008), made for all kinds of colour vision;
-darkened on light ground so that every line keeps a contrast of 3 to 1.
+Lines differ by marker too (`tui.plot_parts.MARKERS`), statuses by word and sign: colour is never
+the only difference. The palette is that of Okabe and Ito (2008), made for all kinds of colour
+vision; darkened on light ground so that every line keeps a contrast of 3 to 1.
 """
 
 from typing import Final

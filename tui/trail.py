@@ -41,19 +41,38 @@ _SIGNIFICANT: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """Signed KL and reward of the steps that have both, raw and smoothed."""
+    """Signed KL and reward of the steps that have both, raw and smoothed; at least one step.
+
+    `origin` is where the quarters meet: mean distance and reward of the run's first steps.
+    """
 
     steps_T: Ints
     distance_T: Floats
     reward_T: Floats
     smooth_distance_T: Floats
     smooth_reward_T: Floats
+    origin: tuple[float, float]
 
-    @property
-    def origin(self) -> tuple[float, float]:
-        """Mean distance and reward of the first steps, where the quarters meet."""
-        size = max(1, min(WINDOW, len(self.steps_T) // 2))
-        return float(self.distance_T[:size].mean()), float(self.reward_T[:size].mean())
+    def index_at(self, step: int) -> int | None:
+        """The place of the last step at or before `step`; None before the first."""
+        index = int(np.searchsorted(self.steps_T, step, side="right")) - 1
+        return index if index >= 0 else None
+
+    def quarter_at(self, index: int) -> str:
+        """The name of the quarter in which the average of a step lies."""
+        x, y = self.smooth_distance_T[index], self.smooth_reward_T[index]
+        return QUARTERS[(bool(x > self.origin[0]), bool(y > self.origin[1]))]
+
+    def within(self, window: tuple[float, float] | None) -> "Trail | None":
+        """The part of it from a first step to an end; None where it has no step there."""
+        if window is None:
+            return self
+        start, end = np.searchsorted(self.steps_T, window).tolist()
+        part = slice(start, end)
+        return None if start == end else Trail(
+            self.steps_T[part], self.distance_T[part], self.reward_T[part],
+            self.smooth_distance_T[part], self.smooth_reward_T[part], self.origin,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +113,9 @@ def trail_of(state: RunState) -> Trail | None:
     if not is_finite.any():
         return None
     steps, xs, ys = steps[is_finite], xs[is_finite], ys[is_finite]
-    return Trail(steps, xs, ys, _smoothed(steps, xs), _smoothed(steps, ys))
+    size = max(1, min(WINDOW, len(steps) // 2))
+    origin = float(xs[:size].mean()), float(ys[:size].mean())
+    return Trail(steps, xs, ys, _smoothed(steps, xs), _smoothed(steps, ys), origin)
 
 
 def verdict(trail: Trail) -> Verdict | None:

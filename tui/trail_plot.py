@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 
 from tui.braille import DOTS_ACROSS, DOTS_DOWN, braille_cells, cell_text
-from tui.plot import Cells
+from tui.plot_parts import Cells
 from tui.scales import Scale, fitted_scale, step_ticks, tick_labels, ticks
 from tui.series import Bools, Floats
 from tui.trail import QUARTERS, Trail
@@ -23,6 +23,12 @@ _AXIS_NAMES: Final = (
     "signed KL, nats/token",
 )
 _MOST_STEPS: Final = 4
+_BLANK: Final = " ┊┈:-|"
+_CELL_RATIO: Final = 2.0
+"""Height of a cell by its width, as most fonts have it."""
+CURSOR: Final = "○✚"
+ASCII_CURSOR: Final = "o+"
+"""What the crosshair puts on the step's own point, and on the trail's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +55,21 @@ class _Area:
         return dots
 
 
-def draw_trail(trail: Trail, width: int, height: int, ascii_only: bool) -> Cells:
-    """Return the picture in `width` x `height` cells; blank where there is no room for one."""
-    cells = Cells(width, height)
-    columns, rows = width - _LEFT, height - _BELOW
-    if columns < _SMALLEST[0] or rows < _SMALLEST[1]:
+def draw_trail(
+    trail: Trail, width: int, height: int, ascii_only: bool, cursor: int | None = None
+) -> Cells:
+    """Return the picture in `width` x `height` cells; blank where there is no room for one.
+
+    Args:
+        trail: What is in sight of the run.
+        width: Cells across.
+        height: Cells down.
+        ascii_only: Use ASCII characters only.
+        cursor: The step under the crosshair.
+    """
+    cells, area = Cells(width, height), _area(trail, width, height)
+    if area is None:
         return cells
-    (x0, y0) = trail.origin
-    area = _Area(columns, rows, _scale(trail.distance_T, x0), _scale(trail.reward_T, y0))
     _draw_cross(cells, area, trail, ascii_only)
     _put_dots(cells, area.dots(trail.distance_T, trail.reward_T), "faint", ascii_only)
     half = len(trail.steps_T) // 2
@@ -68,8 +81,35 @@ def draw_trail(trail: Trail, width: int, height: int, ascii_only: bool) -> Cells
     for index, shape, style in ((0, "S", "mark"), (-1, "@" if ascii_only else "●", "cursor")):
         at = area.cell(trail.smooth_distance_T[index], trail.smooth_reward_T[index])
         cells.put(*at, shape, style)
+    _draw_cursor(cells, area, trail, cursor, ascii_only)
     _draw_axes(cells, area)
     return cells
+
+
+def step_near(trail: Trail, width: int, height: int, column: int, row: int) -> int | None:
+    """The step whose point on the line is nearest to a cell; None where nothing is drawn.
+
+    Args:
+        trail: As it was drawn.
+        width: Cells across.
+        height: Cells down.
+        column: Of the cell, from the left.
+        row: Of the cell, from above.
+    """
+    area = _area(trail, width, height)
+    if area is None:
+        return None
+    across = area.x.place(trail.smooth_distance_T) * (area.columns - 1) - (column - _LEFT)
+    down = (1 - area.y.place(trail.smooth_reward_T)) * (area.rows - 1) - row
+    return int(trail.steps_T[np.argmin(across**2 + (_CELL_RATIO * down) ** 2)])
+
+
+def _area(trail: Trail, width: int, height: int) -> _Area | None:
+    columns, rows = width - _LEFT, height - _BELOW
+    if columns < _SMALLEST[0] or rows < _SMALLEST[1]:
+        return None
+    (x0, y0) = trail.origin
+    return _Area(columns, rows, _scale(trail.distance_T, x0), _scale(trail.reward_T, y0))
 
 
 def _scale(values_T: Floats, origin: float) -> Scale:
@@ -124,6 +164,24 @@ def _draw_steps(cells: Cells, area: _Area, trail: Trail) -> None:
         row, column = area.cell(trail.smooth_distance_T[index], trail.smooth_reward_T[index])
         style = "line4" if index <= len(trail.steps_T) // 2 else "line0"
         cells.put(row, min(column + 1, cells.width - len(str(step))), str(step), style)
+
+
+def _draw_cursor(
+    cells: Cells, area: _Area, trail: Trail, cursor: int | None, ascii_only: bool
+) -> None:
+    """Lines from both axes to the point on the trail, and the step's own point."""
+    index = None if cursor is None else trail.index_at(cursor)
+    if index is None:
+        return
+    row, column = area.cell(trail.smooth_distance_T[index], trail.smooth_reward_T[index])
+    to_left = [(row, each, "-" if ascii_only else "─") for each in range(_LEFT, column)]
+    to_bottom = [(each, column, "|" if ascii_only else "│") for each in range(row + 1, area.rows)]
+    for at_row, at_column, shape in (*to_left, *to_bottom):
+        if cells.chars[at_row][at_column] in _BLANK:
+            cells.put(at_row, at_column, shape, "cursor")
+    own, average = ASCII_CURSOR if ascii_only else CURSOR
+    cells.put(*area.cell(trail.distance_T[index], trail.reward_T[index]), own, "cursor")
+    cells.put(row, column, average, "cursor")
 
 
 def _draw_axes(cells: Cells, area: _Area) -> None:

@@ -1,4 +1,8 @@
-"""Which steps all charts of a screen show, where the crosshair is, how much curves are smoothed."""
+"""Which steps all charts show, where the crosshair is, how much curves are smoothed.
+
+Steps mean the same on every screen of a run, so the app owns them for all screens; a scale of
+values means something for the charts of one screen, which keeps it.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -9,6 +13,7 @@ from tui.scales import SCALES, ScaleName
 SMOOTHING: Final = (0.0, 0.6, 0.9, 0.97)
 """Weights of the past that the key goes through; 0 is off."""
 _FEWEST_STEPS: Final = 4.0
+_SAME_STEP: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +26,6 @@ class Viewport:
         smoothing: Weight of the past in the moving average; 0 is off.
         scale: Of all value axes; None is each chart's own.
         stretch: How many times the fitted range of values is shown; 1 fits.
-        is_at_end: The window moves on with the newest step.
     """
 
     window: tuple[float, float] | None = None
@@ -29,7 +33,6 @@ class Viewport:
     smoothing: float = 0.0
     scale: ScaleName | None = None
     stretch: float = 1.0
-    is_at_end: bool = True
 
     def zoomed(self, factor: float, extent: tuple[float, float], anchor: float | None) -> Self:
         """Show `factor` times as many steps around `anchor`.
@@ -37,15 +40,14 @@ class Viewport:
         Args:
             factor: Below 1 shows fewer steps.
             extent: All steps there are.
-            anchor: The step that stays where it is; None is the end of the window while the window
-                follows the newest step, else its middle.
+            anchor: The step that stays where it is; None is the crosshair, and without one the end.
         """
         first, last = self.window or extent
         if anchor is None:
             anchor = self.cursor if self.cursor is not None else last
         size = max(_FEWEST_STEPS, (last - first) * factor)
         if size >= extent[1] - extent[0]:
-            return replace(self, window=None, is_at_end=True)
+            return replace(self, window=None)
         share = (anchor - first) / (last - first)
         return self._at(anchor - share * size, size, extent)
 
@@ -56,12 +58,29 @@ class Viewport:
         first, last = self.window
         return self._at(first + share * (last - first), last - first, extent)
 
-    def followed(self, extent: tuple[float, float]) -> Self:
-        """Move on with the newest step, where the window was at the end."""
-        if self.window is None or not self.is_at_end:
+    def followed(self, before: float, now: float) -> Self:
+        """Move on with the newest step, where the window ended with it.
+
+        Args:
+            before: The end of the run's steps when the window was chosen or moved last.
+            now: Their end as it is.
+        """
+        if self.window is None or abs(self.window[1] - before) >= _SAME_STEP:
             return self
-        size = self.window[1] - self.window[0]
-        return self._at(extent[1] - size, size, extent)
+        first, last = self.window
+        return replace(self, window=(first + now - before, last + now - before))
+
+    def reaching(self, extent: tuple[float, float]) -> Self:
+        """The same where there are only these steps: all of them, if the window holds none."""
+        if self.window is None or (self.window[0] < extent[1] and self.window[1] > extent[0]):
+            return self
+        return replace(self, window=None)
+
+    def ended(self, end: float) -> Self:
+        """The same without room behind the last step; `end` is one more than it."""
+        if self.window is None or self.window[0] >= end:
+            return self
+        return replace(self, window=(self.window[0], min(self.window[1], end)))
 
     def moved(self, by: int, extent: tuple[float, float], columns: int) -> Self:
         """Move the crosshair by cells; it appears at the newest step."""
@@ -84,4 +103,4 @@ class Viewport:
 
     def _at(self, first: float, size: float, extent: tuple[float, float]) -> Self:
         first = min(max(first, extent[0]), extent[1] - size)
-        return replace(self, window=(first, first + size), is_at_end=first + size >= extent[1])
+        return replace(self, window=(first, first + size))

@@ -1,5 +1,6 @@
 """Runs side by side: finished, lost, torn, gone, and with names and settings that are hostile."""
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ from textual.pilot import Pilot
 from tests.tui.driving import Host, drive, shown, until, until_shown
 from tests.tui.hostile import HOSTILE_TEXTS, TORN_LINES
 from tests.tui.made_runs import plain_steps, write_run
+from tui.compare.drawing import Head, drawn
 from tui.compare.facts import RunSet, flattened
 from tui.compare.pane import ComparePane
-from tui.compare.table import comparison, read_metric
+from tui.compare.reading import Measured, measured
+from tui.compare.table import comparison
 from vtk.runs.store import RunPaths
 from vtk.runs.writer import EventWriter
 
@@ -61,9 +64,9 @@ def test_values_differences_intervals_and_settings(tmp_path: Path) -> None:
     found = sections["accuracy"]
     better = found["mini inferential"][1]
     assert better.value == "60.0% [55,65] n 400"
-    assert (better.difference, better.tone) == ("+20.0 ±7.1 pts", "good")
+    assert (better.difference, better.tone) == ("^ +20.0 ±7.1 pts", "good")
     same = found["mini observational"][1]
-    assert (same.difference, same.tone) == ("+0.0 ±42.4 pts unresolved", "faint")
+    assert (same.difference, same.tone) == ("~ +0.0 ±42.4 pts", "faint")
     assert {
         name: [c.value for c in cells] for name, cells in sections["settings that differ"].items()
     } == {
@@ -81,19 +84,68 @@ def test_a_mean_of_the_last_steps_keeps_what_is_no_number(tmp_path: Path) -> Non
         metrics=lambda step: {"reward/mean": float("nan") if step == 2 else 1.0},
     )
     one, nan = RunSet(tmp_path).poll(["one", "nan"])
-    assert read_metric(one.state, "reward/mean", "mean") == pytest.approx(0.25)
-    assert read_metric(one.state, "reward/mean", "latest") == pytest.approx(0.4)
-    assert str(read_metric(nan.state, "reward/mean", "mean")) == "nan"
-    assert read_metric(None, "reward/mean", "mean") is None
+    mean = measured(one.state, "reward/mean", "mean")
+    assert mean is not None
+    assert mean.value == pytest.approx(0.25)
+    assert mean.error == pytest.approx(math.sqrt(0.05 / 3 / 4)), "the sample deviation by root n"
+    assert measured(one.state, "reward/mean", "latest") == Measured(0.4)
+    broken = measured(nan.state, "reward/mean", "mean")
+    assert broken is not None
+    assert math.isnan(broken.value)
+    assert measured(None, "reward/mean", "mean") is None
+
+
+def test_a_difference_of_means_within_their_noise_is_not_called_one(tmp_path: Path) -> None:
+    noise = [0.1, -0.1]
+    shifts = {"base": 0.0, "near": 0.02, "far": 0.2}
+    for name, shift in shifts.items():
+        write_run(
+            tmp_path,
+            name,
+            plain_steps(60, 0),
+            metrics=lambda step, by=shift: {"reward/mean": 1 + by + noise[step % 2]},  # type: ignore[misc]
+        )
+    facts = RunSet(tmp_path).poll(list(shifts))
+    sections = comparison(facts, "mean", ascii_only=False)
+    metrics = next(section for section in sections if section.title.startswith("metrics"))
+    assert metrics.title == "metrics, mean of the last 50 steps"
+    rows = {row.name: row.cells for row in metrics.rows}
+    assert [cell.value for cell in rows["of steps"]] == ["11 to 60"] * 3
+    near, far = rows["reward/mean"][1:]
+    assert (near.difference, near.tone) == ("≈ +0.02", "faint"), "2 standard errors are 0.04"
+    assert (far.difference, far.tone) == ("▲ +0.2", "plain")
+    assert "twice its standard error" in metrics.note
+
+
+@pytest.mark.parametrize(("width", "num_runs"), [(55, 2), (75, 3), (89, 3), (89, 6), (170, 3)])
+def test_nothing_is_cut_at_any_width(tmp_path: Path, width: int, num_runs: int) -> None:
+    two_runs(tmp_path)
+    names = ["base", "other", *(f"run-{number}" for number in range(num_runs - 2))]
+    for name in names[2:]:
+        write_run(tmp_path, name, plain_steps(2, 0), config={"seed": name * 3})
+    facts = RunSet(tmp_path).poll(names)
+    sections = comparison(facts, "mean", ascii_only=False)
+    heads = [Head("●", name) for name in names]
+    text = drawn(sections, heads, width).plain
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    flat = " ".join(text.split())
+    for section in sections:
+        for row in section.rows:
+            assert all(word in flat for word in row.name.split())
+            for cell in row.cells:
+                assert cell.value in flat
+                assert cell.difference in flat
 
 
 def test_the_screen_pins_another_baseline_and_drops_a_run(tmp_path: Path) -> None:
     base, _ = two_runs(tmp_path)
 
     async def scenario(host: Host, pilot: Pilot[None]) -> None:
-        await until_shown(pilot, "base (baseline)", "other", "lost", "▲ +0.6", "seed")
+        await until_shown(pilot, "base (baseline)", "other", "lost", "▲ +0.75", "seed")
+        await until_shown(pilot, "metrics, mean of the last 50 steps", "1 to 4", "1 to 3")
         await pilot.press("m")
-        await until_shown(pilot, "metrics, mean of 50 steps")
+        await until_shown(pilot, "metrics, latest value", "▲ +0.6")
         runs: Any = host.screen.query_one("#runs")
         runs.highlighted = next(
             line for line in range(2) if runs.get_option_at_index(line).value == "other"
@@ -117,7 +169,7 @@ def test_a_live_run_moves_and_one_that_is_deleted_says_so(tmp_path: Path) -> Non
         with EventWriter(other, attempt_resumed_from_step=3) as writer:
             writer.step(4, {"reward/mean": 7.5})
             pane.look()
-            await until_shown(pilot, "running", "7.5")
+            await until_shown(pilot, "running", "2.625")
         shutil.rmtree(other.root)
         pane.look()
         await until_shown(pilot, "other: the run is not there any more", "unreadable")

@@ -22,7 +22,7 @@ from tui import keys
 from tui.app import SCREENS, DashboardApp
 from tui.screens.dialogs import help_content
 from tui.screens.run_screen import RunScreen
-from tui.source import LiveSource
+from tui.source import LiveSource, Snapshot
 from tui.theme import THEMES
 from tui.widgets.chart import Chart
 from vtk.runs.store import RunPaths
@@ -285,6 +285,15 @@ def test_a_newer_run_is_offered(drive: Drive, new_run: NewRun, runs_dir: Path) -
                 await shown(app, pilot, "step 5/100")
 
             drive(look, source=LiveSource(runs_dir, "older"))
+
+
+def test_a_screen_without_a_body_cannot_be_made() -> None:
+    class Bodiless(RunScreen):
+        def show_body(self, snapshot: Snapshot) -> None:
+            self.snapshot = snapshot
+
+    with pytest.raises(TypeError, match="abstract method"):
+        Bodiless()  # type: ignore[abstract]
 
 
 def test_every_screen_has_a_key(drive: Drive, recording: RunPaths) -> None:

@@ -13,14 +13,14 @@ from tests.tui.made_runs import plain_steps, write_run
 from tui.app import DashboardApp
 from tui.compare.facts import RunSet
 from tui.compare.overlay import RunNumbers, metrics_of, overlay
-from tui.plot import ASCII_MARKERS, MARKERS, NUM_COLOURS, marker
+from tui.plot_parts import ASCII_MARKERS, MARKERS, NUM_COLOURS, marker
 from tui.smoothing import Smoothed
 from tui.source import LiveSource
 from tui.widgets.chart import Chart
 from vtk.cli.app import main
 from vtk.runs.store import RunPaths
 
-SIZE = (140, 46)
+SIZE = (140, 60)
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from tui.plot import Plot, PlotLine, PlotMark, draw
+from tui.plot import draw
+from tui.plot_parts import Lane, Plot, PlotLine, PlotMark, marker
 from tui.scales import Scale, fitted_scale, step_ticks, tick_labels, ticks
 from tui.series import ColumnSeries, ColumnView
 
@@ -87,6 +89,57 @@ def test_several_lines_carry_shapes_of_their_own() -> None:
     assert ascii_text.isascii()
     assert ascii_text.count("o") >= 3
     assert ascii_text.count("a") >= 3
+
+
+def test_lines_that_cross_keep_all_their_dots_whichever_comes_last() -> None:
+    rising, falling = view([float(n) for n in range(60)]), view([59.0 - n for n in range(60)])
+    bowed = view([abs(n - 30.0) + 5 for n in range(60)])
+    lines = [PlotLine("a", rising, 0), PlotLine("b", falling, 1), PlotLine("c", bowed, 2)]
+    together = dots_of(Plot(lines, values=(0.0, 60.0)))
+    assert (together == dots_of(Plot(lines[::-1], values=(0.0, 60.0)))).all()
+    for line in lines:
+        alone = dots_of(Plot([line], values=(0.0, 60.0)))
+        assert alone.sum() > 40
+        assert (together & alone)[together > 0].sum() == alone[together > 0].sum()
+
+
+def dots_of(plot: Plot) -> NDArray[np.int64]:
+    """The braille pattern of each cell; 0 where there is none, or a marker."""
+    cells, frame = draw(plot, 70, 14)
+    assert frame is not None
+    codes = [[ord(char) - 0x2800 for char in row] for row in cells.chars[: frame.rows]]
+    patterns = np.array(codes)
+    return np.where((patterns > 0) & (patterns < 256), patterns, 0)
+
+
+def test_a_marker_that_is_in_the_way_of_another_leaves_both_in_sight() -> None:
+    same = view([1.0, 2.0, 3.0] * 10)
+    cells, frame = draw(Plot([PlotLine(str(n), same, n) for n in range(3)]), 70, 14)
+    assert frame is not None
+    ends = "".join(
+        cells.chars[row][column] for row in range(frame.rows) for column in range(60, 70)
+    )
+    assert all(ends.count(marker(number, ascii_only=False)) >= 1 for number in range(3))
+
+
+def test_each_lane_has_the_marks_of_its_run_as_far_as_there_is_room() -> None:
+    lanes = [
+        Lane(0, (PlotMark(10, "c"), PlotMark(20, "!", "alert"))),
+        Lane(1, (PlotMark(15, "e"),)),
+        Lane(2, (PlotMark(999, "u"),)),
+    ]
+    plot = plotted([float(n) for n in range(40)], lanes=lanes)
+    cells, frame = draw(plot, 90, 12)
+    assert frame is not None
+    assert [row.split() for row in cells.text().splitlines()[frame.rows + 1 :]] == [
+        ["●", "c", "!"], ["▲", "e"], ["■"],
+    ]  # fmt: skip
+    first, second = cells.chars[frame.rows + 1], cells.chars[frame.rows + 2]
+    assert (first[frame.column_of(10)], first[frame.column_of(20)]) == ("c", "!")
+    assert second[frame.column_of(15)] == "e"
+    _, small = draw(plot, 90, 8)
+    assert small is not None
+    assert small.rows == 6, "one lane, and the lines keep most of a low chart"
 
 
 def test_marks_zero_line_and_crosshair() -> None:

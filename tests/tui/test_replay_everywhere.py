@@ -10,7 +10,7 @@ from tests.tui.made_runs import plain_steps, write_run
 from tui.app import DashboardApp
 from tui.compare.facts import Moment, RunSet
 from tui.folded_log import FoldedLog
-from tui.plot import PlotLine
+from tui.plot_parts import PlotLine
 from tui.replay import ReplaySource
 from tui.samples.browser import SampleBrowser
 from tui.samples.query import Query

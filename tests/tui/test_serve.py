@@ -85,12 +85,10 @@ def test_a_visitor_looks_takes_a_view_along_and_asks_nothing_of_the_run(
     async def scenario() -> None:
         async with visit(served) as (session, page):
             await page.until("step 3")
-            await page.press("c")
-            await page.until("opened with --read-only")
+            await page.walk(("c", "opened with --read-only"))
             await page.press("k")
             await page.press("y")
-            await page.press("e")
-            await page.until("TOLD deliver_file_start")
+            await page.walk(("e", "TOLD deliver_file_start"))
             async with session.get(f"{served.url}download/{page.told[-1][1]}") as answer:
                 names = zipfile.ZipFile(BytesIO(await answer.read())).namelist()
             assert {name.rpartition(".")[2] for name in names} >= {"svg", "txt", "csv"}
@@ -110,12 +108,9 @@ def test_control_is_there_for_who_asks_for_it(runs_dir: Path, new_run: NewRun) -
         async def scenario() -> None:
             async with visit(served) as (_, page):
                 await page.until("step 3")
-                await page.press("c")
-                await page.until("Checkpoint now")
-                await page.press("k")
-                await page.until("saves a checkpoint")
-                await page.press("y")
-                await page.until("not yet done")
+                await page.walk(
+                    ("c", "Checkpoint now"), ("k", "saves a checkpoint"), ("y", "not yet done")
+                )
 
         asyncio.run(scenario())
         end(served)

@@ -12,7 +12,7 @@ from textual.theme import Theme
 
 from tests.tui.driving import Host, drive, until_shown
 from tests.tui.made_runs import plain_steps, write_run
-from tui.plot import ASCII_MARKERS, MARKERS, NUM_COLOURS
+from tui.plot_parts import ASCII_MARKERS, MARKERS, NUM_COLOURS
 from tui.samples.group_view import GroupView
 from tui.samples.pane import SamplesPane
 from tui.samples.text import _LEFT_COLOURS, _STAYED_COLOURS, _TINT_TEXT

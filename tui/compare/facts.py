@@ -121,6 +121,12 @@ class RunSet:
         return log.at(moment.time_s)
 
 
+def name_in(runs_dir: Path, run: RunPaths) -> str:
+    """The run's folder within the folder of all runs; elsewhere its absolute path."""
+    root = run.root.resolve()
+    return root.name if root.parent == runs_dir else str(root)
+
+
 def _listed(paths: RunPaths, name: str, moment: Moment | None) -> Listed | None:
     """A run of the list; None if it was not there yet at the moment."""
     try:

@@ -4,8 +4,11 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from tui.compare.facts import RunFacts
+from tui.curves import marks_of
 from tui.legend import Curve
+from tui.plot_parts import Lane
 from tui.series import ColumnView
+from tui.source import Snapshot
 from vtk.runs.events import METRICS
 
 FIRST_METRIC: Final = "reward/mean"
@@ -50,6 +53,15 @@ def overlay(runs: Sequence[RunFacts], metric: str, numbers: RunNumbers) -> list[
         for run, view in views
         if isinstance(view, ColumnView) and len(view)
     ]
+
+
+def lanes_of(runs: Sequence[RunFacts], numbers: RunNumbers) -> tuple[Lane, ...]:
+    """What happened in each run that can be read, in the order of the runs."""
+    return tuple(
+        Lane(numbers[run.name], tuple(marks_of(Snapshot(state=run.state))))
+        for run in runs
+        if run.state is not None
+    )
 
 
 def keeps_zero(metric: str) -> bool:

@@ -13,11 +13,12 @@ from textual.widgets.selection_list import Selection
 from textual.worker import get_current_worker
 
 from tui import keys
-from tui.compare.drawing import drawn
-from tui.compare.facts import Listed, Moment, RunFacts, RunSet
-from tui.compare.overlay import FIRST_METRIC, RunNumbers, keeps_zero, metrics_of, overlay
-from tui.compare.table import Reading, comparison
-from tui.plot import marker
+from tui.compare.drawing import Head, drawn
+from tui.compare.facts import Listed, Moment, RunFacts, RunSet, name_in
+from tui.compare.overlay import FIRST_METRIC, RunNumbers, keeps_zero, lanes_of, metrics_of, overlay
+from tui.compare.reading import Reading
+from tui.compare.table import comparison
+from tui.plot_parts import Lane, marker
 from tui.viewport import Viewport
 from tui.widgets.chart import Chart
 from vtk.format import visible_text
@@ -28,6 +29,10 @@ WIDE_FROM_CELLS: Final = 110
 TALL_FROM_ROWS: Final = 28
 """From this height on chart and table share the screen; below, one of them has it."""
 _NUM_CHOSEN_FIRST: Final = 3
+_LIST_CELLS: Final = 26
+_NARROWEST_TABLE: Final = 20
+_AROUND_TABLE: Final = 5
+"""Cells of its padding, its scroll bar and the line that shows where the focus is."""
 _DIVISIONS: Final = ("", "-chart", "-table")
 
 
@@ -66,7 +71,7 @@ class ComparePane(Container):
     ) -> None:
         super().__init__()
         self.ascii_only, self.beside = ascii_only, beside
-        self.reading: Reading = "latest"
+        self.reading: Reading = "mean"
         self.metric, self.viewport, self.numbers = FIRST_METRIC, Viewport(), RunNumbers()
         self._moment: Moment | None = None
         self._begin(paths)
@@ -105,11 +110,12 @@ class ComparePane(Container):
         self.paths = paths
         self._listed: list[Listed] | None = None
         self._facts: tuple[RunFacts, ...] = ()
+        self._lanes: tuple[Lane, ...] = ()
         self._chosen: tuple[str, ...] = ()
         self.runs, self.baseline = None, ""
         if paths is not None:
             runs_dir = paths.root.resolve().parent
-            names = [_name_in(runs_dir, run) for run in (paths, *self.beside)]
+            names = [name_in(runs_dir, run) for run in (paths, *self.beside)]
             self._chosen = tuple(dict.fromkeys(names))
             self.baseline = self._chosen[0]
             elsewhere = [name for name in self._chosen if Path(name).is_absolute()]
@@ -182,10 +188,11 @@ class ComparePane(Container):
             return
         self.numbers.choose(self._chosen)
         runs = self._ordered()
+        self._lanes = lanes_of(runs, self.numbers)
         sections = comparison(runs, self.reading, ascii_only=self.ascii_only)
-        max_name_cells = self.size.width // (4 if self.has_class("-wide") else 3)
-        heads = [f"{marker(self.numbers[r.name], self.ascii_only)} {r.run_id}" for r in runs]
-        table.update(drawn(sections, heads, max_name_cells))
+        heads = [Head(marker(self.numbers[r.name], self.ascii_only), r.run_id) for r in runs]
+        taken = _AROUND_TABLE + (_LIST_CELLS if self.has_class("-wide") else 0)
+        table.update(drawn(sections, heads, max(_NARROWEST_TABLE, self.size.width - taken)))
         self.show_curves(self.viewport)
 
     def show_curves(self, viewport: Viewport) -> None:
@@ -196,7 +203,7 @@ class ComparePane(Container):
         chart.title, chart.zero = visible_text(self.metric, 40), keeps_zero(self.metric)
         chart.own_scale = "symlog" if chart.zero else "linear"
         curves = overlay(self._ordered(), self.metric, self.numbers)
-        chart.show(curves, (), viewport, self.ascii_only)
+        chart.show(curves, (), viewport, self.ascii_only, self._lanes)
 
     def _ordered(self) -> list[RunFacts]:
         """The runs, the baseline first."""
@@ -242,9 +249,3 @@ class ComparePane(Container):
         """Show the latest values, or means of the last steps."""
         self.reading = "mean" if self.reading == "latest" else "latest"
         self.draw()
-
-
-def _name_in(runs_dir: Path, run: RunPaths) -> str:
-    """The run's folder within the folder of all runs; elsewhere its absolute path."""
-    root = run.root.resolve()
-    return root.name if root.parent == runs_dir else str(root)

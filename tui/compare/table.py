@@ -1,8 +1,9 @@
 """Runs side by side as rows of text: numbers with their difference from a baseline.
 
 A difference of accuracies has an interval, from the intervals of both, as if the runs had been
-asked different questions: where it holds 0 it says "unresolved". `vtk compare` pairs the
-questions and sees smaller differences.
+asked different questions: where it holds 0 it is unresolved. `vtk compare` pairs the questions and
+sees smaller differences. A difference of means over steps is unresolved within twice its standard
+error, steps taken as independent.
 """
 
 import math
@@ -13,6 +14,7 @@ from typing import Final, Literal
 from tui.accuracy import interval_words
 from tui.compare.facts import RunFacts
 from tui.compare.overlay import metrics_of
+from tui.compare.reading import MEAN_STEPS, Measured, Reading, Signs, measured, steps_meant
 from vtk.format import (
     MISSING,
     format_age_s,
@@ -24,8 +26,6 @@ from vtk.format import (
 from vtk.runs.events import METRICS, QUESTION_TYPES
 from vtk.runs.snapshot import RunState, TypeAccuracy
 
-Reading = Literal["latest", "mean"]
-MEAN_STEPS: Final = 50
 Tone = Literal["plain", "good", "bad", "faint", "warn"]
 _STATUS_TONES: Final[dict[str, Tone]] = {
     "running": "good",
@@ -75,11 +75,17 @@ def comparison(runs: Sequence[RunFacts], reading: Reading, *, ascii_only: bool) 
         reading: A metric's latest value, or its mean over the last `MEAN_STEPS` recorded steps.
         ascii_only: Mark differences with ASCII signs.
     """
-    words = "latest value" if reading == "latest" else f"mean of {MEAN_STEPS} steps"
+    is_mean = reading == "mean"
+    words = f"mean of the last {MEAN_STEPS} steps" if is_mean else "latest value"
     metrics = tuple(_metric_rows(runs, reading, ascii_only))
-    accuracies = tuple(_accuracy_rows(runs))
+    accuracies = tuple(_accuracy_rows(runs, ascii_only))
     settings = tuple(_setting_rows(runs))
-    pairing = "differences as between unpaired questions; `vtk compare` pairs them"
+    sign = Signs.of(ascii_only).about
+    pairing = (
+        f"{sign} unresolved: the 95 % interval holds 0\n"
+        "differences as between unpaired questions; `vtk compare` pairs them"
+    )
+    noise = f"{sign} within twice its standard error, steps taken as independent" if is_mean else ""
     return [
         Section("runs", tuple(_status_rows(runs)), _problems(runs)),
         Section(
@@ -87,7 +93,11 @@ def comparison(runs: Sequence[RunFacts], reading: Reading, *, ascii_only: bool) 
             accuracies,
             pairing if accuracies and len(runs) > 1 else "",
         ),
-        Section(f"metrics, {words}", metrics, "" if metrics else "no step has been recorded yet"),
+        Section(
+            f"metrics, {words}",
+            metrics,
+            (noise if len(runs) > 1 else "") if metrics else "no step has been recorded yet",
+        ),
         Section(
             "settings that differ",
             settings,
@@ -144,46 +154,38 @@ def _problems(runs: Sequence[RunFacts]) -> str:
 def _metric_rows(
     runs: Sequence[RunFacts], reading: Reading, ascii_only: bool
 ) -> Iterator[TableRow]:
-    for name in metrics_of(runs):
+    names = metrics_of(runs)
+    if names and reading == "mean":
+        yield TableRow("of steps", tuple(Cell(steps_meant(run.state, names)) for run in runs))
+    for name in names:
         unit = METRICS[name].unit if name in METRICS else ""
         told_unit = unit if unit in _SPOKEN_UNITS else ""
-        values = [read_metric(run.state, name, reading) for run in runs]
-        cells = (
-            Cell(
-                format_value(value, told_unit),
-                "" if place == 0 else _difference(value, values[0], told_unit, ascii_only),
-            )
-            for place, value in enumerate(values)
-        )
+        base, *others = (measured(run.state, name, reading) for run in runs)
+        cells = [_metric_cell(base, None, told_unit, ascii_only)]
+        cells += [_metric_cell(own, base, told_unit, ascii_only) for own in others]
         shown_unit = f" ({unit})" if unit and not told_unit else ""
         yield TableRow(visible_text(name, 30) + shown_unit, tuple(cells))
 
 
-def read_metric(state: RunState | None, name: str, reading: Reading) -> float | None:
-    """A metric of a run; None if it has none, NaN if one of the values is."""
-    points = state.history.get(name, ()) if state is not None else ()
-    if not points:
-        return None
-    values = [value for _, value in points[-MEAN_STEPS if reading == "mean" else -1 :]]
-    return math.nan if any(map(math.isnan, values)) else sum(values) / len(values)
-
-
-def _difference(value: float | None, base: float | None, unit: str, ascii_only: bool) -> str:
-    if value is None or base is None:
-        return ""
-    difference = value - base
-    if not math.isfinite(difference):
-        return ""
+def _metric_cell(own: Measured | None, base: Measured | None, unit: str, ascii_only: bool) -> Cell:
+    if own is None:
+        return Cell(MISSING)
+    value = format_value(own.value, unit)
+    if base is None or not math.isfinite(own.value - base.value):
+        return Cell(value)
+    difference = own.value - base.value
     if difference == 0:
-        return "= 0"
-    up, down = "^v" if ascii_only else "▲▼"
+        return Cell(value, "= 0")
+    is_clear = own.differs_from(base)
+    sign = Signs.of(ascii_only).sign(difference, is_clear)
     if unit == "fraction":
-        return f"{up if difference > 0 else down} {100 * difference:+.1f} pts"
-    shown = format_value(abs(difference), unit)
-    return f"{up} +{shown}" if difference > 0 else f"{down} -{shown}"
+        told = f"{100 * difference:+.1f} pts"
+    else:
+        told = f"{'+' if difference > 0 else '-'}{format_value(abs(difference), unit)}"
+    return Cell(value, f"{sign} {told}", "plain" if is_clear else "faint")
 
 
-def _accuracy_rows(runs: Sequence[RunFacts]) -> Iterator[TableRow]:
+def _accuracy_rows(runs: Sequence[RunFacts], ascii_only: bool) -> Iterator[TableRow]:
     evals = [run.state.evals if run.state is not None else {} for run in runs]
     for suite in sorted({suite for found in evals for suite in found}):
         results = [found.get(suite) for found in evals]
@@ -191,13 +193,13 @@ def _accuracy_rows(runs: Sequence[RunFacts]) -> Iterator[TableRow]:
         for name in sorted(names, key=_type_order):
             accuracies = [result.per_type.get(name) if result else None for result in results]
             cells = (
-                _accuracy_cell(own, None if place == 0 else accuracies[0])
+                _accuracy_cell(own, None if place == 0 else accuracies[0], ascii_only)
                 for place, own in enumerate(accuracies)
             )
             yield TableRow(f"{visible_text(suite, 20)} {visible_text(name, 16)}", tuple(cells))
 
 
-def _accuracy_cell(own: TypeAccuracy | None, base: TypeAccuracy | None) -> Cell:
+def _accuracy_cell(own: TypeAccuracy | None, base: TypeAccuracy | None, ascii_only: bool) -> Cell:
     if own is None or own.accuracy is None:
         return Cell(MISSING)
     interval = "" if own.ci95 is None else f" {interval_words(own, 0)}"
@@ -210,8 +212,10 @@ def _accuracy_cell(own: TypeAccuracy | None, base: TypeAccuracy | None) -> Cell:
     if half is None:
         return Cell(value, told)
     told = f"{100 * difference:+.1f} ±{100 * half:.1f} pts"
-    if abs(difference) <= half:
-        return Cell(value, f"{told} unresolved", "faint")
+    is_clear = abs(difference) > half
+    told = f"{Signs.of(ascii_only).sign(difference, is_clear)} {told}"
+    if not is_clear:
+        return Cell(value, told, "faint")
     return Cell(value, told, "good" if difference > 0 else "bad")
 
 

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
+from typing_extensions import override
 
 from tui.advice import advice_on, command_for
 from tui.alerts import times
@@ -18,9 +19,11 @@ from tui.episodes import Episode, episodes_of, key_of
 from tui.evidence import BASELINE_STEPS, Worst, baseline_sentence, worst_completions
 from tui.legend import Curve
 from tui.literal import joined, literal
+from tui.plot_parts import extent
 from tui.screens.run_screen import RunScreen
 from tui.series import ColumnView
 from tui.source import Snapshot
+from tui.viewport import Viewport
 from tui.widgets.chart import Chart
 from vtk.format import MISSING, format_age_s, format_number
 from vtk.runs.events import METRICS, is_finite
@@ -45,6 +48,13 @@ class AlertsScreen(RunScreen):
         self._chosen: Episode | None = None
         self._worst: tuple[Alert, Worst] | None = None
 
+    @property
+    @override
+    def viewport(self) -> Viewport:
+        """The steps around the chosen alert, whatever the other screens show."""
+        return self._own
+
+    @override
     def body(self) -> Iterable[Widget]:
         """The list on the left, the evidence on the right."""
         yield Horizontal(
@@ -57,6 +67,7 @@ class AlertsScreen(RunScreen):
             id="alerts-body",
         )
 
+    @override
     def show_body(self, snapshot: Snapshot) -> None:
         """List the alerts anew where there are new ones, and show the chosen one's evidence."""
         episodes = tuple(reversed(episodes_of(snapshot)[-_NUM_LISTED:]))
@@ -74,6 +85,11 @@ class AlertsScreen(RunScreen):
         """Another alert is looked at."""
         if event.option_index < len(self._listed):  # there may be fewer since
             self._choose(self._listed[event.option_index])
+
+    @override
+    def _change(self, viewport: Viewport) -> None:
+        self._own = viewport
+        self.show(self.snapshot)
 
     def _list(self, episodes: tuple[Episode, ...], snapshot: Snapshot) -> None:
         keys = [episode.key for episode in episodes]
@@ -105,7 +121,7 @@ class AlertsScreen(RunScreen):
         before, self._chosen = self._chosen, episode
         worst = episode.worst
         if before is None or before.key != episode.key:
-            self.viewport = replace(self.viewport, cursor=worst.step, window=_around(episode))
+            self._own = replace(self._own, cursor=worst.step, window=_around(episode))
         if before is None or key_of(before.worst) != key_of(worst):
             self._worst = None
             self._read_worst(worst)
@@ -132,7 +148,8 @@ class AlertsScreen(RunScreen):
         unit = METRICS[name].unit if name in METRICS else ""
         curves = [Curve("", view, unit)] if isinstance(view, ColumnView) else []
         marks = marks_of(snapshot)
-        chart.show(curves, marks, self.viewport, self.dashboard.ascii_only)
+        viewport = self.viewport.ended(extent(curve.view for curve in curves)[1])
+        chart.show(curves, marks, viewport, self.dashboard.ascii_only)
         self.query_one("#evidence", Static).update(self._evidence(episode, snapshot))
 
     def _evidence(self, episode: Episode, snapshot: Snapshot) -> Content:

@@ -4,7 +4,7 @@ from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from tui import keys
 from tui.samples.copying import sample_text
@@ -15,6 +15,7 @@ from tui.samples.text import (
     question_content,
     tint_legend,
 )
+from tui.widgets.keys_footer import KeysFooter
 
 
 class DetailScreen(Screen[None]):
@@ -49,7 +50,7 @@ class DetailScreen(Screen[None]):
             yield Static(Content("\n").append(heading), markup=False)
             yield Static(Content(tint_legend(self.tint)), id="legend", markup=False)
             yield Static(Content("\n").append(text), id="whole", markup=False)
-        yield Footer()
+        yield KeysFooter()
 
     def action_copy(self) -> None:
         """Copy the sample as text."""

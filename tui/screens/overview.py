@@ -6,6 +6,7 @@ from typing import ClassVar, Final
 from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.widget import Widget
+from typing_extensions import override
 
 from tui.accuracy import accuracies, accuracy_content
 from tui.curves import curves_of, marks_of
@@ -30,6 +31,7 @@ class OverviewScreen(RunScreen):
 
     screen_name: ClassVar[str] = "overview"
 
+    @override
     def body(self) -> Iterable[Widget]:
         """The four, and what else there is room for."""
         yield Container(
@@ -53,13 +55,14 @@ class OverviewScreen(RunScreen):
         charts = [Chart(title, zero=name == "loss", id=name) for name, title in _MORE.items()]
         yield Container(*charts, id="more")
 
+    @override
     def show_body(self, snapshot: Snapshot) -> None:
         """Show a snapshot in every panel."""
         ascii_only = self.dashboard.ascii_only
-        marks = marks_of(snapshot)
+        marks, viewport = marks_of(snapshot), self.viewport
         for chart in self.query(Chart):
             curves = curves_of(snapshot.state, chart.id or "")
-            chart.show(curves, marks, self.viewport, ascii_only)
+            chart.show(curves, marks, viewport, ascii_only)
         for panel_id in ("devices", "accuracy-panel"):
             self.query_one(f"#{panel_id}", Panel).show(snapshot, ascii_only)
 

@@ -1,24 +1,27 @@
 """What every screen of one run has: the tabs, the header, the line of alerts, the footer."""
 
-from collections.abc import Iterable
+from abc import ABCMeta, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.dom import DOMNode
+from textual.message_pump import _MessagePumpMeta
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
 from tui import keys
 from tui.alerts import alert_line
 from tui.facts import first_line, pending_line, second_line, third_line
 from tui.literal import joined, lines, literal
-from tui.plot import extent
+from tui.plot_parts import extent
+from tui.series import ColumnView
 from tui.source import Snapshot
 from tui.viewport import Viewport
 from tui.widgets.chart import Chart
+from tui.widgets.keys_footer import KeysFooter
 from tui.widgets.panels import Panel
 from tui.widgets.playbar import PlayBar
 from tui.widgets.tabs import Tabs
@@ -30,7 +33,11 @@ _WIDTHS = [(0, "-narrow"), (100, "-wide"), (160, "-very-wide")]
 _HEIGHTS = [(0, "-short"), (24, "-middle"), (38, "-tall")]
 
 
-class RunScreen(Screen[None]):
+class _AbstractScreen(_MessagePumpMeta, ABCMeta):
+    """Textual's own class of classes, which refuses to make what lacks a method as well."""
+
+
+class RunScreen(Screen[None], metaclass=_AbstractScreen):
     """A screen that shows snapshots; subclasses give `body` and `show_body`."""
 
     BINDINGS = keys.bindings("charts")
@@ -41,7 +48,7 @@ class RunScreen(Screen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.viewport = Viewport()
+        self._own = Viewport()
         self.snapshot = Snapshot()
 
     @property
@@ -54,6 +61,14 @@ class RunScreen(Screen[None]):
         """What does the actions of this screen's own keys."""
         return self
 
+    @property
+    def viewport(self) -> Viewport:
+        """The steps that all screens share, with this screen's own scale of values."""
+        shared, own = self.dashboard.viewport, self._own
+        views = self._views()
+        seen = shared.reaching(extent(views)) if any(map(len, views)) else shared
+        return replace(seen, scale=own.scale, stretch=own.stretch)
+
     def compose(self) -> ComposeResult:
         """Tabs, header, what the subclass shows, alerts, replay, footer."""
         yield Tabs(self.dashboard.tabs(), self.screen_name)
@@ -61,15 +76,15 @@ class RunScreen(Screen[None]):
         yield from self.body()
         yield Panel(_notices, id="alert-line", on_click=lambda: self.dashboard.open("alerts"))
         yield PlayBar(id="play-bar")
-        yield Footer()
+        yield KeysFooter()
 
+    @abstractmethod
     def body(self) -> Iterable[Widget]:
         """What lies between header and footer."""
-        raise NotImplementedError
 
+    @abstractmethod
     def show_body(self, snapshot: Snapshot) -> None:
         """Show a snapshot in the body."""
-        raise NotImplementedError
 
     def on_mount(self) -> None:
         """Show what is known already."""
@@ -88,7 +103,6 @@ class RunScreen(Screen[None]):
         if not self.is_current or not self.query(PlayBar):  # not composed yet, or leaving
             return
         self.snapshot = snapshot
-        self.viewport = self.viewport.followed(self._extent())
         ascii_only = self.dashboard.ascii_only
         for panel_id in ("header", "alert-line"):
             self.query_one(f"#{panel_id}", Panel).show(snapshot, ascii_only)
@@ -96,9 +110,9 @@ class RunScreen(Screen[None]):
         self.show_body(snapshot)
 
     def action_cursor(self, by: int) -> None:
-        """Move the crosshair."""
-        columns = max((chart.frame.columns for chart in self._charts() if chart.frame), default=60)
-        self._change(self.viewport.moved(by, self._extent(), columns))
+        """Move the crosshair; without a step there is none."""
+        if any(map(len, self._views())):
+            self._change(self.viewport.moved(by, self._extent(), self._num_columns()))
 
     def action_no_cursor(self) -> None:
         """Take the crosshair away."""
@@ -119,7 +133,7 @@ class RunScreen(Screen[None]):
 
     def action_reset_zoom(self) -> None:
         """Show all steps and values."""
-        self._change(replace(self.viewport, window=None, stretch=1.0, is_at_end=True))
+        self._change(replace(self.viewport, window=None, stretch=1.0))
 
     def action_smooth(self) -> None:
         """Go to the next smoothing."""
@@ -130,8 +144,9 @@ class RunScreen(Screen[None]):
         self._change(self.viewport.scaled_next())
 
     def on_chart_pointed(self, message: Chart.Pointed) -> None:
-        """The mouse moves the crosshair of all charts."""
-        self._change(replace(self.viewport, cursor=message.step))
+        """The mouse moves the crosshair of all charts; a screen that it leaves keeps its own."""
+        if self.is_current:
+            self._change(replace(self.viewport, cursor=message.step))
 
     def on_chart_zoomed(self, message: Chart.Zoomed) -> None:
         """The wheel zooms."""
@@ -144,14 +159,20 @@ class RunScreen(Screen[None]):
         """Dragging pans."""
         self.action_pan(message.share)
 
-    def _charts(self) -> Iterable[Chart]:
-        return self.query(Chart)
+    def _views(self) -> Sequence[ColumnView]:
+        """What is drawn over steps."""
+        return [curve.view for chart in self.query(Chart) for curve in chart.curves]
+
+    def _num_columns(self) -> int:
+        """How many places for the crosshair there are across."""
+        frames = (chart.frame for chart in self.query(Chart))
+        return max((frame.columns for frame in frames if frame is not None), default=60)
 
     def _extent(self) -> tuple[float, float]:
-        return extent(curve.view for chart in self._charts() for curve in chart.curves)
+        return extent(self._views())
 
     def _change(self, viewport: Viewport) -> None:
-        self.viewport = viewport
+        self.dashboard.viewport = self._own = viewport
         self.show(self.snapshot)
 
 

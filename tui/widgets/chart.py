@@ -1,6 +1,7 @@
 """A chart on the screen: draws `tui.plot` by lines, and tells its screen what the mouse wants."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import events
@@ -10,8 +11,8 @@ from textual.widget import Widget
 from typing_extensions import override
 
 from tui.legend import Curve, Legend
-from tui.plot import Frame, Plot, PlotLine, PlotMark
 from tui.plot import draw as draw_plot
+from tui.plot_parts import Frame, Lane, Plot, PlotLine, PlotMark
 from tui.scales import ScaleName
 from tui.series import ColumnView
 from tui.smoothing import Smoothed
@@ -72,6 +73,7 @@ class Chart(Widget, can_focus=True):
         self.hint = hint
         self.curves: tuple[Curve, ...] = ()
         self.marks: tuple[PlotMark, ...] = ()
+        self.lanes: tuple[Lane, ...] = ()
         self.viewport = Viewport()
         self.ascii_only = False
         self.frame: Frame | None = None
@@ -85,14 +87,15 @@ class Chart(Widget, can_focus=True):
         marks: Sequence[PlotMark],
         viewport: Viewport,
         ascii_only: bool = False,
+        lanes: Sequence[Lane] = (),
     ) -> None:
         """Draw these curves, where they differ from what is drawn."""
         drawn = tuple((c.label, id(c.view), c.number) for c in curves)
-        key = (self.title, drawn, tuple(marks), viewport, ascii_only)
+        key = (self.title, drawn, tuple(marks), viewport, ascii_only, tuple(lanes))
         if key != self._shown:
             self._shown = key
             self.curves, self.marks = tuple(curves), tuple(marks)
-            self.viewport, self.ascii_only = viewport, ascii_only
+            self.viewport, self.ascii_only, self.lanes = viewport, ascii_only, tuple(lanes)
             self._redraw()
 
     def plot(self) -> Plot:
@@ -101,8 +104,9 @@ class Chart(Widget, can_focus=True):
         view = self.viewport
         scale = view.scale or self.own_scale
         plot = Plot(
-            lines, self.marks, view.window, scale, self.zero, None, view.cursor, self.ascii_only
-        )
+            lines, self.marks, view.window, scale, self.zero, None, view.cursor, self.ascii_only,
+            self.lanes,
+        )  # fmt: skip
         return plot if view.stretch == 1 else _stretched(plot, view.stretch, self.size.width)
 
     @override
@@ -192,7 +196,4 @@ def _stretched(plot: Plot, stretch: float, width: int) -> Plot:
         return plot
     scale = frame.scale
     low, high = scale.value_at(0.5 - stretch / 2), scale.value_at(0.5 + stretch / 2)
-    return Plot(
-        plot.lines, plot.marks, plot.window, plot.scale, plot.zero, (low, high), plot.cursor,
-        plot.ascii_only,
-    )  # fmt: skip
+    return replace(plot, values=(low, high))

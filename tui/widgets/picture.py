@@ -8,7 +8,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from typing_extensions import override
 
-from tui.plot import Cells
+from tui.plot_parts import Cells
 from tui.theme import chart_styles
 
 
