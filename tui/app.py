@@ -125,6 +125,7 @@ class DashboardApp(App[None]):
         self.export_dir = export_dir or Path()
         self.beside: tuple[RunPaths, ...] = tuple(beside)
         self.snapshot, self.viewport = Snapshot(), Viewport()
+        self._charted = RunState()
         self.requests = Requests(self)
         self.poller = Poller(source, 1 / fps, self._tell, self._tell_broken)
         self._live_source, self._live_every_s = source, 1 / fps
@@ -168,7 +169,9 @@ class DashboardApp(App[None]):
         """Hand the newest snapshot to the screen in front."""
         snapshot = self.poller.take()
         if snapshot is not None:
-            self.viewport = _followed(self.viewport, self.snapshot.state, snapshot.state)
+            if snapshot.waiting_for is None:  # else the run is there, and so is what was chosen
+                self.viewport = _followed(self.viewport, self._charted, snapshot.state)
+                self._charted = snapshot.state
             self.snapshot = snapshot
             self.requests.note(snapshot)
             base = self.screen_stack[0] if self.screen_stack else None

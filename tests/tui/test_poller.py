@@ -68,16 +68,19 @@ def test_a_fault_of_the_disk_is_shown_and_looked_past(
 ) -> None:
     source = FailingSource(runs_dir)
     with EventWriter(new_run()) as writer:
-        write_steps(writer, 1, 3)
+        write_steps(writer, 1, 30)
 
         async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
-            await shown(app, pilot, "step 3/100")
+            await shown(app, pilot, "step 30/100")
+            await pilot.press("plus")
+            first, last = app.viewport.window or (0, 0)
             source.fault = OSError(errno.ESTALE, "Stale file handle", "/nfs/runs/mine/control")
             text = await shown(app, pilot, "Stale file handle")
             assert "cannot read /nfs/runs/mine/control" in text
             source.fault = None
-            write_steps(writer, 4, 4)
-            await shown(app, pilot, "step 4/100")
+            write_steps(writer, 31, 31)
+            await shown(app, pilot, "step 31/100")
+            assert app.viewport.window == (first + 1, last + 1), "the zoom is kept, and follows"
 
         drive(look, source=source, size=(140, 30))
 
