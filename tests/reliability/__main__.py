@@ -107,7 +107,7 @@ were chosen with the recorded runs in view: its zero alarms say that such thresh
 delays what they cost. E rows: real `vtk eval` of an untaught tiny model on two clips, 8 questions
 of 4 answers (E1, E2, E5, E9); grading and error bars need no model. L and S rows: real writers,
 readers, terminals, children and servers on loopback. Rows count as their "done" says: some were
-measured with a share of the full counts. S7 (serving the dashboard) has no row yet.
+measured with a share of the full counts.
 
 Machine: {_machine()}, shared with other work; one torch thread per process.
 

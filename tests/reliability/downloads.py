@@ -91,6 +91,7 @@ def kill_at_random(num_kills: int, folder: Path, size_mib: int = 64, seed: int =
     """SIGKILL the command at random moments and repeat it, until a run ends by itself."""
     result = Figures("D1", "A killed download continues where it stopped, in a new process")
     draw, num_killed, num_rounds, resent = random.Random(seed), 0, 0, list[float]()
+    num_right = 0
     while num_killed < num_kills:
         with place(folder / str(num_rounds), num_clips=16, clip_size=size_mib * MIB // 16) as here:
             here.site.trick = lambda _request: Trick(bytes_per_s=size_mib * MIB / 2)
@@ -101,6 +102,7 @@ def kill_at_random(num_kills: int, folder: Path, size_mib: int = 64, seed: int =
                     return result
                 num_killed, killed_here = num_killed + 1, killed_here + 1
             odd = here.wanted.keys() ^ files_below(here.root).keys()
+            num_right += here.is_right()
             result.check(here.is_right(), f"round {num_rounds} ends with other files: {odd}")
             if killed_here:
                 extra = here.site.num_sent - here.archive_bytes
@@ -108,7 +110,7 @@ def kill_at_random(num_kills: int, folder: Path, size_mib: int = 64, seed: int =
             num_rounds += 1
     result.count = f"{num_killed} SIGKILLs in {num_rounds} downloads of {size_mib} MiB"
     result.figures = [
-        f"{num_rounds} of {num_rounds} end with every byte right and nothing left over",
+        f"{num_right} of {num_rounds} end with every byte right and nothing left over",
         f"sent again per kill: {100 * sum(resent) / len(resent):.1f} % of the file in the mean, "
         f"{100 * max(resent):.1f} % at most (with what was on its way in the sockets)",
     ]

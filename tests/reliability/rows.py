@@ -25,6 +25,7 @@ from tests.reliability import (
     scorers,
     secrets,
     series,
+    serving,
     signals,
     terminals,
 )
@@ -61,6 +62,7 @@ PLAIN: dict[str, MeasurePlain] = {
     "S4": lambda _, folder: [terminals.commands_on_hostile_runs(folder)],
     "S5": lambda _, folder: [secrets.tokens_stay_hidden(folder)],
     "S6": lambda n, folder: [fuzz.mutated_clips(n(2000), folder)],
+    "S7": lambda n, folder: [serving.nothing_opens_without_the_token(n(500), folder)],
     "S8": lambda n, folder: [caps.absurd_inputs(max(65, n(1000)), folder, n(1_000_000))],
 }
 """What needs no model."""
@@ -146,5 +148,6 @@ SHORT_FORMS = {
     "S4": "test_console, test_hostile_screens",
     "S5": "test_transfer and test_get (token), test_promises",
     "S6": "test_prober (200 mutations), test_absurd_headers",
+    "S7": "test_serve (tokens, sites, a visitor's keys)",
     "S8": "test_json_stream, test_archives, test_promises",
 }

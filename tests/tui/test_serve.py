@@ -1,21 +1,12 @@
 """The served dashboard over real sockets: who is let in, and what a visitor can do."""
 
 import asyncio
-import json
 import os
-import re
-import signal
-import socket
-import subprocess
-import sys
 import time
 import zipfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -29,49 +20,15 @@ from vtk.runs.writer import EventWriter
 pytest.importorskip("textual_serve", reason="the extra `serve` is not installed")
 aiohttp = pytest.importorskip("aiohttp")
 
-PATIENCE_S = 60.0
-_SEQUENCE = re.compile(r"\x1b(?:\[[0-9;?<>=]*[ -/$]*[@-~]|\][^\x07]*\x07)")
-
-
-@dataclass(frozen=True)
-class Served:
-    """A server that runs."""
-
-    url: str
-    runs_dir: Path
-    process: subprocess.Popen[bytes]
-
-    @property
-    def root(self) -> str:
-        """The server without the token."""
-        return "/".join(self.url.split("/")[:3])
-
-
-def start(runs_dir: Path, *more: str) -> Served:
-    """`vtk dashboard --serve` on a free port, once it says where."""
-    process = subprocess.Popen(
-        [
-            sys.executable, "-m", "vtk", "dashboard", "--serve", "--json", "--port", "0",
-            "--runs-dir", str(runs_dir), *more,
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    said = b""
-    while not said.endswith(b"}\n"):
-        line = process.stdout.readline()
-        assert line, "it ended before it served"
-        said += line
-    return Served(json.loads(said)["url"], runs_dir, process)
-
-
-def end(served: Served) -> None:
-    served.process.send_signal(signal.SIGTERM)
-    assert served.process.wait(PATIENCE_S) == 0
-    assert served.process.stdout is not None
-    served.process.stdout.close()
+from tests.reliability.serving import (  # noqa: E402 - it needs both
+    PATIENCE_S,
+    Served,
+    end,
+    own_address,
+    start,
+    status_of,
+    visit,
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,55 +40,6 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         found = start(runs_dir)
         yield found
         end(found)
-
-
-class Visitor:
-    """One page's terminal."""
-
-    def __init__(self, websocket: Any) -> None:
-        self.websocket, self.seen, self.told = websocket, "", list[Any]()
-
-    async def press(self, key: str) -> None:
-        await self.websocket.send_json(["stdin", key])
-
-    async def walk(self, *ways: tuple[str, str]) -> None:
-        """Press each key, and go on once its word was there."""
-        for key, word in ways:
-            await self.press(key)
-            await self.until(word)
-
-    async def until(self, word: str) -> None:
-        """Take in what is sent until a word was; words are broken by what places them."""
-        async with asyncio.timeout(PATIENCE_S):
-            while word not in _SEQUENCE.sub("", self.seen):
-                message = await self.websocket.receive()
-                assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), self.seen
-                if message.type == aiohttp.WSMsgType.TEXT:
-                    self.told.append(json.loads(message.data))
-                    self.seen += f" TOLD {self.told[-1][0]} "
-                else:
-                    self.seen += message.data.decode()
-
-
-@asynccontextmanager
-async def visit(served: Served) -> AsyncIterator[tuple[Any, Visitor]]:
-    """A page on a screen of 140 by 40, and the browser's other requests."""
-    async with aiohttp.ClientSession() as session:
-        address = f"{served.url}ws?width=140&height=40"
-        async with session.ws_connect(address, headers={"Origin": served.root}) as websocket:
-            yield session, Visitor(websocket)
-
-
-async def status_of(session: Any, address: str, **headers: str) -> int:
-    """What the server answers a request for a page or for a websocket."""
-    if not address.split("?")[0].endswith("/ws"):
-        async with session.get(address, headers=headers) as answer:
-            return int(answer.status)
-    try:
-        async with session.ws_connect(address, headers=headers):
-            return 101
-    except aiohttp.WSServerHandshakeError as error:
-        return int(error.status)
 
 
 def test_only_the_token_opens_anything_and_no_other_site_gets_in(served: Served) -> None:
@@ -238,6 +146,8 @@ def child_of(pid: int) -> int:
 
 def test_other_machines_need_the_token_too(runs_dir: Path) -> None:
     address = own_address()
+    if address is None:
+        pytest.skip("this machine is in no network")
     served = start(runs_dir, "--demo", "--host", "0.0.0.0")
     root = f"http://{address}:{served.root.rpartition(':')[2]}"
     token = served.url.split("/")[3]
@@ -251,16 +161,6 @@ def test_other_machines_need_the_token_too(runs_dir: Path) -> None:
 
     asyncio.run(scenario())
     end(served)
-
-
-def own_address() -> str:
-    """This machine's address in a network, if it is in one; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            pytest.skip("this machine is in no network")
-        return str(probe.getsockname()[0])
 
 
 def test_a_port_that_is_taken_is_named_with_the_way_out(

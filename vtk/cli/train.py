@@ -107,7 +107,7 @@ def _train(stage: str, given: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"{given['run']!r} is one word too many.", f"Go on with a run: --resume {given['run']}"
         )
-    resolved = _resolve(stage, given)
+    resolved = _resolve(stage, given, processes)
     if given["name"] is not None:
         require_run_name(given["name"])
     if given["dry_run"]:
@@ -128,11 +128,12 @@ def _train(stage: str, given: Mapping[str, Any]) -> None:
 
 
 def _processes(given: Mapping[str, Any]) -> "Processes":
-    from vtk.system.launchers import Machines, Processes, find_accelerate_config
+    from vtk.system.accelerate_files import find_accelerate_file
+    from vtk.system.launchers import Machines, Processes
 
     place = (given[name] for name in ("num_machines", "machine_rank", "main_address", "main_port"))
     file = given["accelerate_config"]
-    found = None if file is None else find_accelerate_config(file)
+    found = None if file is None else find_accelerate_file(file)
     return Processes(given["num_processes"], found, Machines(*place))
 
 
@@ -149,6 +150,7 @@ def _join(given: Mapping[str, Any], processes: "Processes", console: Console) ->
         )
     paths = join_run(given["runs_dir"], name)
     resolved = load_config(stage, config_file=paths.config_json, environ={})
+    processes.require_sharding(resolved.config.model.sharding)
     _run(paths, resolved, processes, _folders(given), console)
 
 
@@ -156,12 +158,13 @@ def _folders(given: Mapping[str, Any]) -> str:
     return folder_options(data_dir=given["data_dir"], runs_dir=given["runs_dir"])
 
 
-def _resolve(stage: str, given: Mapping[str, Any]) -> "Resolved":
+def _resolve(stage: str, given: Mapping[str, Any], processes: "Processes") -> "Resolved":
     """The settings: options first, then --set, so that both name a value's source."""
     from vtk.config.loading import load_config
     from vtk.data.registry import DATASETS
 
     overrides = {key: given[option] for option, key in SETTINGS.items()}
+    overrides["model.sharding"] = processes.sharding
     data = given["data"]
     if data in DATASETS:
         overrides["data.dataset"] = data
@@ -170,12 +173,14 @@ def _resolve(stage: str, given: Mapping[str, Any]) -> "Resolved":
             known = f"Known data sets: {', '.join(DATASETS)}."
             raise ConfigError(f"--data {data!r} is neither a data set nor a file.", hint=known)
         overrides["data.train"] = str(Path(data).absolute())
-    return load_config(
+    resolved = load_config(
         stage,
         given["preset"],
         given["config"],
         overrides | parse_assignments(given["assignments"]),
     )
+    processes.require_sharding(resolved.config.model.sharding)
+    return resolved
 
 
 def _run(
@@ -218,6 +223,7 @@ def _resume(stage: str, given: Mapping[str, Any], processes: "Processes", consol
     is_first = processes.machines.rank == 0
     paths = find_resumable(given["runs_dir"], stage, given["run"], is_first)
     resolved = load_config(stage, config_file=paths.config_json, environ={})
+    processes.require_sharding(resolved.config.model.sharding)
     if given["dry_run"]:
         show_plan(resolved, given["data_dir"], given["runs_dir"], processes, console)
         return

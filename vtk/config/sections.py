@@ -41,9 +41,10 @@ class ModelSettings(Section):
         default=True,
         description="Recompute activations in the backward pass: less memory, about 20 % slower.",
     )
-    sharding: Literal["none", "fsdp2"] = Field(
+    sharding: Literal["none", "zero2", "fsdp2"] = Field(
         default="none",
-        description="fsdp2 cuts weights, gradients and optimizer state over the processes.",
+        description="fsdp2 cuts weights, gradients and optimizer state over the processes "
+        "(ZeRO-3); zero2 leaves the weights whole between a forward and its backward.",
     )
 
 

@@ -5,19 +5,16 @@ through `torch.distributed.run`: accelerate starts several CPU processes only th
 """
 
 import os
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vtk.config.files import presets_dir
 from vtk.errors import ConfigError
+from vtk.system.accelerate_files import AccelerateFile
 
 DEFAULT_PORT = 29500
 _PLAIN = ("--mixed_precision", "no", "--dynamo_backend", "no")
-_KIND = re.compile(r"""^[{\s]*["']?distributed_type["']?\s*:\s*["']?(\w+)""", re.MULTILINE)
-_SHARDING = ("DEEPSPEED", "FSDP", "MEGATRON_LM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +51,14 @@ class Processes:
     """How a run is spread over processes.
 
     Attributes:
-        num_processes: On all machines together; None takes one per visible GPU, or one a machine
-            without any.
+        num_processes: On all machines together; None takes what the file says, else one per
+            visible GPU, or one a machine without any.
         accelerate_config: A file of `accelerate config`, or None.
         machines: The machines.
     """
 
     num_processes: int | None = None
-    accelerate_config: Path | None = None
+    accelerate_config: AccelerateFile | None = None
     machines: Machines = Machines()
 
     def __post_init__(self) -> None:
@@ -74,7 +71,27 @@ class Processes:
     @property
     def count(self) -> int:
         """Processes on all machines together, if this one is like the others."""
-        return self.num_processes or self.machines.count * max(1, len(visible_gpus(os.environ)))
+        file = self.accelerate_config
+        named = self.num_processes or (None if file is None else file.num_processes)
+        return named or self.machines.count * max(1, len(visible_gpus(os.environ)))
+
+    @property
+    def sharding(self) -> str | None:
+        """What the file makes of `model.sharding`; None if it says nothing of it."""
+        return None if self.accelerate_config is None else self.accelerate_config.sharding
+
+    def require_sharding(self, chosen: str) -> None:
+        """Hold the file against a run's `model.sharding`.
+
+        Raises:
+            ConfigError: They differ.
+        """
+        if self.accelerate_config is not None and self.sharding not in (None, chosen):
+            raise ConfigError(
+                f"{self.accelerate_config.path} asks for {self.sharding}, and model.sharding of "
+                f"this run is {chosen}",
+                "Leave one of the two out; a run that goes on keeps its own.",
+            )
 
 
 def worker_command(run_dir: Path, processes: Processes) -> tuple[list[str], dict[str, str]]:
@@ -88,10 +105,14 @@ def worker_command(run_dir: Path, processes: Processes) -> tuple[list[str], dict
     gpus = visible_gpus(environment)
     count = processes.count
     worker = ["-m", "vtk.worker", str(run_dir.absolute())]
-    if processes.accelerate_config is not None:
-        file = ["--config_file", str(processes.accelerate_config)]
-        given = [] if processes.num_processes is None else ["--num_processes", str(count)]
-        return _accelerate(*file, *given, *_machine_options(machines), *worker), environment
+    file = processes.accelerate_config
+    if file is not None and (file.sharding is None or count > 1):
+        options = ["--config_file", str(file.path)]
+        if file.sharding is not None:  # which the run does by itself, without a plug-in
+            options.append("--multi_gpu")
+        if processes.num_processes is not None:
+            options += ["--num_processes", str(count)]
+        return _accelerate(*options, *_machine_options(machines), *worker), environment
     if count == 1:
         if len(gpus) > 1:  # one process must see one GPU, or the library splits every batch
             environment["CUDA_VISIBLE_DEVICES"] = gpus[0]
@@ -112,30 +133,6 @@ def visible_gpus(environ: Mapping[str, str]) -> list[str]:
     from vtk.system.gpu import read_gpus
 
     return [str(device.index) for device in read_gpus().devices]
-
-
-def find_accelerate_config(named: Path) -> Path:
-    """The file that is meant: the file itself, or one that comes with vtk, by its name.
-
-    Raises:
-        ConfigError: There is none, it is of another kind, or it shards the model.
-    """
-    shipped = presets_dir() / "accelerate"
-    path = named if named.is_file() else shipped / f"{named}.yaml"
-    if not path.is_file():
-        names = ", ".join(sorted(file.stem for file in shipped.glob("*.yaml")))
-        raise ConfigError(f"there is no accelerate configuration {named}", f"Shipped: {names}.")
-    found = _KIND.search(path.read_text(encoding="utf-8", errors="replace"))
-    if found is None:
-        raise ConfigError(f"{path} is no accelerate configuration: it has no distributed_type")
-    kind = found[1]
-    if kind in _SHARDING:
-        raise ConfigError(
-            f"{path} asks for {kind}, and a run shards by itself",
-            "Take --accelerate-config 8-gpu, or one of your own with distributed_type: MULTI_GPU, "
-            "and --set model.sharding=fsdp2.",
-        )
-    return path.absolute()
 
 
 def _accelerate(*arguments: str) -> list[str]:

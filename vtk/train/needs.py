@@ -44,7 +44,8 @@ def memory_gib(
     is_bfloat16 = config.model.dtype == "bfloat16" or (config.model.dtype == "auto" and has_gpu)
     weight_bytes = 2 if is_bfloat16 else 4
     trained, trained_bytes = num_trained(config, sizes), 4 if config.lora.enabled else weight_bytes
-    share = num_processes if config.model.sharding != "none" else 1
+    sharding = config.model.sharding
+    share = num_processes if sharding != "none" else 1
     micro_batch = step_shape(config, sizes, config.optim.prompts_per_device)
     kept = activation_bytes(
         sizes,
@@ -54,7 +55,7 @@ def memory_gib(
         is_checkpointed=config.model.gradient_checkpointing,
     )
     needs = {
-        "weights": sizes.num_parameters * weight_bytes / share,
+        "weights": sizes.num_parameters * weight_bytes / (share if sharding == "fsdp2" else 1),
         "gradients": trained * trained_bytes / share,
         "optimizer": trained * (8 + (2 if trained_bytes == 2 else 0)) / share,
         "reference": _reference_bytes(config, inputs, sizes, trained, weight_bytes) / share,

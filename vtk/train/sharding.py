@@ -1,9 +1,11 @@
 """Weights, gradients and optimizer state cut over the processes of a run: FSDP2 (`fully_shard`).
 
 Each transformer block is a unit that is gathered for its forward and backward, and the rest of the
-model is one more; so a process holds a share of all, and the whole of one block at a time. Every
-gathering needs all processes at once. A backward pass is the same blocks in the same order on each
-of them; sampling is not, so it happens with the whole model gathered once (`gathered`).
+model is one more; so a process holds a share of all, and the whole of one block at a time (ZeRO-3,
+https://arxiv.org/abs/1910.02054). Under "zero2" a block that was gathered for its forward stays
+until its backward: more memory for the weights, one gathering less. Every gathering needs all
+processes at once. A backward pass is the same blocks in the same order on each of them; sampling is
+not, so it happens with the whole model gathered once (`gathered`).
 
 The library's own sharding is not used: accelerate shards on GPUs only, and this does on CPUs too.
 """
@@ -26,11 +28,12 @@ from vtk.train.forward import TokenScores
 torch.export.register_dataclass(TokenScores)  # or the gathering for the backward would not see it
 
 
-def shard(model: Any) -> None:
+def shard(model: Any, keeps_until_backward: bool = False) -> None:
     """Cut a model's weights over all processes, in place.
 
     Args:
         model: A Qwen2.5-VL model, the same on every process, bare or with adapters.
+        keeps_until_backward: Leave a block gathered between its forward and its backward.
     """
     base = base_model(model)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -41,6 +44,8 @@ def shard(model: Any) -> None:
             units[type(module).__name__].append(fully_shard(module, mesh=mesh))
     _fix_prefetch([*units.values(), [fully_shard(base, mesh=mesh)]])
     _claim_root(base)
+    base.keeps_until_backward = keeps_until_backward
+    _reshard_as_set(base)
     # Tells the training loop that nothing is left to place, wrap or reduce.
     base._is_distributed_loading_by_transformers = True
 
@@ -67,8 +72,8 @@ def gathered(model: Any) -> Iterator[None]:
     try:
         yield
     finally:
+        _reshard_as_set(base)
         for unit in units:
-            unit.set_reshard_after_forward(unit is not base, recurse=False)
             unit.reshard()
 
 
@@ -140,6 +145,14 @@ def _fix_prefetch(stacks: Sequence[Sequence[FSDPModule]]) -> None:
     for stack in stacks:
         for unit, before in zip(stack, [*stack[:1], *stack], strict=False):
             unit.set_modules_to_backward_prefetch([before])
+
+
+def _reshard_as_set(base: Any) -> None:
+    """Which units give up their weights after their forward: none, or all but the root."""
+    for module in base.modules():
+        if isinstance(module, FSDPModule):
+            is_given_up = module is not base and not base.keeps_until_backward
+            module.set_reshard_after_forward(is_given_up, recurse=False)
 
 
 def _claim_root(base: Any) -> None:

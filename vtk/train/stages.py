@@ -180,8 +180,8 @@ def _refuse_sharding(trainer: CDPOTrainer) -> None:
     if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
         raise ConfigError(
             "the accelerate configuration asks for DeepSpeed or FSDP, and a run shards by itself",
-            "Set distributed_type: MULTI_GPU in the file, and shard with --set "
-            "model.sharding=fsdp2.",
+            "Start it with `vtk train-cdpo --accelerate-config FILE`, which takes over what the "
+            "file cuts, or set distributed_type: MULTI_GPU there and model.sharding in the run.",
         )
 
 
@@ -194,8 +194,8 @@ def _load_models(attempt: Attempt, reporter: Reporter) -> tuple[Any, Any, Refere
         reference = load_reference(policy, inputs.reference, inputs.model, config)
         if attempt.checkpoint is None:
             refuse_equal(start_sha256, inputs.model, reference)
-    if config.model.sharding == "fsdp2" and PartialState().num_processes > 1:
-        shard(policy)
+    if config.model.sharding != "none" and PartialState().num_processes > 1:
+        shard(policy, keeps_until_backward=config.model.sharding == "zero2")
         if reference is not None and reference.model is not None:
             shard(reference.model)
     trained = [parameter for parameter in policy.parameters() if parameter.requires_grad]

@@ -18,6 +18,7 @@ from vtk.errors import Interrupted
 from vtk.launch import launch
 from vtk.runs import control
 from vtk.runs.store import RunPaths
+from vtk.system.accelerate_files import AccelerateFile, find_accelerate_file
 from vtk.system.launchers import Processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -31,7 +32,12 @@ MEASURED = ("signed_kl", "k3", "entropy", "loss_policy", "loss_repulsion")
 
 
 def _train(
-    bench: Any, stage: str, num_processes: int, num_passes: int = 1, **settings: Any
+    bench: Any,
+    stage: str,
+    num_processes: int,
+    num_passes: int = 1,
+    file: AccelerateFile | None = None,
+    **settings: Any,
 ) -> RunPaths:
     """A run of `NUM_PROMPTS` prompts a step, several processes by the real launch."""
     paths: RunPaths = bench.new_run(
@@ -44,7 +50,7 @@ def _train(
     if num_processes == 1:
         bench.attempt(paths)
     else:
-        launch(paths, Processes(num_processes))
+        launch(paths, Processes(num_processes, file))
     return paths
 
 
@@ -119,10 +125,15 @@ SHARDED: dict[str, Any] = {"model__sharding": "fsdp2"}
 
 
 @pytest.mark.parametrize(
-    "lora",
-    [pytest.param({}, id="full-3"), pytest.param(LORA, id="lora-2", marks=pytest.mark.thorough)],
+    ("lora", "sharding"),
+    [
+        pytest.param({}, "fsdp2", id="full-3"),
+        pytest.param(LORA, "fsdp2", id="lora-2", marks=pytest.mark.thorough),
+        pytest.param({}, "zero2", id="full-3-zero2", marks=pytest.mark.thorough),
+        pytest.param(LORA, "zero2", id="lora-2-zero2"),
+    ],
 )
-def test_sharded_weights_are_trained_alike(bench: Any, lora: dict[str, Any]) -> None:
+def test_sharded_weights_are_trained_alike(bench: Any, lora: dict[str, Any], sharding: str) -> None:
     """With a whole model as the reference, sharded too; with held-out evaluation and skips."""
     questions, _ = bench.damaged_questions(num_damaged=3)
     settings: dict[str, Any] = {
@@ -132,7 +143,9 @@ def test_sharded_weights_are_trained_alike(bench: Any, lora: dict[str, Any]) -> 
     settings |= {"data__max_skipped_frac": 1.0, "eval__every_steps": NUM_STEPS} | lora
     num_processes = 2 if lora else 3
     alone = _train(bench, "cdpo", 1, **settings)
-    sharded = _train(bench, "cdpo", num_processes, **settings, **SHARDED)
+    file = find_accelerate_file(Path("8-gpu-zero2")) if sharding == "zero2" else None
+    settings |= {"model__sharding": sharding}
+    sharded = _train(bench, "cdpo", num_processes, file=file, **settings)
     _assert_same(bench, alone, sharded, _weights(bench.world.base) if not lora else torch.zeros(()))
     results = [bench.events(paths, "eval_result")[-1]["per_type"] for paths in (alone, sharded)]
     assert results[0] == results[1]

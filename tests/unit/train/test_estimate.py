@@ -113,6 +113,12 @@ def test_shards_share_weights_and_optimizer() -> None:
     for kind in ("weights", "gradients", "optimizer", "reference"):
         assert shared.memory_gib[kind] == pytest.approx(alone.memory_gib[kind] / 4)
     assert shared.memory_gib["activations"] == alone.memory_gib["activations"]
+    kept = estimate(_config(model__sharding="zero2"), _inputs(), 4)
+    assert kept is not None
+    assert kept.memory_gib == shared.memory_gib | {
+        "weights": alone.memory_gib["weights"],
+        "total": kept.memory_gib["total"],
+    }
 
 
 def test_the_reference_engine_computes_each_prompt_again() -> None:

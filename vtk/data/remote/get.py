@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vtk.data.remote.adopt import Shelf, adopt_file, adopt_members
 from vtk.data.remote.formats import format_fault
-from vtk.data.remote.leftovers import remove_leftovers, remove_parts
+from vtk.data.remote.leftovers import remove_leftovers, remove_parts, remove_unpacked
 from vtk.data.remote.model_cache import link_snapshot
 from vtk.data.remote.needed import needed_targets
 from vtk.data.remote.plan import make_plan, source_url, space_needed
@@ -79,6 +79,7 @@ class _Getter:
 
     def get(self) -> Got:
         record = self._planned()
+        remove_unpacked(record)
         missing = [each for each in record.files.values() if not self._is_ready(record, each)]
         needed: frozenset[str] | None = None
         if missing:
@@ -239,8 +240,9 @@ class _Getter:
             is_cancelled=self._cancelled.is_set,
         )
         state.members, state.selection = members, self._selection
+        state.is_kept = self._wishes.is_keeping
         self._save(record)  # before the archive goes
-        if not self._wishes.is_keeping:
+        if not state.is_kept:
             path.unlink()
 
     def _transfer(self) -> Transfer:

@@ -25,6 +25,15 @@ def remove_leftovers(record: Record) -> None:
                 found.unlink(missing_ok=True)
 
 
+def remove_unpacked(record: Record) -> None:
+    """Remove the archives whose files are here, unless they were to be kept."""
+    for state in record.files.values():
+        if state.is_archive and not state.is_kept:
+            path = record.path_of(state)
+            if path.is_file() and record.is_ready(state):
+                path.unlink()
+
+
 def remove_parts(target: Path) -> None:
     """Remove what has arrived of a file that is no longer wanted."""
     for suffix in (".part.json", ".part"):

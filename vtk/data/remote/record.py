@@ -38,6 +38,7 @@ class FileState:
         integrity: What it was checked against.
         selection: What of an archive is unpacked, `needed` or `all`; empty until it is.
         members: Of an archive: size and CRC-32 of each unpacked file; None where no archive told.
+        is_kept: Whether it stays when it has been unpacked.
     """
 
     path: str
@@ -50,6 +51,7 @@ class FileState:
     integrity: str = ""
     selection: str = ""
     members: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    is_kept: bool = True
 
     @property
     def planned_bytes(self) -> int:

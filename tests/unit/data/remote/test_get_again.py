@@ -97,6 +97,21 @@ def test_clips_that_a_killed_process_had_unpacked_are_compared_with_their_archiv
     assert site.requests == []
 
 
+@pytest.mark.parametrize("options", [(), ("--keep-archives",)], ids=["passing", "kept"])
+def test_an_archive_that_a_killed_process_had_unpacked_goes_unless_it_was_to_stay(
+    site: Site, cli: "Cli", options: tuple[str, ...]
+) -> None:
+    wanted = publish_holmes(site)
+    archive = cli.data_dir / "video-holmes" / "videos.zip"
+    content = site.files[next(path for path in site.files if path.endswith("videos.zip"))]
+    assert cli("video-holmes", AGREE, *options) == 0
+    assert archive.is_file() == bool(options)
+    archive.write_bytes(content)  # as if it had been killed before it removed that
+    assert cli("video-holmes") == 0
+    kept = {"videos.zip": content} if options else {}
+    assert files_below(cli.data_dir / "video-holmes") == wanted | kept
+
+
 def test_a_part_of_an_archive_goes_when_its_clips_are_adopted(
     site: Site, cli: "Cli", tmp_path: Path
 ) -> None:
