@@ -5,7 +5,6 @@ however often it is opened, each dated by its own step. They have hysteresis: on
 is silent until what it watches has clearly recovered. Silence alone is of the moment.
 """
 
-import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
@@ -110,15 +109,16 @@ def _silence(snapshot: Snapshot) -> Iterator[Alert]:
 
 
 def _medians(values_T: Floats) -> Floats:
-    """The median of each ten values in a row; values that are not finite are left out."""
+    """The median of the finite ones of each ten values in a row; NaN where none is.
+
+    Sorting puts what is not finite last, and takes a tenth of the time of `numpy.nanmedian`.
+    """
     finite = np.where(np.isfinite(values_T), values_T, np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(finite, _WINDOW)
-    is_empty = np.isnan(windows).all(axis=1)
-    filled = np.where(
-        is_empty[:, None], math.inf, windows
-    )  # no finite value: neither here nor back
-    medians: Floats = np.nanmedian(filled, axis=1)
-    medians[is_empty] = np.nan
+    windows = np.sort(np.lib.stride_tricks.sliding_window_view(finite, _WINDOW), axis=1)
+    num_finite = np.isfinite(windows).sum(axis=1)
+    rows, below = np.arange(len(windows)), np.maximum(num_finite - 1, 0) // 2
+    above = np.minimum(num_finite // 2, _WINDOW - 1)
+    medians: Floats = (windows[rows, below] + windows[rows, above]) / 2
     return medians
 
 

@@ -55,6 +55,8 @@ def test_small_distances_and_gaps_are_no_return() -> None:
     assert rules(state_of(kl__signed=[0.03] * 20 + [0.0] * 20)) == []
     assert rules(state_of(kl__signed=[0.4] * 20 + [math.nan] * 20)) == []
     assert rules(state_of(kl__signed=[math.nan] * 40)) == []
+    gappy = [0.4, math.nan] * 15 + [math.inf, 0.02, math.nan] * 12
+    assert [rule for rule, _ in rules(state_of(kl__signed=gappy))] == ["kl_return"]
 
 
 def test_memory_that_creeps_is_told_and_memory_that_is_filled_once_is_not() -> None:
