@@ -99,6 +99,13 @@ class DashboardApp(App[None]):
     class Arrived(Message):
         """The poller has a new snapshot."""
 
+    class Broke(Message):
+        """The poller met what nobody expected, and looks no more."""
+
+        def __init__(self, error: Exception) -> None:
+            super().__init__()
+            self.error = error
+
     def __init__(
         self,
         source: Source,
@@ -118,8 +125,9 @@ class DashboardApp(App[None]):
         self.export_dir = export_dir or Path()
         self.beside: tuple[RunPaths, ...] = tuple(beside)
         self.snapshot, self.viewport = Snapshot(), Viewport()
+        self._charted = RunState()
         self.requests = Requests(self)
-        self.poller = Poller(source, 1 / fps, self._tell)
+        self.poller = Poller(source, 1 / fps, self._tell, self._tell_broken)
         self._live_source, self._live_every_s = source, 1 / fps
         for theme in THEMES:
             self.register_theme(theme)
@@ -161,12 +169,22 @@ class DashboardApp(App[None]):
         """Hand the newest snapshot to the screen in front."""
         snapshot = self.poller.take()
         if snapshot is not None:
-            self.viewport = _followed(self.viewport, self.snapshot.state, snapshot.state)
+            if snapshot.waiting_for is None:  # else the run is there, and so is what was chosen
+                self.viewport = _followed(self.viewport, self._charted, snapshot.state)
+                self._charted = snapshot.state
             self.snapshot = snapshot
             self.requests.note(snapshot)
             base = self.screen_stack[0] if self.screen_stack else None
             if isinstance(base, RunScreen):
                 base.show(snapshot)
+
+    def on_dashboard_app_broke(self, message: Broke) -> None:
+        """End with what the poller met: a screen that stands still would pass for a run that does.
+
+        Raises:
+            Exception: Always; Textual prints it and leaves.
+        """
+        raise message.error
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every screen and every action of the table of keys."""
@@ -335,6 +353,9 @@ class DashboardApp(App[None]):
 
     def _tell(self) -> None:
         self.post_message(self.Arrived())
+
+    def _tell_broken(self, error: Exception) -> None:
+        self.post_message(self.Broke(error))
 
 
 def _followed(viewport: Viewport, before: RunState, now: RunState) -> Viewport:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tui.facts import current_beta, status_of
+from tui.facts import RESUMABLE_STAGES, current_beta, status_of
 from tui.source import Snapshot
 from vtk.format import format_number
 
@@ -47,18 +47,18 @@ def refusal(snapshot: Snapshot, is_read_only: bool) -> str | None:
     if not state.is_live:
         run = shlex.quote(str(snapshot.paths.root))
         again = f"; go on with it: vtk train-{state.stage} --resume {run}"
-        may_resume = state.stage in ("bias", "cdpo", "grpo") and state.status != "finished"
+        may_resume = state.stage in RESUMABLE_STAGES and state.status != "finished"
         return f"the run is {state.status}, nothing listens{again if may_resume else ''}"
     return None
 
 
-def question(ask: Ask, snapshot: Snapshot, args: Mapping[str, float]) -> str:
-    """What the user is asked to confirm."""
+def question(ask: Ask, snapshot: Snapshot, run_id: str, args: Mapping[str, float]) -> str:
+    """What the user is asked to confirm, and of which run."""
     words = ask.what
     if "beta" in args:
         old = current_beta(snapshot)
         words = f"{words}: {format_number(old)} to {format_number(args['beta'])}"
-    return f"{ask.title}? The run {snapshot.state.run_id} {words}."
+    return f"{ask.title}? The run {run_id} {words}."
 
 
 def parse_beta(text: str) -> float:

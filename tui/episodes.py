@@ -14,6 +14,8 @@ from vtk.format import MISSING
 from vtk.runs.snapshot import Alert
 
 COOL_DOWN_STEPS: Final = 10
+Key = tuple[str, int, int | None]
+"""What makes it one thing that happened: rule, attempt, step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,11 @@ class Episode:
     """Alerts of one rule without a quiet stretch between them; at least one."""
 
     alerts: tuple[Alert, ...]
+
+    @property
+    def key(self) -> Key:
+        """The same for the episode of which more is known later."""
+        return key_of(self.first)
 
     @property
     def first(self) -> Alert:
@@ -65,6 +72,11 @@ def grouped(alerts: Sequence[Alert]) -> list[Episode]:
             episodes.append(open_now[key])
     found = [Episode(tuple(each)) for each in episodes]
     return sorted(found, key=lambda episode: episode.last.time)
+
+
+def key_of(alert: Alert) -> Key:
+    """The same for an alert whose words or value change with the time."""
+    return alert.rule, alert.attempt, alert.step
 
 
 def _is_near(before: Alert, alert: Alert) -> bool:

@@ -29,12 +29,15 @@ class Worst:
 
 
 def baseline_sentence(alert: Alert, state: RunState) -> str:
-    """The value against the steps before it."""
-    name = advice_on(alert).metric
+    """The value against the steps before it, where it is of the metric that they have."""
+    if alert.value is None and alert.threshold is None:
+        return "no figures: its words say it all"
+    advice = advice_on(alert)
+    name = advice.metric or ""
     unit = METRICS[name].unit if name in METRICS else ""
     shown = f"value {format_number(alert.value)}, threshold {format_number(alert.threshold)}"
     view = state.history.get(name)
-    if not isinstance(view, ColumnView) or alert.step is None:
+    if not advice.is_of_metric or not isinstance(view, ColumnView) or alert.step is None:
         return shown
     end = int(np.searchsorted(view.steps_T, alert.step))
     before = view.values_T[max(0, end - BASELINE_STEPS) : end]

@@ -1,5 +1,6 @@
 """What the header says of a run: status, progress, models, and beta in words."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -29,6 +30,9 @@ STATUS_SIGNS: Final[Mapping[str, tuple[str, str, str]]] = {
     "replay": ("▶", ">", "bold $primary"),
 }
 """Status to its sign, the same in ASCII, and its style."""
+
+RESUMABLE_STAGES: Final = ("bias", "cdpo", "grpo")
+"""Stages with a command `vtk train-STAGE` that goes on with a run."""
 
 _SEPARATOR: Final = " · "
 _REFUSED: Final = "refused"
@@ -134,9 +138,23 @@ def _step(state: RunState) -> str:
 def _last_change_of_beta(state: RunState) -> float | None:
     for record in reversed(state.controls):
         value = record.args.get("beta")
-        if record.action == "set_beta" and is_finite(value) and not is_refused(record):
+        is_done = record.action == "set_beta" and not is_refused(record)
+        if is_done and is_finite(value) and _is_kept(record, state):
             return float(value)
     return None
+
+
+def _is_kept(record: ControlRecord, state: RunState) -> bool:
+    """Whether each attempt since has begun from a checkpoint that was saved after the change."""
+    saved = {checkpoint.step: checkpoint.time for checkpoint in state.checkpoints}
+    for attempt in state.attempts:
+        if attempt.time > record.time:
+            began, step = attempt.resumed_from_step, record.step or 0
+            if began is None or step > began:
+                return False
+            if step == began and record.time > saved.get(began, math.inf):
+                return False
+    return True
 
 
 def _objective_of_settings(snapshot: Snapshot) -> str:

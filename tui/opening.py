@@ -36,6 +36,7 @@ def run_dashboard(
     Raises:
         ConfigError: The user's file of keys has a fault.
         DataError: One of several runs is not there.
+        SystemExit: A fault of our own ended it; its trace was printed.
     """
     ref = refs[0] if refs else None
     source = ReplaySource(ref) if isinstance(ref, RunPaths) else LiveSource(runs_dir, ref)
@@ -44,10 +45,13 @@ def run_dashboard(
     beside = [run if isinstance(run, RunPaths) else resolve_run(runs_dir, run) for run in several]
     painter = None if ascii_only or is_behind_page else painter_for(pictures)
     make = DashboardBehindPage if is_behind_page else DashboardApp
-    make(
+    app = make(
         source, runs_dir, fps=fps, read_only=read_only, ascii_only=ascii_only, all_keys=all_keys,
         beside=beside, painter=painter,
-    ).run()  # fmt: skip
+    )  # fmt: skip
+    app.run()
+    if app.return_code:  # Textual has told why
+        raise SystemExit(app.return_code)
 
 
 def keys_as_toml() -> str:

@@ -15,7 +15,7 @@ from tui.plot_parts import NUM_COLOURS, Cells, Frame, Plot, PlotMark, extent, ma
 from tui.scales import Scale, fitted_scale, step_ticks, tick_labels, ticks
 from tui.series import Envelope
 
-_LABEL_CHARS: Final = 7
+_LABEL_CHARS: Final = 9
 _ROWS_PER_TICK: Final = 3
 _CELLS_PER_STEP_TICK: Final = 12
 _CELLS_PER_MARK: Final = 4

@@ -8,8 +8,8 @@ from tui.facts import current_beta, is_refused
 from tui.screens.dialogs import AskBeta, Confirm, ControlMenu
 from tui.source import Snapshot
 from vtk.errors import VtkError
-from vtk.format import visible_text
 from vtk.runs.control import request
+from vtk.runs.store import RunPaths
 
 if TYPE_CHECKING:
     from tui.app import DashboardApp
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 class Requests:
     """Asks the run for things, one dialog after another; each is written by the poller's thread.
+
+    It is the run of the first dialog that is asked, also if its folder cannot be read meanwhile.
 
     Args:
         app: Shows the dialogs.
@@ -29,10 +31,12 @@ class Requests:
     def begin(self) -> None:
         """Show what can be asked, or say why nothing can."""
         problem = refusal(self.app.snapshot, self.app.read_only)
-        if problem is not None:
-            self.app.say(problem, severity="warning")
+        paths = self.app.snapshot.paths
+        if problem is not None or paths is None:
+            self.app.say(problem or "there is no run yet", severity="warning")
         else:
-            self.app.push_screen(ControlMenu(self.app.snapshot), self._chosen)
+            chosen = partial(self._chosen, paths)
+            self.app.push_screen(ControlMenu(self.app.snapshot), chosen)
 
     def note(self, snapshot: Snapshot) -> None:
         """Tell what the run answered to what was asked from here."""
@@ -42,35 +46,35 @@ class Requests:
                 answer = f"{record.action}: {record.result}"
                 self.app.say(answer, severity="warning" if is_refused(record) else "information")
 
-    def _chosen(self, ask: Ask | None) -> None:
+    def _chosen(self, paths: RunPaths, ask: Ask | None) -> None:
         if ask is None:
             return
         if ask.action == "set_beta":
             old = current_beta(self.app.snapshot)
-            self.app.push_screen(AskBeta(old), partial(self._beta_typed, ask))
+            self.app.push_screen(AskBeta(old), partial(self._beta_typed, paths, ask))
         else:
-            self._confirm(ask, {})
+            self._confirm(paths, ask, {})
 
-    def _beta_typed(self, ask: Ask, beta: float | None) -> None:
+    def _beta_typed(self, paths: RunPaths, ask: Ask, beta: float | None) -> None:
         if beta is not None:
-            self._confirm(ask, {"beta": beta})
+            self._confirm(paths, ask, {"beta": beta})
 
-    def _confirm(self, ask: Ask, args: dict[str, float]) -> None:
-        words = question(ask, self.app.snapshot, args)
-        self.app.push_screen(Confirm(words), partial(self._answered, ask, args))
+    def _confirm(self, paths: RunPaths, ask: Ask, args: dict[str, float]) -> None:
+        words = question(ask, self.app.snapshot, paths.run_id, args)
+        self.app.push_screen(Confirm(words), partial(self._answered, paths, ask, args))
 
-    def _answered(self, ask: Ask, args: dict[str, float], is_yes: bool | None) -> None:
+    def _answered(
+        self, paths: RunPaths, ask: Ask, args: dict[str, float], is_yes: bool | None
+    ) -> None:
         if is_yes:
-            self.app.poller.soon(partial(self._write, ask, args))
+            self.app.poller.soon(partial(self._write, paths, ask, args))
 
-    def _write(self, ask: Ask, args: dict[str, float]) -> None:
+    def _write(self, paths: RunPaths, ask: Ask, args: dict[str, float]) -> None:
         """In the poller's thread: the run's folder may be on a slow disk."""
-        paths = self.app.snapshot.paths
-        if paths is None:
-            return
         try:
             made = request(paths, ask.action, **args)
         except VtkError as error:
-            self.app.call_from_thread(self.app.say, visible_text(error.message), severity="error")
+            # A message, and no call that is waited for: the app may be waiting for this thread.
+            self.app.call_later(self.app.say, error.message, severity="error")
         else:
             self._waiting.add(made.id)

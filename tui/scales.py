@@ -6,6 +6,7 @@ A symmetric logarithm is linear within `constant` of zero and logarithmic beyond
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
@@ -18,6 +19,8 @@ SCALES: Final[tuple[ScaleName, ...]] = ("linear", "log", "symlog")
 _NICE: Final = (1.0, 2.0, 2.5, 5.0, 10.0)
 _MARGIN: Final = 0.04
 _SMALLEST_CONSTANT: Final = 1e-9
+_FEWEST_DIGITS: Final = 3
+_MOST_DIGITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,18 @@ def ticks(scale: Scale, max_ticks: int) -> list[float]:
 
 
 def tick_labels(values: list[float]) -> list[str]:
-    """Return one short label a tick, all with what tells them apart."""
-    return [format_number(value, 3) for value in values]
+    """Return one label a tick, each as short as all can be and still be right.
+
+    A label is right if it is off by less than a hundredth of what lies between two ticks.
+    """
+    allowed = min((abs(b - a) for a, b in pairwise(values)), default=math.inf) / 100
+    for digits in range(_FEWEST_DIGITS, _MOST_DIGITS + 1):
+        labels = [format_number(value, digits) for value in values]
+        if all(
+            abs(float(each) - value) < allowed for each, value in zip(labels, values, strict=True)
+        ):
+            break
+    return labels
 
 
 def step_ticks(first: float, last: float, max_ticks: int) -> list[int]:

@@ -7,6 +7,7 @@ drawing costs what the screen is wide. Appending costs the new points only; cutt
 Shapes: T points, K blocks of a level, W pixel columns.
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ BLOCK: Final = 16
 _MIN_CAPACITY: Final = 256
 _BLOCKS_PER_COLUMN: Final = 4
 _NUM_LEVELS: Final = 5
+_GENERATIONS: Final = itertools.count()
+"""Never the same number twice in a process, so that two series never pass for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class ColumnSeries:
         self._new_steps: list[int] = []
         self._new_values: list[float] = []
         self._last_step = -1
-        self._generation = 0
+        self._generation = next(_GENERATIONS)
         self._view: ColumnView | None = None
 
     def add(self, step: int, value: float) -> None:
@@ -162,7 +165,7 @@ class ColumnSeries:
 
     def _cut(self, size: int) -> None:
         self._view = None
-        self._generation += 1
+        self._generation = next(_GENERATIONS)
         self._steps.cut(size)
         self._values.cut(size)
         self._last_step = int(self._steps.taken()[-1]) if size else -1
@@ -186,8 +189,8 @@ class ColumnView(Sequence[Point]):
     Attributes:
         steps_T: Rising steps.
         values_T: Their values, non-finite ones included.
-        generation: Changes when earlier points were changed or taken out; else a longer view of
-            one series begins with this one.
+        generation: Another for each series, and changes when earlier points were changed or taken
+            out; a longer view with the same number begins with this one.
     """
 
     def __init__(
@@ -265,6 +268,3 @@ def _reduced(low_K: Floats, high_K: Floats, bad_K: Bools, starts_W: Ints, ends_W
     bad = np.logical_or.reduceat(np.append(bad_K, False), pairs)[::2]
     low[is_empty] = high[is_empty] = np.nan
     return Envelope(low, high, bad & ~is_empty)
-
-
-EMPTY: Final = ColumnSeries().points()

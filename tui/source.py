@@ -83,6 +83,7 @@ class LiveSource:
         self.runs_dir, self.ref = runs_dir, ref
         self._follower: RunFollower | None = None
         self._config: Mapping[str, Any] = {}
+        self._num_restarts = 0
         self._newer: str | None = None
         self._next_search_s = 0.0
 
@@ -92,6 +93,9 @@ class LiveSource:
         try:
             follower = self._follower or self._found()
             state = follower.poll(_BYTES_PER_LOOK)
+            if follower.num_restarts != self._num_restarts:
+                self._num_restarts = follower.num_restarts
+                self._config = config_of(follower.paths)
         except DataError as error:
             return Snapshot(now=now, waiting_for=_sentence(error))
         return Snapshot(
@@ -104,7 +108,7 @@ class LiveSource:
 
     def _found(self) -> RunFollower:
         paths = resolve_run(self.runs_dir, self.ref)
-        self._config = config_of(paths)
+        self._config, self._num_restarts = config_of(paths), 0
         self._follower = RunFollower(paths, new_series=ColumnSeries)
         return self._follower
 

@@ -1,5 +1,6 @@
 """The picture of a trail: raw points, the smoothed trail, its ends, the quarters; pure."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,11 +78,11 @@ def draw_trail(
         path = _path(trail.smooth_distance_T[part], trail.smooth_reward_T[part])
         _put_dots(cells, area.dots(*path), style, ascii_only)
     _draw_quarters(cells, area, trail)
-    _draw_steps(cells, area, trail)
-    for index, shape, style in ((0, "S", "mark"), (-1, "@" if ascii_only else "●", "cursor")):
-        at = area.cell(trail.smooth_distance_T[index], trail.smooth_reward_T[index])
-        cells.put(*at, shape, style)
+    points = list(_points(area, trail, cursor, ascii_only))
+    _draw_steps(cells, area, trail, {at for at, *_ in points})
     _draw_cursor(cells, area, trail, cursor, ascii_only)
+    for at, shape, style in points:
+        cells.put(*at, shape, style)
     _draw_axes(cells, area)
     return cells
 
@@ -156,20 +157,43 @@ def _draw_quarters(cells: Cells, area: _Area, trail: Trail) -> None:
             cells.put(row, at, words[:room], "note")
 
 
-def _draw_steps(cells: Cells, area: _Area, trail: Trail) -> None:
-    """The number of some steps beside the trail: its direction without colours."""
+def _draw_steps(cells: Cells, area: _Area, trail: Trail, taken: set[tuple[int, int]]) -> None:
+    """The number of some steps beside the trail: its direction without colours.
+
+    Two numbers that met would read as a third, so one that has no room of its own is left out.
+    """
     wanted = step_ticks(float(trail.steps_T[0]), float(trail.steps_T[-1]), _MOST_STEPS)
     for step in wanted:
         index = int(np.searchsorted(trail.steps_T, step))
         row, column = area.cell(trail.smooth_distance_T[index], trail.smooth_reward_T[index])
         style = "line4" if index <= len(trail.steps_T) // 2 else "line0"
-        cells.put(row, min(column + 1, cells.width - len(str(step))), str(step), style)
+        text = str(step)
+        start = min(column + 1, cells.width - len(text))
+        around = {(row, start + offset) for offset in range(-1, len(text) + 1)}
+        if taken.isdisjoint(around - {(row, start - 1)}):
+            cells.put(row, start, text, style)
+            taken |= around
+
+
+def _points(
+    area: _Area, trail: Trail, cursor: int | None, ascii_only: bool
+) -> Iterator[tuple[tuple[int, int], str, str]]:
+    """Cell, shape and style of both ends, of the step under the crosshair and of its average."""
+    for index, shape, style in ((0, "S", "mark"), (-1, "@" if ascii_only else "●", "cursor")):
+        at = area.cell(trail.smooth_distance_T[index], trail.smooth_reward_T[index])
+        yield at, shape, style
+    chosen = None if cursor is None else trail.index_at(cursor)
+    if chosen is not None:
+        own, average = ASCII_CURSOR if ascii_only else CURSOR
+        yield area.cell(trail.distance_T[chosen], trail.reward_T[chosen]), own, "cursor"
+        at = area.cell(trail.smooth_distance_T[chosen], trail.smooth_reward_T[chosen])
+        yield at, average, "cursor"
 
 
 def _draw_cursor(
     cells: Cells, area: _Area, trail: Trail, cursor: int | None, ascii_only: bool
 ) -> None:
-    """Lines from both axes to the point on the trail, and the step's own point."""
+    """Lines from both axes to the point on the trail."""
     index = None if cursor is None else trail.index_at(cursor)
     if index is None:
         return
@@ -179,9 +203,6 @@ def _draw_cursor(
     for at_row, at_column, shape in (*to_left, *to_bottom):
         if cells.chars[at_row][at_column] in _BLANK:
             cells.put(at_row, at_column, shape, "cursor")
-    own, average = ASCII_CURSOR if ascii_only else CURSOR
-    cells.put(*area.cell(trail.distance_T[index], trail.reward_T[index]), own, "cursor")
-    cells.put(row, column, average, "cursor")
 
 
 def _draw_axes(cells: Cells, area: _Area) -> None:

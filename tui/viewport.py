@@ -40,11 +40,12 @@ class Viewport:
         Args:
             factor: Below 1 shows fewer steps.
             extent: All steps there are.
-            anchor: The step that stays where it is; None is the crosshair, and without one the end.
+            anchor: The step that stays where it is; None is the crosshair, where it is in sight;
+                without it the end, where the window has the newest step, else the middle.
         """
         first, last = self.window or extent
         if anchor is None:
-            anchor = self.cursor if self.cursor is not None else last
+            anchor = self._anchor(extent[1])
         size = max(_FEWEST_STEPS, (last - first) * factor)
         if size >= extent[1] - extent[0]:
             return replace(self, window=None)
@@ -100,6 +101,12 @@ class Viewport:
         """Each chart's own scale, then every scale in turn."""
         order: tuple[ScaleName | None, ...] = (None, *SCALES)
         return replace(self, scale=order[(order.index(self.scale) + 1) % len(order)])
+
+    def _anchor(self, end: float) -> float:
+        first, last = self.window or (-math.inf, end)
+        if self.cursor is not None and first <= self.cursor < last:
+            return self.cursor
+        return end if last > end - _SAME_STEP else (first + last) / 2
 
     def _at(self, first: float, size: float, extent: tuple[float, float]) -> Self:
         first = min(max(first, extent[0]), extent[1] - size)

@@ -78,6 +78,12 @@ class Visitor:
     async def press(self, key: str) -> None:
         await self.websocket.send_json(["stdin", key])
 
+    async def walk(self, *ways: tuple[str, str]) -> None:
+        """Press each key, and go on once its word was there."""
+        for key, word in ways:
+            await self.press(key)
+            await self.until(word)
+
     async def until(self, word: str) -> None:
         """Take in what is sent until a word was; words are broken by what places them."""
         async with asyncio.timeout(PATIENCE_S):

@@ -1,27 +1,13 @@
 """L7, S4: hostile logs in the real dashboard, and every command on them, in a real terminal."""
 
-import fcntl
-import os
-import pty
 import random
 import re
-import struct
-import subprocess
-import sys
-import termios
-import time
 from pathlib import Path
 
+from tests.pseudo_terminal import PseudoTerminal
 from tests.reliability.figures import Figures
 from tests.tui.hostile import CONTROL, FORBIDDEN, LITERAL, LONG, TORN_LINES, WIDE
-from tests.tui.test_hostile_screens import (
-    _OURS,
-    _SEQUENCE,
-    _read_for,
-    _read_to_end,
-    _read_until,
-    hostile_run,
-)
+from tests.tui.test_hostile_screens import _OURS, _SEQUENCE, hostile_run
 from tui.app import SCREENS
 from vtk.runs.events import encode_line
 from vtk.runs.store import RunPaths, create_run
@@ -77,25 +63,15 @@ def _random_log(run: RunPaths, draw: random.Random, num_events: int) -> None:
 
 
 def _drive(run: RunPaths) -> tuple[int, bytes]:
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vtk", "dashboard", "--runs-dir", str(run.root.parent)],
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        env=os.environ | {"TERM": "xterm-256color"},
-    )  # fmt: skip
-    os.close(theirs)
-    try:
-        output = _read_until(ours, b"hostile")
+    command = ("-m", "vtk", "dashboard", "--runs-dir", str(run.root.parent))
+    with PseudoTerminal(*command) as terminal:
+        terminal.read_until(b"hostile")
         for key in [*(entry.key for entry in SCREENS), "?", "\x1b", "1"]:
-            os.write(ours, key.encode())
-            output += _read_for(ours, 0.4)
-        os.write(ours, b"\x03")
-        output += _read_to_end(ours)
-        return process.wait(30), output
-    finally:
-        process.kill()
-        os.close(ours)
+            terminal.write(key.encode())
+            terminal.read_for(0.4)
+        terminal.write(b"\x03")
+        code = terminal.read_to_end()
+        return code, terminal.sent
 
 
 def _leaks(output: bytes) -> list[str]:
@@ -169,18 +145,8 @@ def _hostile_data(data_dir: Path) -> None:
 
 
 def _on_a_terminal(command: list[str], folder: Path) -> tuple[int, bytes]:
-    ours, theirs = pty.openpty()
     places = {"VTK_RUNS_DIR": str(folder / "runs"), "VTK_DATA_DIR": str(folder / "data")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vtk", *command],
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        env=os.environ | places | {"TERM": "xterm-256color", "HF_HUB_OFFLINE": "1"},
-    )  # fmt: skip
-    os.close(theirs)
-    output, end_s = b"", time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < end_s:
-        output += _read_for(ours, 0.2)
-    process.kill()
-    output += _read_to_end(ours)
-    os.close(ours)
-    return process.wait(), output
+    environment = places | {"HF_HUB_OFFLINE": "1"}
+    with PseudoTerminal("-m", "vtk", *command, environment=environment) as terminal:
+        code = terminal.read_to_end()
+        return code, terminal.sent

@@ -2,31 +2,36 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.tui.conftest import NewRun
 from tui.accuracy import accuracies, rollout_accuracies
-from tui.episodes import grouped
-from tui.series import ColumnSeries
+from tui.alerts import alert_line
+from tui.episodes import Episode, episodes_of, grouped
+from tui.series import ColumnSeries, ColumnView
 from tui.source import LiveSource, Snapshot
 from tui.trail import QUARTERS, trail_of, verdict
 from tui.watch import watched_alerts
-from vtk.runs.snapshot import Alert, RunState
+from vtk.runs.owner import HEARTBEAT_INTERVAL_S
+from vtk.runs.snapshot import Alert, Attempt, RunState
 from vtk.runs.writer import EventWriter
 
 
 def state_of(**histories: Sequence[float]) -> RunState:
     """A run with these metrics from step 1 on; `__` stands for the slash."""
-    history = {}
-    for name, values in histories.items():
-        series = ColumnSeries()
-        for step, value in enumerate(values, start=1):
-            series.add(step, value)
-        history[name.replace("__", "/")] = series.points()
+    history = {name.replace("__", "/"): series_of(values) for name, values in histories.items()}
     longest = max(map(len, histories.values()))
     return RunState(status="running", step=longest, history=history)
+
+
+def series_of(values: Sequence[float]) -> ColumnView:
+    series = ColumnSeries()
+    for step, value in enumerate(values, start=1):
+        series.add(step, value)
+    return series.points()
 
 
 def rules(state: RunState) -> list[tuple[str, int | None]]:
@@ -50,6 +55,8 @@ def test_small_distances_and_gaps_are_no_return() -> None:
     assert rules(state_of(kl__signed=[0.03] * 20 + [0.0] * 20)) == []
     assert rules(state_of(kl__signed=[0.4] * 20 + [math.nan] * 20)) == []
     assert rules(state_of(kl__signed=[math.nan] * 40)) == []
+    gappy = [0.4, math.nan] * 15 + [math.inf, 0.02, math.nan] * 12
+    assert [rule for rule, _ in rules(state_of(kl__signed=gappy))] == ["kl_return"]
 
 
 def test_memory_that_creeps_is_told_and_memory_that_is_filled_once_is_not() -> None:
@@ -57,6 +64,51 @@ def test_memory_that_creeps_is_told_and_memory_that_is_filled_once_is_not() -> N
     assert [rule for rule, _ in rules(state_of(gpu__memory_gib=creeping))] == ["memory_creep"]
     filled = [2.0] * 5 + [30.0, 30.1] * 40
     assert rules(state_of(gpu__memory_gib=filled)) == []
+
+
+def test_creeping_memory_is_told_where_it_was_first_seen_and_again_after_it_settled() -> None:
+    creeping = [10 + 0.1 * n for n in range(200)]
+    (first,) = rules(state_of(gpu__memory_gib=creeping[:60]))
+    assert rules(state_of(gpu__memory_gib=creeping)) == [first], "one thing happened, at one step"
+    settled, again = [creeping[99]] * 60, [creeping[99] + 0.2 * n for n in range(60)]
+    told = rules(state_of(gpu__memory_gib=creeping[:100] + settled + again))
+    assert told[0] == first
+    assert [rule for rule, _ in told] == ["memory_creep", "memory_creep"]
+    assert told[1][1] is not None
+    assert told[1][1] > 160
+
+
+def test_an_alert_of_ours_is_dated_by_its_step_and_attempt_however_long_the_run_goes_on() -> None:
+    kl, memory = [0.4] * 30 + [0.02] * 70, [10 + 0.1 * n for n in range(100)]
+    state = state_of(kl__signed=kl, gpu__memory_gib=memory)
+    state = replace(
+        state,
+        step_times=series_of([1000.0 + 10 * step for step in range(1, 101)]),
+        last_event_time=9999.0,
+        attempts=(Attempt(1, 1000.0, None), Attempt(2, 1500.0, 49)),
+    )
+    guard = Alert(90, "reward_floor", "", 0.1, 0.2, 1900.0, 2)
+    found = episodes_of(Snapshot(replace(state, alerts=(guard,)), now=9999.0))
+    assert [each.first.rule for each in found] == ["kl_return", "memory_creep", "reward_floor"]
+    for alert in (each.first for each in found):
+        assert alert.step is not None
+        assert alert.time == 1000.0 + 10 * alert.step
+        assert alert.attempt == (1 if alert.time < 1500 else 2)
+    line = alert_line(Snapshot(replace(state, alerts=(guard,)), now=2000.0)).plain
+    assert "reward_floor" in line
+    assert "1 min 40 s ago" in line
+
+
+def test_silence_is_one_thing_that_began_when_the_process_was_due() -> None:
+    def silent(age_s: float) -> Episode:
+        state = RunState(status="running", step=7, heartbeat_age_s=age_s, last_event_time=1000.0)
+        (found,) = episodes_of(Snapshot(state, now=1000.0 + age_s))
+        return found
+
+    early, late = silent(40.0), silent(90.0)
+    assert early.first.message != late.first.message
+    assert early.key == late.key
+    assert early.first.time == late.first.time == 1000.0 + 3 * HEARTBEAT_INTERVAL_S
 
 
 def test_a_lost_run_is_an_alert_with_the_command_that_goes_on(

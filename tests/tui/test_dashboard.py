@@ -180,9 +180,12 @@ def test_one_table_makes_help_palette_and_footer(drive: Drive, recording: RunPat
                 method = f"action_{key.action.partition('(')[0]}"
                 assert any(hasattr(owner, method) for owner in owners), method
         await pilot.press("question_mark")
-        await shown(app, pilot, "Ask the run for something")
+        lines = (await shown(app, pilot, "Ctrl-C does")).splitlines()
+        begun = next(line for line in lines if "Leave the dashboard; the run goes on." in line)
+        more = lines[lines.index(begun) + 1]
+        assert more.index("does too, anywhere.") >= begun.index("Leave"), "below its beginning"
 
-    drive(look, source=held(recording))
+    drive(look, source=held(recording), size=(60, 30))
 
 
 def test_keys_and_mouse_move_one_crosshair_over_all_charts(

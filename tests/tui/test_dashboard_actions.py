@@ -1,5 +1,7 @@
 """What a user does with the dashboard: asks the run for things, opens alerts, plays it again."""
 
+from typing import Any
+
 import pytest
 from textual.pilot import Pilot
 
@@ -87,6 +89,32 @@ def test_an_alert_opens_with_its_evidence(drive: Drive, recording: RunPaths) -> 
         assert "set beta to -0.01" in text
 
     drive(look, source=held(recording), size=(140, 44))
+
+
+def test_the_alerts_stay_as_they_are_looked_at_while_the_run_goes_on(
+    drive: Drive, new_run: NewRun
+) -> None:
+    with EventWriter(new_run()) as writer:
+        write_steps(writer, 1, 59, **{"kl/signed": 0.5})
+        write_steps(writer, 60, 90, **{"kl/signed": 0.01})
+
+        async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
+            await shown(app, pilot, "step 90/100")
+            await pilot.press("5")
+            await shown(app, pilot, "no completions of step 65 are kept")
+            screen: Any = app.screen
+            options, read = screen.query_one("#alert-list").options, screen._worst
+            await pilot.press("0")
+            assert screen.viewport.window is None
+            for step in range(91, 94):
+                write_steps(writer, step, step, **{"kl/signed": 0.01})
+                await shown(app, pilot, f"step {step}/100")
+            assert screen.viewport.window is None, "the zoom is the user's"
+            assert screen._worst is read, "its completions are read once"
+            now = screen.query_one("#alert-list").options
+            assert [id(each) for each in now] == [id(each) for each in options]
+
+        drive(look, size=(140, 40))
 
 
 def test_a_replay_shows_the_run_as_it_was(drive: Drive, recording: RunPaths) -> None:

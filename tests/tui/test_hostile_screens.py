@@ -1,17 +1,8 @@
 """Text from files on a real terminal: every byte that comes out is Textual's, none the data's."""
 
-import fcntl
-import os
-import pty
 import re
-import select
 import shlex
 import shutil
-import struct
-import subprocess
-import sys
-import termios
-import time
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
-from tests.conftest import REPOSITORY
+from tests.pseudo_terminal import PseudoTerminal
 from tests.tui.conftest import Drive, NewRun, metrics_at, shown
 from tests.tui.hostile import HOSTILE_TEXTS, LITERAL
 from tui.app import SCREENS, DashboardApp
@@ -29,7 +20,6 @@ from vtk.runs.events import encode_line
 from vtk.runs.store import RunPaths
 from vtk.runs.writer import EventWriter
 
-PATIENCE_S = 30.0
 NASTY = [
     "[/",
     "x [/INST] y [bold red]",
@@ -182,71 +172,24 @@ def our_copies(run: RunPaths) -> list[bytes]:
 
 def seen_in_a_terminal(run: RunPaths, keys: Sequence[str], folder: Path) -> tuple[bytes, int]:
     """All that `vtk dashboard` sends while the keys are pressed, and how it ends."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vtk", "dashboard", str(run.root)],
-        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, cwd=folder,
-        env=os.environ | {"TERM": "xterm-256color", "COLORTERM": "truecolor",
-                          "PYTHONPATH": str(REPOSITORY)},
-    )  # fmt: skip
-    os.close(theirs)
-    output = _read_until(ours, b"failed")
-    for key in keys:
-        os.write(ours, key.encode())
-        output += _read_for(ours, 0.4)
-    os.write(ours, b"\x03")
-    output += _read_to_end(ours)
-    os.close(ours)
-    return output, process.wait(PATIENCE_S)
+    command = ("-m", "vtk", "dashboard", str(run.root))
+    colours = {"COLORTERM": "truecolor"}
+    with PseudoTerminal(*command, cwd=folder, environment=colours) as terminal:
+        terminal.read_until(b"failed")
+        for key in keys:
+            terminal.write(key.encode())
+            terminal.read_for(0.4)
+        terminal.write(b"\x03")
+        code = terminal.read_to_end()
+        return terminal.sent, code
 
 
 def test_ctrl_c_leaves_the_terminal_as_it_was(new_run: NewRun) -> None:
     with EventWriter(new_run()) as writer:
         writer.step(1, metrics_at(1))
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "vtk", "dashboard", "--runs-dir", str(writer.paths.root.parent)],
-            stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-            env=os.environ | {"TERM": "xterm-256color"},
-        )  # fmt: skip
-        os.close(theirs)
-        _read_until(ours, b"running")
-        os.write(ours, b"\x03")
-        left = _read_to_end(ours)
-        os.close(ours)
-        assert process.wait(PATIENCE_S) == 0
+        command = ("-m", "vtk", "dashboard", "--runs-dir", str(writer.paths.root.parent))
+        with PseudoTerminal(*command) as terminal:
+            terminal.read_until(b"running")
+            left = terminal.leave()
         assert b"\x1b[?1049l" in left
         assert b"\x1b[?25h" in left
-
-
-def _read_until(descriptor: int, text: bytes) -> bytes:
-    end, seen = time.monotonic() + PATIENCE_S, b""
-    while text not in seen:
-        assert time.monotonic() < end, seen[-2000:]
-        seen += _read_for(descriptor, 0.1)
-    return seen
-
-
-def _read_for(descriptor: int, seconds: float) -> bytes:
-    """What comes in so many seconds."""
-    end, seen = time.monotonic() + seconds, b""
-    while (rest := end - time.monotonic()) > 0 and select.select([descriptor], [], [], rest)[0]:
-        try:
-            piece = os.read(descriptor, 65536)
-        except OSError:  # the other end is gone: Linux says EIO
-            return seen
-        seen += piece
-    return seen
-
-
-def _read_to_end(descriptor: int) -> bytes:
-    """What comes until the other end is closed."""
-    end, seen = time.monotonic() + PATIENCE_S, b""
-    while True:
-        assert time.monotonic() < end, seen[-2000:]
-        if select.select([descriptor], [], [], 0.1)[0]:
-            try:
-                seen += os.read(descriptor, 65536)
-            except OSError:  # Linux says EIO
-                return seen

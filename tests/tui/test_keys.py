@@ -9,6 +9,7 @@ from tests.conftest import RunPython
 from tests.tui.conftest import Drive, held, shown, until
 from tui import keys
 from tui.app import ALL_KEYS, SCREENS, DashboardApp
+from tui.compare.pane import ComparePane
 from tui.keymap import KEYS_VARIABLE, as_toml, read_keys, remapped
 from tui.samples.group_list import GroupList
 from tui.screens.dialogs import help_content
@@ -156,7 +157,7 @@ def test_the_palette_does_what_it_names(drive: Drive, recording: RunPaths, tmp_p
             ("Them", lambda: app.theme == "vtk-light"),
             ("Smoo", lambda: screen.viewport.smoothing > 0),
             ("Open C", lambda: app.current_mode == "compare"),
-            ("Latest", lambda: "mean of 50 steps" in app.screen_text()),
+            ("Latest", lambda: app.screen.query_one(ComparePane).reading == "latest"),
         ):
             await pilot.press("ctrl+p", *[{" ": "space"}.get(c, c) for c in words])
             await shown(app, pilot, words)

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from textual.pilot import Pilot
 
@@ -13,6 +14,7 @@ from tui.app import DashboardApp
 from tui.compare.facts import RunSet
 from tui.compare.overlay import RunNumbers, metrics_of, overlay
 from tui.plot_parts import ASCII_MARKERS, MARKERS, NUM_COLOURS, marker
+from tui.smoothing import Smoothed
 from tui.source import LiveSource
 from tui.widgets.chart import Chart
 from vtk.cli.app import main
@@ -97,6 +99,27 @@ def test_named_runs_lie_over_each_other_and_are_read_at_one_crosshair(
         runs: Any = app.screen.query_one("#runs")
         runs.deselect("base")
         await until(pilot, lambda: [c.number for c in chart.curves] == [1, 2])
+
+    source = LiveSource(three_runs[0].root.parent, "base")
+    drive(look, source=source, size=SIZE, beside=three_runs)
+
+
+def test_another_metric_has_its_own_average(drive: Drive, three_runs: list[RunPaths]) -> None:
+    async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
+        await shown(app, pilot, "reward/mean ● base 6")
+        chart = app.screen.query_one("#overlay", Chart)
+        await pilot.press("s")
+        before = [line.view.values_T.tolist() for line in chart.plot().lines[3:]]
+        await pilot.press("v")
+        await until(pilot, lambda: chart.title == "kl/signed")
+        averages = [line.view.values_T for line in chart.plot().lines[3:]]
+        expected = [Smoothed(0.6).update(curve.view).values_T for curve in chart.curves]
+        assert len(averages) == 3
+        for average, own in zip(averages, expected, strict=True):
+            np.testing.assert_array_equal(average, own)
+        await pilot.press("V")
+        await until(pilot, lambda: chart.title == "reward/mean")
+        assert [line.view.values_T.tolist() for line in chart.plot().lines[3:]] == before
 
     source = LiveSource(three_runs[0].root.parent, "base")
     drive(look, source=source, size=SIZE, beside=three_runs)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tui.plot import draw
 from tui.plot_parts import Lane, Plot, PlotLine, PlotMark, marker
-from tui.scales import Scale, fitted_scale, step_ticks, ticks
+from tui.scales import Scale, fitted_scale, step_ticks, tick_labels, ticks
 from tui.series import ColumnSeries, ColumnView
 
 
@@ -198,6 +198,23 @@ def test_a_place_on_a_scale_leads_back_to_its_value(scale: Scale) -> None:
     back = np.array([scale.value_at(float(place)) for place in places])
     assert (np.diff(back) > 0).all()
     assert scale.place(back) == pytest.approx(places)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(511.2, 512.9), (0.9990, 0.9999), (1000, 1004), (11.02, 11.08), (-10290, -10230), (0, 2)],
+)
+def test_labels_are_their_ticks_on_the_screen_too(low: float, high: float) -> None:
+    scale = fitted_scale("linear", low, high)
+    values = ticks(scale, 5)
+    assert len(values) >= 2
+    assert [float(label) for label in tick_labels(values)] == pytest.approx(values, rel=1e-9)
+    assert tick_labels([0.5, 1.0]) == ["0.5", "1"]
+    cells, frame = draw(plotted([low, high]), 60, 15)
+    assert frame is not None
+    shown = ["".join(row[: frame.left]).strip() for row in cells.chars[: frame.rows]]
+    drawn = ticks(frame.scale, frame.rows // 3)
+    assert [float(label) for label in shown if label][::-1] == pytest.approx(drawn, rel=1e-9)
 
 
 def test_ticks_are_round_few_and_hold_zero_where_it_is_in_sight() -> None:

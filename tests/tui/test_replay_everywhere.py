@@ -10,6 +10,7 @@ from tests.tui.made_runs import plain_steps, write_run
 from tui.app import DashboardApp
 from tui.compare.facts import Moment, RunSet
 from tui.folded_log import FoldedLog
+from tui.plot_parts import PlotLine
 from tui.replay import ReplaySource
 from tui.samples.browser import SampleBrowser
 from tui.samples.query import Query
@@ -128,6 +129,26 @@ def test_curves_of_a_comparison_end_where_the_replay_is(drive: Drive, runs_dir: 
         await until(pilot, lambda: [c.view.steps_T[-1] for c in chart.curves] == [step, step + 5])
 
     drive(look, source=source, size=(140, 40))
+
+
+def test_an_average_ends_where_the_replay_is(drive: Drive, runs_dir: Path) -> None:
+    paths = _dated(write_run(runs_dir, "played", plain_steps(20)), START_S)
+    source = ReplaySource(paths, at_share=1.0, is_playing=False)
+
+    async def look(app: DashboardApp, pilot: Pilot[None]) -> None:
+        chart = app.screen.query_one("#reward", Chart)
+        await pilot.press("s")
+        await until(pilot, lambda: [_end(line) for line in chart.plot().lines] == [20, 20])
+        source.seek(0.4)
+        await until(pilot, lambda: _end(chart.plot().lines[0]) < 20)
+        raw, average = chart.plot().lines
+        assert _end(average) == _end(raw) == app.snapshot.state.step
+
+    drive(look, source=source)
+
+
+def _end(line: PlotLine) -> int:
+    return int(line.view.steps_T[-1])
 
 
 def test_going_back_and_forth_over_a_resumption_gives_what_going_on_gives(tmp_path: Path) -> None:

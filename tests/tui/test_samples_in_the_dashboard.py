@@ -23,8 +23,9 @@ def test_the_samples_and_the_comparison_are_one_key_away(drive: Drive, runs_dir:
         await pilot.press("4")
         await shown(app, pilot, "newest (baseline)")
         await shown(app, pilot, "older")
+        await shown(app, pilot, "metrics, mean of the last 50 steps")
         await pilot.press("m")
-        await shown(app, pilot, "metrics, mean of 50 steps")
+        await shown(app, pilot, "metrics, latest value")
         await pilot.press("question_mark")
         await shown(app, pilot, "Everywhere")
 

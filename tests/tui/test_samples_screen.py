@@ -146,6 +146,36 @@ def test_sorting_filtering_searching_and_going_to_a_step(tmp_path: Path) -> None
         await until_shown(pilot, "40 groups · newest")
         await pilot.press("g", "1", "2", "enter")
         await until_shown(pilot, "step 12  group 22")
+        for digits, place in (("9" * 20, "step 20  group 38"), ("0", "step 1  group 0")):
+            await pilot.press("g", *digits, "enter")
+            await until_shown(pilot, place)
+        host.screen.query_one(SamplesPane)._jump_to("9" * 5000)  # as if pasted
+        await until_shown(pilot, "step 20  group 38")
+
+    drive(lambda: SamplesPane(paths), WIDE, scenario)
+
+
+def test_a_group_whose_file_is_gone_is_told_and_not_blank(tmp_path: Path) -> None:
+    paths = write_run(tmp_path, "one", plain_steps(2))
+    for path in paths.rollout_file(1).parent.glob("*.jsonl"):
+        path.unlink()
+
+    async def scenario(host: Host, pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "not in its file", "This group is not in its file.")
+
+    drive(lambda: SamplesPane(paths), WIDE, scenario)
+
+
+def test_the_same_number_at_another_step_is_another_group(tmp_path: Path) -> None:
+    paths = write_run(tmp_path, "one", {1: group(1, 0), 2: group(2, 0)})
+
+    async def scenario(host: Host, pilot: Pilot[None]) -> None:
+        await until_shown(pilot, "step 2  group 0", "> 1 of 4")
+        view = host.screen.query_one(GroupView)
+        view.choose(2)
+        await until_shown(pilot, "> 3 of 4")
+        await pilot.press("down")
+        await until_shown(pilot, "step 1  group 0", "> 1 of 4")
 
     drive(lambda: SamplesPane(paths), WIDE, scenario)
 

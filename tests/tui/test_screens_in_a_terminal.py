@@ -4,20 +4,12 @@ A run with plain texts tells which control sequences Textual sends; a run whose 
 may send none of another form.
 """
 
-import fcntl
-import os
-import pty
 import re
-import select
-import struct
-import subprocess
-import sys
-import termios
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.pseudo_terminal import PseudoTerminal
 from tests.tui.hostile import FORBIDDEN, HOSTILE_TEXTS, TORN_LINES
 from tests.tui.made_runs import group, write_run
 from vtk.runs.store import RunPaths
@@ -39,68 +31,12 @@ CONTROL_SEQUENCE = re.compile(
     "|\x1b(?P<string>[\\]P_^X])[^\x1b\x07]*(?:\x07|\x1b\\\\)"
     "|\x1b(?P<other>[ -/]*[0-Z\\\\^-~])"
 )
+COLOURS = {"COLORTERM": "truecolor"}
 KEYS = {
     "samples": ["\x1b[B"] * len(HOSTILE_TEXTS)
     + ["\r", "\x1b[C", "v", "v", "\r", "\x1b[6~", "q", "f"],
     "compare": ["m", "\t", *["\x1b[6~"] * 12, "\x1b[C", "\x1b[F"],
 }
-PATIENCE_S = 60.0
-
-
-class Terminal:
-    """A program in a pseudo-terminal of 100 by 30."""
-
-    def __init__(self, repository: Path, *arguments: str) -> None:
-        self.descriptor, inner = pty.openpty()
-        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        environment = os.environ | {
-            "TERM": "xterm-256color",
-            "COLORTERM": "truecolor",
-            "PYTHONPATH": str(repository),
-            "LANG": "C.UTF-8",
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", HOST, *arguments],
-            stdin=inner,
-            stdout=inner,
-            stderr=inner,
-            env=environment,
-            cwd=repository,
-            start_new_session=True,
-        )
-        os.close(inner)
-        self.sent = b""
-
-    def read_until(self, *texts: str) -> None:
-        """Read what is sent until all texts were."""
-        deadline_s = time.monotonic() + PATIENCE_S
-        while not all(text.encode() in self.sent for text in texts):
-            assert time.monotonic() < deadline_s, self.sent[-2000:]
-            assert self.read(), self.sent[-3000:]
-
-    def read(self, wait_s: float = 1.0) -> bool:
-        """Take in what was sent; whether the program may send more."""
-        ready, _, _ = select.select([self.descriptor], [], [], wait_s)
-        if ready:
-            try:
-                self.sent += os.read(self.descriptor, 2**16)
-            except OSError:  # the program has gone
-                return False
-        return True
-
-    def press(self, key: str) -> None:
-        """Send a key, and take in what follows at once."""
-        os.write(self.descriptor, key.encode())
-        while select.select([self.descriptor], [], [], 0.05)[0] and self.read():
-            pass
-
-    def leave(self) -> str:
-        """Leave by Ctrl-Q, and give all that was ever sent."""
-        self.press("\x11")
-        self.read_until("LEFT WELL")
-        assert self.process.wait(PATIENCE_S) == 0
-        os.close(self.descriptor)
-        return self.sent.decode()
 
 
 def hostile_run(runs_dir: Path) -> RunPaths:
@@ -146,11 +82,15 @@ def forms(sent: str) -> set[str]:
 
 def walk(repository: Path, screen: str, paths: RunPaths, first: str) -> str:
     """Open a screen, walk through all of it, leave, and give what was sent."""
-    terminal = Terminal(repository, screen, str(paths.root))
-    terminal.read_until(first)
-    for key in KEYS[screen]:
-        terminal.press(key)
-    return terminal.leave()
+    with PseudoTerminal(
+        "-c", HOST, screen, str(paths.root), size=(100, 30), cwd=repository, environment=COLOURS
+    ) as terminal:
+        terminal.read_until(first.encode())
+        for key in KEYS[screen]:
+            terminal.write(key.encode())
+            terminal.read_for(0.1)
+        assert b"LEFT WELL" in terminal.leave(b"\x11")
+        return terminal.sent.decode()
 
 
 @pytest.mark.slow

@@ -114,6 +114,14 @@ def test_the_average_is_that_of_the_formula_however_it_is_fed(
     assert found.values_T == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
 
+def test_no_series_passes_for_another_as_long() -> None:
+    smoothed = Smoothed(0.5)
+    smoothed.update(filled([1.0] * 50).points())
+    other = smoothed.update(filled([100.0] * 50).points())
+    assert other.values_T == pytest.approx([100.0] * 50)
+    assert len(smoothed.update(filled([7.0] * 5).points())) == 5
+
+
 def test_the_average_passes_over_what_is_not_finite_and_leaves_it_a_gap() -> None:
     average = Smoothed(0.5).update(filled([1.0, math.nan, 3.0, math.inf]).points())
     assert average.values_T[0] == pytest.approx(1.0)

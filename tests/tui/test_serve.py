@@ -85,12 +85,10 @@ def test_a_visitor_looks_takes_a_view_along_and_asks_nothing_of_the_run(
     async def scenario() -> None:
         async with visit(served) as (session, page):
             await page.until("step 3")
-            await page.press("c")
-            await page.until("opened with --read-only")
+            await page.walk(("c", "opened with --read-only"))
             await page.press("k")
             await page.press("y")
-            await page.press("e")
-            await page.until("TOLD deliver_file_start")
+            await page.walk(("e", "TOLD deliver_file_start"))
             async with session.get(f"{served.url}download/{page.told[-1][1]}") as answer:
                 names = zipfile.ZipFile(BytesIO(await answer.read())).namelist()
             assert {name.rpartition(".")[2] for name in names} >= {"svg", "txt", "csv"}
@@ -110,12 +108,9 @@ def test_control_is_there_for_who_asks_for_it(runs_dir: Path, new_run: NewRun) -
         async def scenario() -> None:
             async with visit(served) as (_, page):
                 await page.until("step 3")
-                await page.press("c")
-                await page.until("Checkpoint now")
-                await page.press("k")
-                await page.until("saves a checkpoint")
-                await page.press("y")
-                await page.until("not yet done")
+                await page.walk(
+                    ("c", "Checkpoint now"), ("k", "saves a checkpoint"), ("y", "not yet done")
+                )
 
         asyncio.run(scenario())
         end(served)
@@ -154,15 +149,19 @@ def test_other_machines_need_the_token_too(runs_dir: Path) -> None:
     if address is None:
         pytest.skip("this machine is in no network")
     served = start(runs_dir, "--demo", "--host", "0.0.0.0")
-    root = f"http://{address}:{served.root.rpartition(':')[2]}"
-    token = served.url.split("/")[3]
+    port = served.root.rpartition(":")[2]
+    root, token = f"http://{address}:{port}", served.url.split("/")[3]
+    assert served.root == root, "what is printed can be opened there"
 
     async def scenario() -> None:
         async with aiohttp.ClientSession() as session:
             assert await status_of(session, root + "/") == 403
             assert await status_of(session, f"{root}/{token}/") == 200
             assert await status_of(session, f"{root}/{token}/ws", Origin=root) == 101
-            assert await status_of(session, f"{root}/{token}/ws", Origin=served.root) == 403
+            assert (
+                await status_of(session, f"{root}/{token}/ws", Origin=f"http://0.0.0.0:{port}")
+                == 403
+            )
 
     asyncio.run(scenario())
     end(served)
@@ -201,6 +200,14 @@ def test_without_the_extra_the_mend_is_named(run_python: RunPython, repository: 
 )  # fmt: skip
 def test_loopback_is_known(host: str, is_it: bool) -> None:
     assert is_loopback(host) is is_it
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "http://]:9", "[", "\x00"])
+def test_a_malformed_origin_is_refused(origin: str) -> None:
+    door = Door("localhost")
+    headers = {"Host": "localhost:9", "Origin": origin}
+    refusal = door.refusal(f"/{door.token}/ws", headers, is_websocket=True)
+    assert refusal == "a page of another site may not ask for anything here"
 
 
 def test_a_token_is_long_new_and_not_in_what_is_printed_of_a_door() -> None:

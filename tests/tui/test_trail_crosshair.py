@@ -68,6 +68,17 @@ def test_the_point_lies_on_the_trail_and_the_steps_own_beside_it(
     assert sum(name == "cursor" for names in without.styles for name in names) == 1, "its end only"
 
 
+def test_numbers_of_steps_never_run_into_each_other() -> None:
+    noise = np.random.default_rng(3)
+    walked = trail(0.3 + 0.1 * noise.standard_normal(400), 1.5 + 0.3 * noise.standard_normal(400))
+    for width, height in ((60, 12), (80, 24), (120, 40)):
+        cells = draw_trail(walked, width, height, ascii_only=False, cursor=260)
+        text = "\n".join("".join(row[8:]) for row in cells.chars[: height - 2])
+        numbers = re.findall(r"\d+", text)
+        assert numbers
+        assert set(numbers) <= {"100", "200", "300", "400"}
+
+
 def test_what_is_read_is_the_number_of_the_series_and_the_quarter(leaving: Trail) -> None:
     assert readout(leaving, 30, 200, False).endswith("learning away  ○ this step: 2.49, 0.744")
     assert ": drifting away  " in readout(leaving, 80, 200, False)

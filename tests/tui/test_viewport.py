@@ -36,6 +36,24 @@ def test_a_window_ends_where_the_steps_end() -> None:
     assert Viewport((95.0, 98.0)).ended(91.0).window == (95.0, 98.0)
 
 
+@pytest.mark.parametrize(
+    ("window", "cursor", "zoomed"),
+    [
+        (None, None, (500.0, 1000.0)),  # the newest step stays
+        ((800.0, 1000.0), None, (900.0, 1000.0)),
+        ((100.0, 200.0), None, (125.0, 175.0)),  # the middle does
+        ((100.0, 200.0), 120, (110.0, 160.0)),  # the crosshair does
+        ((100.0, 200.0), 900, (125.0, 175.0)),  # which is out of sight
+        ((100.0, 200.0), 200, (125.0, 175.0)),  # just so: the window ends before it
+        ((800.0, 1000.0), 3, (900.0, 1000.0)),
+    ],
+)
+def test_zooming_keeps_the_crosshair_in_sight_the_newest_step_or_the_middle(
+    window: tuple[float, float] | None, cursor: int | None, zoomed: tuple[float, float]
+) -> None:
+    assert Viewport(window, cursor).zoomed(0.5, (0.0, 1000.0), None).window == zoomed
+
+
 async def opened(app: DashboardApp, pilot: Pilot[None], key: str, name: str) -> RunScreen:
     await pilot.press(key)
     await until(pilot, lambda: getattr(app.screen, "screen_name", "") == name)

@@ -85,9 +85,8 @@ class GroupView(VerticalScroll, can_focus=True):
 
     def show(self, group: Group | None, said: str = "") -> None:
         """Show another group, or say why there is none."""
-        is_other = group is None or self.group is None or group.number != self.group.number
-        self.group, self.said = group, said
-        if is_other or (group is not None and group.step != getattr(self.group, "step", None)):
+        before, self.group, self.said = self.group, group, said
+        if group is None or before is None or _place(group) != _place(before):
             self.chosen = 0
             self.scroll_home(animate=False)
         self.draw()
@@ -179,3 +178,7 @@ class GroupView(VerticalScroll, can_focus=True):
         if new:
             box.mount(*new)
         return [*columns[:number], *new]
+
+
+def _place(group: Group) -> tuple[int, int]:
+    return group.step, group.number

@@ -34,6 +34,8 @@ from vtk.runs.store import RunPaths
 POLL_INTERVAL_S: Final = 1.0
 TALL_FROM_ROWS: Final = 26
 """From this height on the list and the group share the screen; below, one of them has it."""
+_MAX_DIGITS: Final = 18
+"""Of a step that is typed: later than any, and Python reads no number of any length."""
 
 ChoiceT = TypeVar("ChoiceT")
 
@@ -199,7 +201,7 @@ class SamplesPane(Vertical):
                 self._load(self.browser, [ref])
             return
         group = self._groups[ref]
-        if group is not view.group:
+        if group is None or group is not view.group:
             view.show(group, "This group is not in its file.")
         self._show_frames(group)
 
@@ -319,7 +321,8 @@ class SamplesPane(Vertical):
 
     def _jump_to(self, text: str | None) -> None:
         groups = self.query_one(GroupList)
-        line = groups.listing.line_of_step(int(text)) if text and text.isdecimal() else None
+        is_count = text is not None and text.isdecimal()
+        line = groups.listing.line_of_step(int(text[:_MAX_DIGITS])) if text and is_count else None
         if line is not None:
             groups.move_to_line(line)
 

@@ -151,8 +151,15 @@ class Listing:
         return int(found[0]) if len(found) else None
 
     def line_of_step(self, step: int) -> int | None:
-        """Where the first group of the step, or of the nearest one, is shown."""
-        return int(np.abs(self.steps - step).argmin()) if len(self) else None
+        """Where the first group of the step, or of the nearest one, is shown.
+
+        Args:
+            step: As somebody typed it: it may be larger than any number of the columns.
+        """
+        if not len(self):
+            return None
+        nearest = min(max(step, int(self.steps.min())), int(self.steps.max()))
+        return int(np.abs(self.steps - nearest).argmin())
 
 
 def facts_of(group: Group, place: int) -> GroupFacts:

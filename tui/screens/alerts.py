@@ -15,7 +15,7 @@ from typing_extensions import override
 from tui.advice import advice_on, command_for
 from tui.alerts import times
 from tui.curves import marks_of
-from tui.episodes import Episode, episodes_of
+from tui.episodes import Episode, episodes_of, key_of
 from tui.evidence import BASELINE_STEPS, Worst, baseline_sentence, worst_completions
 from tui.legend import Curve
 from tui.literal import joined, literal
@@ -44,6 +44,7 @@ class AlertsScreen(RunScreen):
     def __init__(self) -> None:
         super().__init__()
         self._listed: tuple[Episode, ...] = ()
+        self._rows: list[Content] = []
         self._chosen: Episode | None = None
         self._worst: tuple[Alert, Worst] | None = None
 
@@ -70,8 +71,10 @@ class AlertsScreen(RunScreen):
     def show_body(self, snapshot: Snapshot) -> None:
         """List the alerts anew where there are new ones, and show the chosen one's evidence."""
         episodes = tuple(reversed(episodes_of(snapshot)[-_NUM_LISTED:]))
-        if episodes != self._listed:
+        if [each.key for each in episodes] != [each.key for each in self._listed]:
             self._list(episodes, snapshot)
+        else:
+            self._renew(episodes, snapshot)
         if self._chosen is None:
             self.query_one("#evidence", Static).update(literal(_NOTHING, "$foreground-muted"))
             self.query_one(Chart).display = False
@@ -80,7 +83,8 @@ class AlertsScreen(RunScreen):
 
     def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         """Another alert is looked at."""
-        self._choose(self._listed[event.option_index])
+        if event.option_index < len(self._listed):  # there may be fewer since
+            self._choose(self._listed[event.option_index])
 
     @override
     def _change(self, viewport: Viewport) -> None:
@@ -88,27 +92,40 @@ class AlertsScreen(RunScreen):
         self.show(self.snapshot)
 
     def _list(self, episodes: tuple[Episode, ...], snapshot: Snapshot) -> None:
-        begins = [(episode.first.rule, episode.first.step) for episode in episodes]
+        keys = [episode.key for episode in episodes]
         chosen, self._listed = self._chosen, episodes
+        self._rows = [_row(each, snapshot.now) for each in episodes]
         listing = self.query_one("#alert-list", OptionList)
         listing.clear_options()
-        listing.add_options([Option(_row(each, snapshot.now)) for each in episodes])
+        listing.add_options([Option(row) for row in self._rows])
         if episodes:
-            begin = None if chosen is None else (chosen.first.rule, chosen.first.step)
-            listing.highlighted = begins.index(begin) if begin in begins else 0
+            is_there = chosen is not None and chosen.key in keys
+            listing.highlighted = keys.index(chosen.key) if chosen and is_there else 0
             self._choose(episodes[listing.highlighted])
         else:
             self._chosen = None
 
+    def _renew(self, episodes: tuple[Episode, ...], snapshot: Snapshot) -> None:
+        """The same episodes, of which time has passed or more is known."""
+        self._listed = episodes
+        listing = self.query_one("#alert-list", OptionList)
+        for place, episode in enumerate(episodes):
+            row = _row(episode, snapshot.now)
+            if row != self._rows[place]:
+                self._rows[place] = row
+                listing.replace_option_prompt_at_index(place, row)
+        if self._chosen is not None:
+            self._choose(next(each for each in episodes if each.key == self._chosen.key))
+
     def _choose(self, episode: Episode) -> None:
-        if episode != self._chosen:
-            worst = episode.worst
-            if self._chosen is None or self._chosen.worst != worst:
-                self._worst = None
-                self._own = replace(self._own, cursor=worst.step, window=_around(episode))
-                self._read_worst(worst)
-            self._chosen = episode
-            self._show_chosen(episode, self.snapshot)
+        before, self._chosen = self._chosen, episode
+        worst = episode.worst
+        if before is None or before.key != episode.key:
+            self._own = replace(self._own, cursor=worst.step, window=_around(episode))
+        if before is None or key_of(before.worst) != key_of(worst):
+            self._worst = None
+            self._read_worst(worst)
+        self._show_chosen(episode, self.snapshot)
 
     @work(thread=True, exclusive=True)
     def _read_worst(self, alert: Alert) -> None:
@@ -119,15 +136,15 @@ class AlertsScreen(RunScreen):
             self.app.call_from_thread(self._take_worst, found)
 
     def _take_worst(self, found: tuple[Alert, Worst]) -> None:
-        if self._chosen is not None and found[0] == self._chosen.worst:
+        if self._chosen is not None and key_of(found[0]) == key_of(self._chosen.worst):
             self._worst = found
             self._show_chosen(self._chosen, self.snapshot)
 
     def _show_chosen(self, episode: Episode, snapshot: Snapshot) -> None:
-        name = advice_on(episode.first).metric
+        metric = advice_on(episode.first).metric
+        name, chart = metric or "", self.query_one(Chart)
         view = snapshot.state.history.get(name)
-        chart = self.query_one(Chart)
-        chart.display, chart.title = True, name
+        chart.display, chart.title = metric is not None, name
         unit = METRICS[name].unit if name in METRICS else ""
         curves = [Curve("", view, unit)] if isinstance(view, ColumnView) else []
         marks = marks_of(snapshot)

@@ -1,6 +1,7 @@
 """Dialogs over a screen: what to ask of the run, a question with yes and no, help."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Final
 
 from textual.app import ComposeResult
@@ -124,6 +125,11 @@ class AskBeta(ModalScreen[float | None]):
             self.query_one("#fault", Static).update(literal(str(error), "$error"))
 
 
+_HELP_LEFT: Final = 12
+_HELP_CELLS: Final = 200
+_SCROLL_BAR_CELLS: Final = 2
+
+
 class Help(ModalScreen[None]):
     """Every key, and what the letters on the charts mean; made from the table of keys.
 
@@ -141,26 +147,43 @@ class Help(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """A list that scrolls."""
         with VerticalScroll(classes="dialog help"):
-            yield Static(help_content(self.all_keys, self.is_read_only), markup=False)
+            yield Static(markup=False)
+
+    def on_resize(self) -> None:
+        """Sentences are broken anew where their column is."""
+        box, text = self.query_one(VerticalScroll), self.query_one(Static)
+        width = box.size.width - _SCROLL_BAR_CELLS
+        text.update(help_content(self.all_keys, self.is_read_only, width))
 
 
-def help_content(all_keys: Sequence[keys.Key], is_read_only: bool) -> Content:
-    """The text of the help."""
+def help_content(
+    all_keys: Sequence[keys.Key], is_read_only: bool, width: int = _HELP_CELLS
+) -> Content:
+    """The text of the help.
+
+    Args:
+        all_keys: The table.
+        is_read_only: Actions that change the run are off.
+        width: Cells across; a longer sentence goes on below its beginning.
+    """
     rows = list[Content]()
+
+    def tell(key: str, words: str) -> None:
+        first, *others = wrap(words, max(_HELP_LEFT, width - _HELP_LEFT)) or [""]
+        rows.append(joined(literal(f"{key:>{_HELP_LEFT - 2}}  ", "bold"), literal(first)))
+        rows.extend(literal(" " * _HELP_LEFT + other) for other in others)
+
     for where, head in keys.HEADS.items():
         rows += [literal(head, "bold $primary")]
         for key in all_keys:
             if key.where == where:
                 is_off = is_read_only and key.changes_run
-                rows.append(_row(key.shown, key.help + (" (off: read-only)" if is_off else "")))
+                tell(key.shown, key.help + (" (off: read-only)" if is_off else ""))
         rows.append(Content(""))
-    rows += [_row("mouse", "Move: crosshair. Wheel: zoom. Shift+wheel: values. Drag: pan.")]
+    tell("mouse", "Move: crosshair. Wheel: zoom. Shift+wheel: values. Drag: pan.")
     rows += [Content(""), literal("Letters on the charts", "bold $primary")]
-    rows += [_row(letter, what) for letter, what in MARK_LETTERS.items()]
-    rows += [_row("×", "a value that is not finite (NaN or infinity)")]
-    rows += [_row("↓", "a value that a logarithmic scale has no place for (zero or below)")]
+    for letter, what in MARK_LETTERS.items():
+        tell(letter, what)
+    tell("×", "a value that is not finite (NaN or infinity)")
+    tell("↓", "a value that a logarithmic scale has no place for (zero or below)")
     return Content("\n").join(rows)
-
-
-def _row(key: str, words: str) -> Content:
-    return joined(literal(f"{key:>10}  ", "bold"), literal(words))

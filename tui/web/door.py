@@ -67,8 +67,16 @@ class Door:
         origin = headers.get("Origin")
         if origin is None and is_websocket:
             return "a websocket has to say which page opens it (Origin)"
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _place_of(origin) != host.lower():
             return "a page of another site may not ask for anything here"
+        return None
+
+
+def _place_of(origin: str) -> str | None:
+    """Name and port of an `Origin` header; None if it is malformed."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
         return None
 
 

@@ -8,8 +8,10 @@ from another server.
 import asyncio
 import contextlib
 import io
+import ipaddress
 import logging
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +39,9 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",  # the address holds the token
     "X-Content-Type-Options": "nosniff",
 }
+_ELSEWHERE: Final = {4: (socket.AF_INET, "192.0.2.1"), 6: (socket.AF_INET6, "2001:db8::1")}
+"""Addresses of nobody (RFC 5737, RFC 3849), by version of the protocol."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -97,6 +102,7 @@ class DashboardServer:
 
     def _address(self, runner: web.AppRunner) -> str:
         host, port = runner.addresses[0][:2]
+        host = _one_of_all(host)
         named = f"[{host}]" if ":" in host else host
         return f"http://{named}:{port}{self.door.prefix}/"
 
@@ -155,6 +161,23 @@ async def _bound(runner: web.AppRunner, host: str, port: int) -> None:
             f"cannot serve on {visible_text(host, 100)} port {port}: {error.strerror or error}",
             "Give another --port (0 takes a free one), or an address of this machine as --host.",
         ) from error
+
+
+def _one_of_all(host: str) -> str:
+    """An address that other machines can open, where the server is bound to all of this one's.
+
+    It is the one that packets to other networks leave from (none is sent); without any, the name.
+    """
+    address = ipaddress.ip_address(host)
+    if not address.is_unspecified:
+        return host
+    family, elsewhere = _ELSEWHERE[address.version]
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((elsewhere, 9))
+        except OSError:
+            return socket.gethostname()
+        return str(probe.getsockname()[0])
 
 
 async def _until_signalled() -> None:

@@ -61,7 +61,7 @@ class EventFold:
         self._facts: dict[str, Any] = {"step": 0, **(facts or {})}
         self._new_series = new_series
         self._series: dict[str, PointSeries] = {}
-        self._process_memory = new_series()
+        self._process_memory, self._step_times = new_series(), new_series()
         self._peak_used_gib: dict[str, float] = {}
         self._peak_process_gib: float | None = None
         self._evals: list[EvalResult] = []
@@ -98,6 +98,7 @@ class EventFold:
             metrics={name: points[-1][1] for name, points in history.items()},
             history=history,
             process_memory=self._process_memory.points(),
+            step_times=self._step_times.points(),
             eval_history=tuple(self._evals),
             alerts=tuple(self._alerts),
             controls=tuple(self._controls),
@@ -146,7 +147,7 @@ class EventFold:
         self._clock.start_attempt()
 
     def _drop_after(self, step: int) -> None:
-        for series in (*self._series.values(), self._process_memory):
+        for series in (*self._series.values(), self._process_memory, self._step_times):
             series.drop_after(step)
         self._facts["step"] = step
         self._evals = _until(self._evals, step)
@@ -166,6 +167,7 @@ class EventFold:
             if series is None:
                 series = self._series[name] = self._new_series()
             series.add(step, value)
+        self._step_times.add(step, float(event["time"]))
         self._facts["step"] = max(self._facts["step"], step)
         if is_finite(event.get("mono")):
             self._clock.note_step(step, float(event["mono"]))

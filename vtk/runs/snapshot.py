@@ -120,9 +120,10 @@ class RunState:
     """A snapshot of one run.
 
     `metrics` holds the latest value of each metric, `history` its (step, value) pairs by rising
-    step, `process_memory` the GiB that the process reported to hold. `objective` says in words what
-    beta does. Times are UTC seconds, durations seconds. `is_partial` says that only the end of the
-    log was read: then `history`, `alerts` and the counts begin there.
+    step, `process_memory` the GiB that the process reported to hold, `step_times` when each step
+    was recorded. `objective` says in words what beta does. Times are UTC seconds, durations
+    seconds. `is_partial` says that only the end of the log was read: then `history`, `alerts` and
+    the counts begin there.
     """
 
     run_id: str = ""
@@ -146,6 +147,7 @@ class RunState:
     metrics: Mapping[str, float] = field(default_factory=dict)
     history: Mapping[str, Sequence[Point]] = field(default_factory=dict)
     process_memory: Sequence[Point] = ()
+    step_times: Sequence[Point] = ()
     eval_history: tuple[EvalResult, ...] = ()
     gpu: GpuReport = field(default_factory=GpuReport)
     alerts: tuple[Alert, ...] = ()

@@ -95,6 +95,11 @@ class RunFollower:
         """Whether the last `poll` left some of the log unread."""
         return self._tail.is_behind
 
+    @property
+    def num_restarts(self) -> int:
+        """How often the log was found replaced: by a run that was made anew under this name."""
+        return self._num_restarts
+
     def poll(self, max_bytes: int | None = None) -> RunState:
         """Return the snapshot as of now.
 
@@ -108,6 +113,7 @@ class RunFollower:
         new = self._tail.poll(max_bytes)
         if self._tail.num_restarts != self._num_restarts:
             self._num_restarts, self._is_partial = self._tail.num_restarts, False
+            self._known, self._problems = known_facts(self.paths)
             self._fold = EventFold(self._known, self._new_series)
         for event in new:
             self._fold.add(event)

@@ -81,6 +81,7 @@ def test_a_new_attempt_drops_later_steps_of_the_earlier_one() -> None:
     )
     assert state.history["loss/total"] == ((1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0), (5, 55.0))
     assert state.step == 5
+    assert state.step_times == (*((n, 1000.0 + n) for n in range(1, 5)), (5, 1050.0))
     assert [checkpoint.step for checkpoint in state.checkpoints] == [4]
     assert [rollout.step for rollout in state.rollouts] == [4]
     assert [result.step for result in state.eval_history] == [4, None]
