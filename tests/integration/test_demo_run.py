@@ -151,6 +151,7 @@ def test_a_finished_demo_is_kept_whole_and_finds_the_same(finished: Finished) ->
     assert again["steps"] == document["steps"]
 
 
+@pytest.mark.thorough
 def test_interrupted_and_continued_it_finds_the_same(finished: Finished, tmp_path: Path) -> None:
     _, undisturbed, _ = finished
     out = tmp_path / "demo"

@@ -25,7 +25,10 @@ from vtk.runs.store import RunPaths
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(("sign", "exit_code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 75)])
+@pytest.mark.parametrize(
+    ("sign", "exit_code"),
+    [(signal.SIGKILL, -9), pytest.param(signal.SIGTERM, 75, marks=pytest.mark.thorough)],
+)
 def test_a_stopped_evaluation_goes_on_and_ends_with_the_same_results(
     sign: int,
     exit_code: int,

@@ -89,7 +89,7 @@ def _assert_same(bench: Any, alone: RunPaths, spread: RunPaths, start: torch.Ten
     ("stage", "lora", "num_processes"),
     [
         pytest.param("grpo", {}, 2, id="grpo-full-2", marks=pytest.mark.thorough),
-        pytest.param("grpo", LORA, 2, id="grpo-lora-2"),
+        pytest.param("grpo", LORA, 2, id="grpo-lora-2", marks=pytest.mark.thorough),
         pytest.param("cdpo", {}, 3, id="cdpo-full-3"),
         pytest.param("cdpo", LORA, 3, id="cdpo-lora-3", marks=pytest.mark.thorough),
     ],
@@ -154,9 +154,10 @@ def test_sharded_weights_are_trained_alike(bench: Any, lora: dict[str, Any], sha
     assert 1 / num_processes <= share < 1.2 / num_processes
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "lora",
-    [pytest.param({}, id="full", marks=pytest.mark.thorough), pytest.param(LORA, id="lora")],
+    [pytest.param({}, id="full"), pytest.param(LORA, id="lora")],
 )
 def test_a_sharded_checkpoint_is_gone_on_with_by_one_and_back(
     bench: Any, lora: dict[str, Any]

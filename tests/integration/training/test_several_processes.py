@@ -96,7 +96,7 @@ def _with_steps(bench: Any, paths: RunPaths, type: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("victim", [1, 0])
+@pytest.mark.parametrize("victim", [1, pytest.param(0, marks=pytest.mark.thorough)])
 def test_a_killed_process_ends_the_others_and_is_named(bench: Any, victim: int) -> None:
     paths = _new_run(bench, optim__num_steps=5, checkpoint__every_steps=1)
     pids: dict[int, int] = {}
@@ -119,6 +119,7 @@ def test_a_killed_process_ends_the_others_and_is_named(bench: Any, victim: int) 
     assert sorted(bench.numbers(paths)) == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.thorough
 def test_a_late_process_is_named_and_waited_for(bench: Any) -> None:
     paths = _new_run(bench, optim__num_steps=3)
     stopped: list[int] = []

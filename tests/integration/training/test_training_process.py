@@ -162,7 +162,13 @@ def test_kill_9_and_resume_ends_alike(shell: Shell, straight: dict[str, Any]) ->
 SHARDED_LORA = ("model.sharding=fsdp2", "lora.enabled=true", "lora.rank=4", "rollout.engine=shared")
 
 
-@pytest.mark.parametrize("sharding", [(), SHARDED_LORA], ids=["whole", "sharded"])
+@pytest.mark.parametrize(
+    "sharding",
+    [
+        pytest.param((), id="whole"),
+        pytest.param(SHARDED_LORA, id="sharded", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_process_without_questions_does_not_hold_up_the_other(
     shell: Shell, sharding: tuple[str, ...]
 ) -> None:
