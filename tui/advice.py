@@ -87,6 +87,11 @@ RULES: Final[dict[str, Advice]] = {
         "make room on the disk, then press c, then k: two failures in a row end the run",
         is_of_metric=False,
     ),
+    "old_checkpoint_stays": Advice(
+        None, "a checkpoint that is no longer kept could not be deleted; the new one is whole",
+        "look at the run's checkpoints folder: it is tried again after the next save",
+        is_of_metric=False,
+    ),
     "pixel_cache": Advice(
         None, "decoded clips are not kept on disk, so each is decoded anew",
         "free some space in the folder that vtk data cache names; the run goes on meanwhile",
