@@ -122,7 +122,8 @@ def too_little_room(num_limits: int, folder: Path) -> Figures:
             result.check(is_refused, f"{free} B free: exit {code}, asked {asked}")
             result.check("needs" in here.log() and "free" in here.log(), "no figures told")
         with place(folder / f"cut-{case}", num_clips=4, clip_size=MIB) as here:
-            limit = MIB // 2 + here.archive_bytes * case // (num_limits + 1)
+            # Always less than the archive.
+            limit = MIB // 2 + (here.archive_bytes - MIB) * case // num_limits
             code = here.start(prepare=lambda limit=limit: _limit_files(limit)).wait()  # type: ignore[misc]
             is_told = code == MissingEnvironmentError.exit_code
             num_cut += is_told
