@@ -203,7 +203,7 @@ class _Plenty:
 
 @contextlib.contextmanager
 def _tmpfs(folder: Path, size: int) -> Iterator[None]:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     options = f"size={-(-size // 4096) * 4096}"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], check=True)
     try:

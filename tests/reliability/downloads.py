@@ -39,7 +39,7 @@ class Place:
 
     def __init__(self, site: Site, folder: Path, num_clips: int, clip_size: int) -> None:
         self.site, self.folder = site, folder
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         clips = {f"videos/{n}.mp4": clip_bytes(n, clip_size) for n in range(num_clips)}
         archive = make_zip(clips, zipfile.ZIP_STORED)
         questions = b'[{"video ID": "0"}]'

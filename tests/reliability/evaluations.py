@@ -41,7 +41,7 @@ class Evaluation:
     ) -> None:
         self.folder, self.model, self.before = folder, model or bench.world.base, before
         self.data_dir = data_dir or bench.world.data_dir
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
 
     def start(self, *options: str, batch_size: int = 2) -> Child:
         """The command in a process of its own."""

@@ -95,7 +95,7 @@ def _then(
 
 
 def _fetch_clevrer(site: Site, folder: Path, prepare: Callable[[], None] = lambda: None) -> int:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
 
     def run() -> int:
         from vtk.cli.app import main
@@ -152,7 +152,7 @@ def hostile_archives(folder: Path) -> Figures:
     """Each behind a good listing and a right hash, as if its owner's account had been taken."""
     result = Figures("D8", "Hostile archives are refused")
     victim = folder / "victim.txt"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     victim.write_text("untouched")
     for number, (kind, archive) in enumerate({**HOSTILE, **DAMAGED}.items()):
         with place(folder / str(number), num_clips=1, clip_size=1000) as here:
