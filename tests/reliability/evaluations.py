@@ -101,7 +101,7 @@ def kill_at_random_rows(bench: Bench, num_kills: int, folder: Path, seed: int = 
         here, num_rounds = Evaluation(bench, folder / str(num_rounds)), num_rounds + 1
         while True:
             child, begun = here.start(*SAMPLED), here.num_rows()
-            if num_killed < num_kills and begun < total:
+            if num_killed < num_kills and begun < total - 1:  # or it would be killed for ever
                 wanted = draw.randint(begun, min(total - 1, begun + total // 4))
                 wait_for(child, lambda n=wanted: here.num_rows() >= n)  # type: ignore[misc]  # noqa: B023
                 child.send(signal.SIGKILL)

@@ -15,6 +15,7 @@ from tests.reliability.bench import Bench
 from tests.reliability.clips import KINDS
 from tests.reliability.evaluations import NUM_DRAWS, SAMPLED, SUITE, Evaluation
 from tests.reliability.figures import Figures
+from tests.split_files import write_manifest
 
 Rows = list[dict[str, Any]]
 
@@ -63,6 +64,7 @@ def errors_count_as_wrong(
     data_dir = folder / "data"
     shutil.copytree(bench.world.data_dir, data_dir)
     causes.mark_questions(data_dir / SUITE / "split" / "validation.jsonl", MARKED, LONG)
+    write_manifest(data_dir / SUITE / "split")
     found, told = Counter[str](), folder / "refused"
     every = _faults(spare_mib, told)
     faults = {name: fault for name, fault in every.items() if fault.kind in kinds}
