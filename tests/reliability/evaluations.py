@@ -13,6 +13,7 @@ from typing import Any
 from tests.reliability.bench import Bench
 from tests.reliability.figures import Figures
 from tests.reliability.process import Child, fork, wait_for
+from tests.split_files import write_manifest
 from vtk.data.sample import load_samples
 from vtk.evals.leaks import find_leaks
 
@@ -173,6 +174,7 @@ def _plan(
         lines = path.read_text().splitlines(keepends=True)
         random.Random(order).shuffle(lines)
         path.write_text("".join(lines))
+        write_manifest(path.parent)
     here = Evaluation(bench, folder / "eval", data_dir)
     code = here.start(*options, batch_size=size).wait()
     assert code == 0, here.log()
